@@ -1,0 +1,54 @@
+# make train   set up, then train; ARGS="model=fashioncnn aug=on" passes overrides
+# make test    set up, then run the tests
+PYTHON ?= python3
+BIN := .venv/bin
+# A data root beside the checkout is used when there is one and nothing else was said.
+SHARED := $(wildcard ../shared/datasets)
+ifeq ($(strip $(FMNIST_DATA)),)
+ifneq ($(SHARED),)
+export FMNIST_DATA := $(SHARED)
+endif
+endif
+ARGS ?= model=lenet5 optim=adam
+
+.PHONY: help setup train test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/installed ## make .venv and install what constraints.txt pins
+
+# The stamp is newer than the files that decide what is installed: a second call does nothing.
+# uv resolves and unpacks in parallel; pip is the way where uv cannot reach the package index.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
+	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Exit code 3 of fmnist.train: the data set is neither on disk nor reachable.
+train: setup ## train; ARGS="model=fashioncnn aug=on" passes overrides
+	@$(BIN)/python -m fmnist.train $(ARGS) || { code=$$?; [ $$code -eq 3 ] || exit $$code; \
+	  echo; echo "**********************************************************************"; \
+	  echo "*  No data set: training on SYNTHETIC garments, drawn by a program.  *"; \
+	  echo "*  Numbers from this run say nothing about Fashion-MNIST.            *"; \
+	  echo "**********************************************************************"; echo; \
+	  $(BIN)/python -m fmnist.train $(ARGS) data=synthetic; }
+
+test: setup ## run the tests; ARGS="-k errors" passes pytest's options
+	$(BIN)/python -m pytest $(if $(filter command environment,$(origin ARGS)),$(ARGS))
+
+lint: setup ## ruff and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff put everything in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the environment, caches and builds; runs and data stay
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,199 @@
+"""`python -m benchmarks.throughput`: milliseconds a training step, ours against two references.
+
+For LeNet-5 and FashionCNN at batch 64, without and with study S1's augmentation:
+
+- sources: what the five studies do: PIL images and torchvision transforms one by one, DataLoader,
+  plain loop;
+- bare: a hand-written loop over this project's resident batches, nothing else;
+- fmnist: `fmnist.train` as shipped: Lightning, W&B offline, metrics.csv, record, bar, checkpoints.
+
+One measurement is an epoch of training with one validation, from the first batch to the last
+checkpoint, divided by its steps; for `fmnist` the whole of `Trainer.fit`. The contenders take
+turns, so that a slow moment of the machine hits all of them; medians and ratios of medians are
+what to read. `fmnist bf16` is the same with bf16 autocast and channels-last.
+"""
+
+import argparse
+import csv
+import io
+import logging
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from fmnist.classifier import predict
+from fmnist.config import CONF_DIR, check
+from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
+from fmnist.launch import Launch
+from fmnist.run import code_version, package_versions, start_run
+from fmnist.train import build, build_data, fit, processor_name
+
+STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
+BATCH = 64
+CPU = torch.device("cpu")
+
+
+class PilImages(Dataset[tuple[Any, int]]):
+    """One image at a time through PIL, as torchvision's data sets do it."""
+
+    def __init__(self, images: Images, transform: Callable[..., Any]) -> None:
+        self.pixels, self.labels, self.transform = images.pixels, images.labels, transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        from PIL import Image
+
+        image = Image.fromarray(self.pixels[index].numpy(), mode="L")
+        return self.transform(image), int(self.labels[index])
+
+
+def compose_config(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        return check(compose("config", overrides=list(overrides)))
+
+
+def loop(net: nn.Module, train: Any, val: Any) -> None:
+    """The plain loop: train on every batch, then validate."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    net.train()
+    for images, labels in train:
+        optimizer.zero_grad()
+        F.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+    predict(net, val, CPU, "32-true", channels_last=False)
+
+
+def sources_epoch(net: nn.Module, data: ImageData, aug: str, workers: int) -> None:
+    from torchvision import transforms as T
+
+    steps: list[Any] = []
+    if aug == "on":
+        steps = [T.RandomRotation(10), T.RandomHorizontalFlip(0.5), T.RandomCrop(28, padding=4)]
+    to_tensor = [T.ToTensor(), T.Normalize((0.5,), (0.5,))]
+    train = PilImages(data.train_images, T.Compose(steps + to_tensor))
+    val = PilImages(data.val_images, T.Compose(to_tensor))
+    loop(
+        net,
+        DataLoader(train, BATCH, shuffle=True, num_workers=workers),
+        DataLoader(val, BATCH, num_workers=workers),
+    )
+
+
+def bare_epoch(net: nn.Module, data: ImageData) -> None:
+    prepare = Normalize(0.5, 0.5, data.augment)
+    loop(
+        net,
+        TrainBatches(data.train_images, prepare, BATCH, seed=0, epoch=lambda: 0),
+        EvalBatches(data.val_images, Normalize(0.5, 0.5), 1000),
+    )
+
+
+def fmnist_epoch(config: dict[str, Any], data: ImageData, folder: Path) -> float:
+    """Seconds of `Trainer.fit`, everything on, opening and closing the dashboard left out."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    run = start_run(Path(tempfile.mkdtemp(dir=folder)), config=config, choices={})
+    run.update(dataset=data.describe(), seed=0)
+    with build(config["logger"])(Launch(run.dir), config) as dashboard:
+        loggers = [CSVLogger(run.dir, name="", version=""), dashboard]
+        began = time.perf_counter()
+        fit(config, data, loggers, run.checkpoints, run)
+        return time.perf_counter() - began
+
+
+def measure(
+    model: str, aug: str, rounds: int, workers: int, folder: Path
+) -> dict[str, list[float]]:
+    """Milliseconds a step of every contender, one value a round."""
+    size = STEPS[model] * BATCH
+    arguments = [f"model={model}", f"aug={aug}", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    config = compose_config(*arguments)
+    half = compose_config(*arguments, "trainer.precision=bf16-mixed", "channels_last=true")
+    data = build_data(config)
+    data.train_images = Images(data.train_images.pixels[:size], data.train_images.labels[:size])
+
+    def timed(epoch: Callable[[], Any]) -> float:
+        began = time.perf_counter()
+        inside = epoch()
+        return inside if isinstance(inside, float) else time.perf_counter() - began
+
+    def net() -> nn.Module:
+        torch.manual_seed(0)
+        return instantiate(config["model"])
+
+    contenders: dict[str, Callable[[], Any]] = {
+        "sources": lambda: sources_epoch(net(), data, aug, workers),
+        "bare": lambda: bare_epoch(net(), data),
+        "fmnist": lambda: fmnist_epoch(config, data, folder),
+        "fmnist bf16": lambda: fmnist_epoch(half, data, folder),
+    }
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, epoch in contenders.items():
+            seconds = timed(epoch)
+            if number:  # the first round warms up
+                times[name].append(1000 * seconds / STEPS[model])
+        print(f"  {model} aug={aug}: round {number} of {rounds}", file=sys.stderr)
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=0, help="of the sources' DataLoader")
+    parser.add_argument("--models", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--csv", type=Path, help="also write the medians to this file")
+    arguments = parser.parse_args()
+    os.environ["WANDB_MODE"] = "offline"
+    logging.getLogger("lightning").setLevel(logging.ERROR)
+    logging.getLogger("fmnist").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    version, packages = code_version(), package_versions()
+    print(
+        f"{processor_name()}, {torch.get_num_threads()} threads, torch {packages['torch']}, "
+        f"lightning {packages['lightning']}, Python {platform.python_version()}, "
+        f"commit {str(version['git_commit'])[:9]}{' (dirty)' if version['git_dirty'] else ''}, "
+        f"{arguments.rounds} rounds\n"
+    )
+    header = ["net", "aug", "contender", "ms/step", "min", "max", "x bare", "sources / this"]
+    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow([*header, "rounds", "processor", "threads", "torch", "commit", "dirty"])
+    origin = [arguments.rounds, processor_name(), torch.get_num_threads(), packages["torch"],
+              version["git_commit"], version["git_dirty"]]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["WANDB_DIR"] = folder
+        for model in arguments.models:
+            for aug in ("off", "on"):
+                times = measure(model, aug, arguments.rounds, arguments.workers, Path(folder))
+                medians = {name: statistics.median(values) for name, values in times.items()}
+                for name, values in times.items():
+                    row = [model, aug, name, f"{medians[name]:.2f}",
+                           f"{min(values):.2f}", f"{max(values):.2f}",
+                           f"{medians[name] / medians['bare']:.2f}",
+                           f"{medians['sources'] / medians[name]:.2f}"]  # fmt: skip
+                    print("| " + " | ".join(row) + " |", flush=True)
+                    writer.writerow([*row, *origin])
+    if arguments.csv:
+        arguments.csv.write_text(table.getvalue())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The LightningModule: what a step, an epoch and an evaluation are."""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from fmnist.errors import Diverged
+
+Batches = Iterable[tuple[Tensor, Tensor]]  # images float [B, 1, 28, 28], labels int64 [B]
+AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning-rate policy and how it is driven.
+
+    Args:
+        policy: makes a torch scheduler of an optimiser; None: constant learning rate.
+        interval: when the policy advances.
+        horizon: the policy's argument that receives the length of the run in intervals.
+        monitor: the metric that the policy is given, if it wants one.
+    """
+
+    policy: Callable[..., Any] | None
+    interval: Literal["step", "epoch"]
+    horizon: str | None
+    monitor: str | None
+
+
+class Classifier(LightningModule):
+    """Trains a net by cross-entropy and keeps one row of metrics an epoch.
+
+    Steps only collect their outputs; losses and accuracies are computed once an epoch from all of
+    them. That is exact, and spares every step the cost of metrics and logging.
+
+    A row: epoch (from 0), step (optimiser steps so far), lr, train/loss and train/acc (while
+    training: augmented, with dropout, before each step; the loss as trained, smoothing included),
+    val/loss and val/acc (plain cross-entropy), val/acc_best (so far), seconds (training and
+    validation together). Accuracies are in [0, 1].
+
+    Args:
+        net: images float [B, 1, 28, 28] -> logits [B, 10], or while training a tuple of such
+            logits, the first the net's own and the others those of auxiliary heads.
+        optimizer: makes an optimiser of the net's parameters.
+        schedule: of the learning rate.
+        label_smoothing: of the training loss, in [0, 1).
+        channels_last: memory format of net and images.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        schedule: Schedule,
+        label_smoothing: float = 0.0,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net = net.to(memory_format=self.memory_format)
+        self.optimizer, self.schedule = optimizer, schedule
+        self.label_smoothing = label_smoothing
+        self.history: list[dict[str, float]] = []
+        self.train_acc = MulticlassAccuracy(10, average="micro")
+        self.val_acc = MulticlassAccuracy(10, average="micro")
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []  # loss [], logits, labels
+        self.val_outputs: list[tuple[Tensor, Tensor]] = []
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.net.parameters())
+        if self.schedule.policy is None:
+            return optimizer
+        length = {}
+        if self.schedule.horizon:
+            epochs = self.trainer.max_epochs
+            steps = int(self.trainer.estimated_stepping_batches)
+            length[self.schedule.horizon] = steps if self.schedule.interval == "step" else epochs
+        settings: dict[str, Any] = {
+            "scheduler": self.schedule.policy(optimizer, **length),
+            "interval": self.schedule.interval,
+        }
+        if self.schedule.monitor:
+            settings["monitor"] = self.schedule.monitor
+        return {"optimizer": optimizer, "lr_scheduler": settings}
+
+    def on_train_epoch_start(self) -> None:
+        self.epoch_began = time.perf_counter()
+        self.outputs.clear()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        result = self.net(images.contiguous(memory_format=self.memory_format))
+        logits, *auxiliary = result if isinstance(result, tuple) else (result,)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        for extra in auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(
+                extra, labels, label_smoothing=self.label_smoothing
+            )
+        self.outputs.append((loss.detach(), logits.detach(), labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        logits = self.net(images.contiguous(memory_format=self.memory_format))
+        self.val_outputs.append((logits.float(), labels))
+
+    def on_validation_epoch_end(self) -> None:
+        """Validation ends an epoch: its row, for the record, the loggers and the callbacks."""
+        losses = torch.stack([loss for loss, _, _ in self.outputs]).float()
+        self._stop_if_diverged(losses)
+        sizes = torch.tensor([len(labels) for _, _, labels in self.outputs], device=self.device)
+        self.train_loss.update(losses, sizes)
+        self.train_acc.update(
+            torch.cat([logits for _, logits, _ in self.outputs]).float(),
+            torch.cat([labels for _, _, labels in self.outputs]),
+        )
+        logits, labels = (torch.cat(parts) for parts in zip(*self.val_outputs, strict=True))
+        self.val_loss.update(F.cross_entropy(logits, labels), len(labels))
+        self.val_acc.update(logits, labels)
+        best = max((row["val/acc"] for row in self.history), default=0.0)
+        row = {
+            "lr": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
+            "train/loss": float(self.train_loss.compute()),
+            "train/acc": round(float(self.train_acc.compute()), 6),  # a share of 55,000 images
+            "val/loss": float(self.val_loss.compute()),
+            "val/acc": (accuracy := round(float(self.val_acc.compute()), 6)),
+            "val/acc_best": max(best, accuracy),
+            "seconds": time.perf_counter() - self.epoch_began,
+        }
+        # The callbacks' copy; the loggers get the row as it is, with the number of steps done.
+        self.log_dict(row, logger=False, sync_dist=True)
+        self.history.append({"epoch": self.current_epoch, "step": self.global_step, **row})
+        for logger in self.loggers:
+            logger.log_metrics({"epoch": self.current_epoch, **row}, step=self.global_step)
+        for metric in (self.train_loss, self.train_acc, self.val_loss, self.val_acc):
+            metric.reset()
+        self.outputs.clear()
+        self.val_outputs.clear()
+
+    def _stop_if_diverged(self, losses: Tensor) -> None:
+        bad = (~torch.isfinite(losses)).nonzero()
+        if len(bad):
+            step = self.global_step - len(losses) + int(bad[0]) + 1
+            raise Diverged(
+                f"the loss is {float(losses[bad[0]])} at epoch {self.current_epoch}, step {step}: "
+                "training diverged; a lower optim.lr or trainer.gradient_clip_val=1 may help"
+            )
+
+    # The rows travel in the checkpoint, so that a resumed run has those from before.
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+
+
+def predict(
+    net: nn.Module, batches: Batches, device: torch.device, precision: str, channels_last: bool
+) -> tuple[Tensor, Tensor]:
+    """Logits float32 [N, 10] and labels int64 [N] on the CPU, of a net in eval mode.
+
+    Args:
+        net: images float [B, 1, 28, 28] -> logits [B, 10]. It is moved to the device.
+        batches: on the device.
+        device: where to compute.
+        precision: Lightning's name of it; "bf16-mixed" and "16-mixed" run under autocast.
+        channels_last: memory format of net and images.
+    """
+    format = torch.channels_last if channels_last else torch.contiguous_format
+    net = net.to(device).to(memory_format=format).eval()
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    autocast: AbstractContextManager[Any] = (
+        torch.autocast(device.type, half) if half else nullcontext()
+    )
+    with torch.inference_mode(), autocast:
+        parts = [
+            (net(images.contiguous(memory_format=format)).float().cpu(), labels.cpu())
+            for images, labels in batches
+        ]
+    logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+    return logits, labels
+
+
+def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy in [0, 1], of logits float [N, 10], labels int64 [N]."""
+    accuracy = multiclass_accuracy(logits, labels, num_classes=10, average="micro")
+    return float(F.cross_entropy(logits, labels)), round(float(accuracy), 6)
+
+
+def parameter_count(net: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+
+
+def flops(net: nn.Module) -> int:
+    """Floating-point operations of one image's forward pass; a multiply-add counts as two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    training = net.training
+    net.eval()  # auxiliary heads are no part of it, and batch norm must not see the zeros
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 1, 28, 28))
+    net.train(training)
+    return int(counter.get_total_flops())

@@ -1,0 +1,1 @@
+"""The data path: files or drawn garments, split, resident tensors, batch augmentation."""

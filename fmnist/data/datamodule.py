@@ -1,0 +1,316 @@
+"""From files to batches: one fixed split, resident uint8 tensors, everything else per batch."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from fmnist.data.augment import RandomAffine
+from fmnist.data.files import FILES, read_data_set
+from fmnist.data.synthetic import garments
+from fmnist.errors import DataError
+
+GARMENTS = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+CLASSES = {
+    "FashionMNIST": GARMENTS,
+    "synthetic": GARMENTS,
+    "KMNIST": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    "MNIST": tuple(str(digit) for digit in range(10)),
+}
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a run record says of its data."""
+
+    name: str
+    checksums: dict[str, str]  # MD5 by file; of the drawn images when synthetic
+    classes: list[str]
+    train_size: int
+    val_size: int
+    test_size: int
+    split_seed: int
+    split_md5: str  # of the validation images' indices, int64 little-endian
+    mean: float  # of training pixels in [0, 1]
+    std: float
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set of images in memory: uint8 [N, 28, 28] and labels int64 [N], on one device."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Images":
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+
+def md5(array: np.ndarray[Any, Any]) -> str:
+    """Of an array's bytes, in hexadecimal."""
+    return hashlib.md5(array.tobytes(), usedforsecurity=False).hexdigest()
+
+
+def stratified_split(labels: Tensor, val_size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training and of the validation images, int64, ascending.
+
+    Every class gives the same share of its images to validation, to within one image.
+
+    Args:
+        labels: int64 [N].
+        val_size: number of validation images.
+        seed: of the choice. The same labels, size and seed give the same split everywhere.
+    """
+    generator = np.random.Generator(np.random.PCG64(seed))
+    # A random rank within the class, as a share of the class: the val_size images with the
+    # smallest shares are an equal share of every class.
+    shares = np.empty(len(labels))
+    for label in np.unique(labels.numpy()):
+        members = np.flatnonzero(labels.numpy() == label)
+        shares[members] = (generator.permutation(len(members)) + 0.5) / len(members)
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[np.argsort(shares, kind="stable")[:val_size]] = True
+    return torch.from_numpy(np.flatnonzero(~chosen)), torch.from_numpy(np.flatnonzero(chosen))
+
+
+def mean_and_std(pixels: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of uint8 pixels [N, 28, 28], scaled to [0, 1]."""
+    counts = np.zeros(256, dtype=np.int64)
+    for start in range(0, len(pixels), 5000):  # bincount widens to int64: keep the copy small
+        chunk = pixels[start : start + 5000].numpy()
+        counts += np.bincount(chunk.ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = float((counts * values).sum() / counts.sum())
+    return mean, float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
+
+
+class Normalize:
+    """uint8 [B, 28, 28] -> float [B, 1, 28, 28] with mean 0 and deviation 1, augmented or not."""
+
+    def __init__(self, mean: float, std: float, augment: RandomAffine | None = None) -> None:
+        self.mean, self.std, self.augment = 255 * mean, 255 * std, augment
+
+    def __call__(self, pixels: Tensor, matrices: Tensor | None = None) -> Tensor:
+        images = pixels.unsqueeze(1).float()
+        if self.augment and matrices is not None:  # before normalisation, while black is 0
+            images = self.augment(images, matrices)
+        return images.sub_(self.mean).div_(self.std)
+
+
+class TrainBatches:
+    """Shuffled batches of one epoch after another: (float [B, 1, 28, 28], labels int64 [B]).
+
+    Order and augmentation are functions of (seed, epoch) alone, drawn on the CPU: the same on any
+    device, with any number of processes, and after a resumption.
+
+    Args:
+        images: on the device of training.
+        prepare: turns pixels and augmentation matrices into the net's input.
+        batch_size: of all processes together; process `rank` of `world` takes its share.
+        seed: the run's.
+        epoch: asked at the start of every epoch.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        prepare: Normalize,
+        batch_size: int,
+        seed: int,
+        epoch: Callable[[], int],
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.images, self.prepare, self.batch_size = images, prepare, batch_size
+        self.seed, self.epoch, self.rank, self.world = seed, epoch, rank, world
+        # A last batch with fewer images than processes would leave one of them without any.
+        tail = len(images) % batch_size
+        self.used = len(images) - (tail if tail < world else 0)
+
+    def __len__(self) -> int:
+        return -(-self.used // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        state = np.random.SeedSequence([self.seed, self.epoch()]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0]))
+        device = self.images.labels.device
+        order = torch.randperm(len(self.images), generator=generator).to(device)
+        matrices = None
+        if self.prepare.augment:
+            size = self.images.pixels.shape[-1]
+            matrices = self.prepare.augment.draw(len(self.images), size, generator).to(device)
+        for start in range(0, self.used, self.batch_size):
+            batch = order[start : start + self.batch_size][self.rank :: self.world]
+            rows = None if matrices is None else matrices.index_select(0, batch)
+            # index_select takes a fifth of the time of pixels[batch] on a CPU
+            pixels = self.images.pixels.index_select(0, batch)
+            yield self.prepare(pixels, rows), self.images.labels.index_select(0, batch)
+
+
+class EvalBatches:
+    """Batches in file order, never augmented: (float [B, 1, 28, 28], labels int64 [B])."""
+
+    def __init__(
+        self, images: Images, prepare: Normalize, batch_size: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.images = Images(images.pixels[rank::world], images.labels[rank::world])
+        self.prepare, self.batch_size = prepare, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(self.images), self.batch_size):
+            stop = start + self.batch_size
+            yield self.prepare(self.images.pixels[start:stop]), self.images.labels[start:stop]
+
+
+class ImageData(LightningDataModule):
+    """A 28x28 data set: training, validation and test batches, resident on the device.
+
+    Args:
+        name: of the data set, and of its folder below `root`.
+        root: data root in torchvision's layout; not used by "synthetic".
+        batch_size: training images of all processes together.
+        eval_batch_size: validation and test images.
+        train_size: the first so many of the training images; None: all.
+        test_size: likewise of the test images.
+        val_size: how many of the training images validate.
+        split_seed: of the split; not the run's seed.
+        mean: of pixels in [0, 1]; None: computed from the training split.
+        std: likewise.
+        augment: of training batches; None: none.
+        seed: the run's, for order and augmentation.
+    """
+
+    def __init__(
+        self,
+        name: Literal["FashionMNIST", "KMNIST", "MNIST", "synthetic"],
+        root: str | None = None,
+        batch_size: int = 64,
+        eval_batch_size: int = 1000,
+        train_size: int | None = None,
+        test_size: int | None = None,
+        val_size: int = 5000,
+        split_seed: int = 0,
+        mean: float | None = None,
+        std: float | None = None,
+        augment: RandomAffine | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source, self.root = name, Path(root or "data").expanduser()
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.train_size, self.test_size, self.val_size = train_size, test_size, val_size
+        self.split_seed, self.mean, self.std = split_seed, mean, std
+        self.augment, self.seed = augment, seed
+        self.facts: DatasetFacts | None = None
+
+    def read(self) -> tuple[Images, Images, dict[str, str]]:
+        """Official training set, official test set, and checksums.
+
+        Raises:
+            DataError, DataUnavailable: see `read_data_set`.
+        """
+        if self.source == "synthetic":
+            # Two seeds, neither the run's: every run sees the same garments.
+            train = Images(*garments(self.train_size or 60_000, seed=1))
+            test = Images(*garments(self.test_size or 10_000, seed=2))
+            sums = {
+                split: md5(images.pixels.numpy())
+                for split, images in (("train", train), ("test", test))
+            }
+            return train, test, sums
+        tensors, sums = read_data_set(self.source, self.root)
+        train = Images(*(tensors[file][: self.train_size] for file in FILES[:2]))
+        test = Images(*(tensors[file][: self.test_size] for file in FILES[2:]))
+        return train, test, sums
+
+    def load(self) -> DatasetFacts:
+        """Read, split and measure, once. The facts are those of the run record.
+
+        Raises:
+            DataError, DataUnavailable: see `read_data_set`; or too few images for the split.
+        """
+        if self.facts is not None:
+            return self.facts
+        official, self.test_images, sums = self.read()
+        if not 0 < self.val_size < len(official):
+            raise DataError(
+                f"data.val_size={self.val_size}: should be between 1 and {len(official) - 1}, "
+                f"as {self.source} has {len(official)} training images here"
+            )
+        train, val = stratified_split(official.labels, self.val_size, self.split_seed)
+        self.train_images = Images(official.pixels[train], official.labels[train])
+        self.val_images = Images(official.pixels[val], official.labels[val])
+        mean, std = mean_and_std(self.train_images.pixels)
+        self.facts = DatasetFacts(
+            name=self.source,
+            checksums=sums,
+            classes=list(CLASSES[self.source]),
+            train_size=len(train),
+            val_size=len(val),
+            test_size=len(self.test_images),
+            split_seed=self.split_seed,
+            split_md5=md5(val.numpy().astype("<i8")),
+            mean=mean if self.mean is None else self.mean,
+            std=std if self.std is None else self.std,
+        )
+        return self.facts
+
+    def describe(self) -> dict[str, Any]:
+        """The facts as plain values."""
+        return asdict(self.load())
+
+    def setup(self, stage: str) -> None:
+        """Lightning's hook before training: bring the images to the device of training."""
+        self.load()
+        assert self.trainer is not None
+        device = self.trainer.strategy.root_device
+        self.train_images = self.train_images.to(device)
+        self.val_images = self.val_images.to(device)
+
+    def _share(self) -> dict[str, int]:
+        assert self.trainer is not None
+        return {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
+
+    def train_dataloader(self) -> TrainBatches:
+        facts, trainer = self.load(), self.trainer
+        assert trainer is not None
+        return TrainBatches(
+            self.train_images,
+            Normalize(facts.mean, facts.std, self.augment),
+            self.batch_size,
+            self.seed,
+            lambda: trainer.current_epoch,
+            **self._share(),
+        )
+
+    def val_dataloader(self) -> EvalBatches:
+        facts = self.load()
+        prepare = Normalize(facts.mean, facts.std)
+        return EvalBatches(self.val_images, prepare, self.eval_batch_size, **self._share())
+
+    def test_batches(self, device: torch.device) -> EvalBatches:
+        """The official test set. A run asks for it once, at the end."""
+        facts = self.load()
+        prepare = Normalize(facts.mean, facts.std)
+        return EvalBatches(self.test_images.to(device), prepare, self.eval_batch_size)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Batches are made on the device: spare Lightning the search for what to move."""
+        return batch

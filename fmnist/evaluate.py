@@ -1,0 +1,66 @@
+"""`python -m fmnist.evaluate DIR ...`: read runs back and reproduce their test numbers.
+
+Builds each net from the run's own configuration, loads best.ckpt, reads the test set and compares
+with the record. Exit code 0: all reproduced exactly; 1: some not; 2: some could not be read.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fmnist.errors import RunError, UserError
+from fmnist.run import Run, load_run
+
+
+def evaluate(run: Run) -> tuple[float, float]:
+    """Test loss and test accuracy in [0, 1] of a finished run's best checkpoint, computed anew.
+
+    On the kind of device that the run used, when there is one.
+
+    Raises:
+        RunError: the run is not finished or not complete.
+        DataError, DataUnavailable: see `fmnist.data.files`.
+    """
+    import torch
+
+    from fmnist.classifier import loss_and_accuracy, predict
+
+    if run.record["status"] != "finished":
+        raise RunError(f"{run.dir}: status is {run.record['status']}, should be finished")
+    net, data = run.net("best"), run.data()
+    wanted = run.record["device"].partition(" ")[0]
+    device = torch.device("cuda" if wanted == "cuda" and torch.cuda.is_available() else "cpu")
+    batches = data.test_batches(device)
+    if data.describe()["checksums"] != run.record["dataset"]["checksums"]:
+        raise RunError(f"{run.dir}: was made with other data files than those found now")
+    precision, channels_last = run.record["precision"], run.config["channels_last"]
+    return loss_and_accuracy(*predict(net, batches, device, precision, channels_last))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="fmnist.evaluate", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="run directory")
+    code = 0
+    for directory in parser.parse_args(arguments).directories:
+        try:
+            run = load_run(directory)
+            loss, accuracy = evaluate(run)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+            continue
+        recorded = run.record["metrics"]
+        same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
+        print(
+            f"{directory}: {run.record['dataset']['name']} test acc {accuracy:.4f} "
+            f"loss {loss:.6f}, recorded {recorded['test/acc']:.4f} {recorded['test/loss']:.6f}: "
+            f"{'identical' if same else 'DIFFERENT'}"
+        )
+        code = max(code, 0 if same else 1)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What Hydra knows of the job that it started, as plain values."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One job.
+
+    Args:
+        dir: its run directory, absolute.
+        choices: the option chosen in every group.
+        overrides: of the command line, as typed.
+        group: name of the sweep that the job belongs to; None for a single run.
+    """
+
+    dir: Path
+    choices: dict[str, str] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    group: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For people: what distinguishes the job from the default one."""
+        return ",".join(self.overrides) or "default"
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the job alone, for a shell."""
+        import shlex
+
+        return shlex.join([Path(sys.executable).name, "-m", "fmnist.train", *self.overrides])
+
+
+def hydra_launch() -> Launch:
+    """The job that Hydra is running."""
+    hydra = HydraConfig.get()
+    sweep = hydra.mode == RunMode.MULTIRUN
+    choices = hydra.runtime.choices.items()
+    return Launch(
+        dir=Path(hydra.runtime.output_dir).absolute(),
+        choices={key: value for key, value in choices if value and not key.startswith("hydra/")},
+        overrides=tuple(hydra.overrides.task),
+        group=Path(hydra.sweep.dir).name if sweep else None,
+    )

@@ -1,0 +1,141 @@
+"""The dashboards: each option of the `logger` group is a context around one run.
+
+metrics.csv is not among them: it belongs to the run directory and is always written.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fmnist.errors import UserError
+
+if TYPE_CHECKING:
+    import wandb
+    from lightning.pytorch.loggers import Logger
+
+    from fmnist.launch import Launch
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def csv_only(launch: "Launch", config: dict[str, Any]) -> Iterator[None]:
+    """No dashboard."""
+    yield None
+
+
+@contextmanager
+def tensorboard_logger(launch: "Launch", config: dict[str, Any]) -> "Iterator[Logger]":
+    """TensorBoard event files in the run directory.
+
+    Raises:
+        UserError: the tensorboard package is not installed.
+    """
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        logger = TensorBoardLogger(launch.dir, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise UserError("logger=tensorboard: pip install 'fmnist[tensorboard]' first") from error
+    yield logger
+    logger.finalize("success")
+
+
+@contextmanager
+def wandb_logger(
+    launch: "Launch",
+    config: dict[str, Any],
+    project: str = "fmnist",
+    entity: str | None = None,
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+) -> "Iterator[Logger]":
+    """One Weights & Biases run, closed with the job's own fate: finished or failed.
+
+    The run is opened here and not by Lightning, which would leave it open for the next job of a
+    sweep. All runs share one ./wandb folder, so that `wandb leet` and `wandb sync` need no
+    arguments.
+
+    Args:
+        launch: names, groups and tags the run.
+        config: the resolved configuration; it stands under `cfg`, and the group choices as
+            scalars beside it, so that dashboards can filter and colour by them.
+        project, entity: W&B's.
+        mode: "auto": WANDB_MODE if set; else online when there is a key, offline without one.
+    """
+    from lightning.pytorch.loggers import WandbLogger
+
+    folder = Path(os.environ.get("WANDB_DIR", "."))
+    # Otherwise media and artifacts are staged under the home directory and lost when copied.
+    os.environ.setdefault("WANDB_DATA_DIR", str((folder / "wandb").absolute()))
+    with _open(mode, {
+        "project": project,
+        "entity": entity,
+        "dir": folder,
+        "job_type": "train",
+        "reinit": "create_new",  # one W&B run a job, also when jobs share a process
+        "name": launch.name,
+        "group": launch.group,
+        "tags": [override[:64] for override in launch.overrides if len(override) > 0],
+        "config": {**launch.choices, "seed": config["seed"], "cfg": config},
+    }) as run:  # fmt: skip
+        # With a run of ours Lightning defines no step metric.
+        run.define_metric("trainer/global_step")
+        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        yield WandbLogger(experiment=run)
+        where = run.settings.sync_dir if run.offline else run.url
+    log.info("W&B    %s", where)
+
+
+def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":
+    """wandb.init, without a prompt and without a long wait."""
+    import wandb
+
+    settings = wandb.Settings(
+        init_timeout=20,
+        silent=True,  # what it has to say, this module says in a line
+        # The default of 15 s loses everything of a run that is killed earlier.
+        x_transaction_log_flush_interval=1,
+    )
+    if mode == "auto":
+        mode = _auto_mode()
+    try:
+        return wandb.init(mode=mode, settings=settings, **arguments)  # type: ignore[arg-type]
+    except wandb.errors.CommError as error:
+        if mode != "online":
+            raise
+        log.warning("W&B    unreachable (%s): offline for the rest of this process", error)
+        _remember_offline()
+        return wandb.init(mode="offline", settings=settings, **arguments)
+
+
+_offline_reason_told = False
+_unreachable = False
+
+
+def _remember_offline() -> None:
+    """The wait for an unreachable server is paid once a process, not once a job."""
+    global _unreachable
+    _unreachable = True
+
+
+def _auto_mode() -> str:
+    """WANDB_MODE, else online when W&B has a key and has not failed to answer, else offline."""
+    global _offline_reason_told
+    import wandb
+
+    if "WANDB_MODE" in os.environ:
+        return os.environ["WANDB_MODE"]
+    if _unreachable:
+        return "offline"
+    try:
+        if wandb.login(prompt=False, verify=False):
+            return "online"
+    except wandb.errors.AuthenticationError:  # a malformed key
+        pass
+    if not _offline_reason_told:
+        log.info("W&B    no API key: offline. See it: wandb leet. Upload: wandb login, wandb sync")
+        _offline_reason_told = True
+    return "offline"

@@ -1,0 +1,204 @@
+"""The run directory: the one place that knows its file names and its schema.
+
+`fmnist.train` writes it; every other command only reads it.
+
+    .hydra/                    what Hydra composed: config.yaml, overrides.yaml, hydra.yaml
+    train.log                  the log of the run, Lightning's included
+    metrics.csv                one row an epoch, then one with the test metrics
+    checkpoints/best.ckpt      the epoch with the highest val/acc; last.ckpt: the last one
+    predictions.npz            test logits of best.ckpt, float32 [N, 10], and labels, int64 [N]
+    result.json                the record: status, choices, metrics, ... (docs: README)
+
+result.json is written first of all with status "running" and last of all with "finished" or
+"failed", each time under a temporary name that is then renamed.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fmnist.errors import RunError, UserError
+
+if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
+    import numpy as np
+    from torch import nn
+
+    from fmnist.data.datamodule import ImageData
+
+SCHEMA = 1
+RESULT, PREDICTIONS = "result.json", "predictions.npz"
+PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "omegaconf", "numpy", "wandb")
+
+
+@dataclass
+class Run:
+    """A run directory and its record."""
+
+    dir: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.dir / "checkpoints"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration that the run was made with."""
+        config: dict[str, Any] = self.record["config"]
+        return config
+
+    def update(self, **entries: Any) -> None:
+        """Add to the record and write it."""
+        self.record.update(entries)
+        write_atomically(self.dir / RESULT, json.dumps(self.record, indent=1).encode())
+
+    def net(self, which: Literal["best", "last"] = "best") -> "nn.Module":
+        """The trained net, built from the run's own configuration, on the CPU, in eval mode.
+
+        Raises:
+            RunError: the checkpoint is missing or does not fit the configuration.
+        """
+        import torch
+        from hydra.utils import instantiate
+
+        path = self.checkpoints / f"{which}.ckpt"
+        try:
+            # weights_only: a checkpoint from somebody else must not run code.
+            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+            net: nn.Module = instantiate(self.config["model"])
+            net.load_state_dict({key.removeprefix("net."): value for key, value in state.items()})
+        except (OSError, RuntimeError, KeyError) as error:
+            raise RunError(f"{path}: cannot be loaded: {error}") from error
+        return net.eval()
+
+    def data(self) -> "ImageData":
+        """The run's data module, without augmentation."""
+        from hydra.utils import instantiate
+
+        data: ImageData = instantiate(self.config["data"])
+        return data
+
+    def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
+        """Test logits float32 [N, 10] of the best checkpoint, and labels int64 [N].
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        import numpy as np
+
+        path = self.dir / PREDICTIONS
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays["logits"], arrays["labels"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{path}: cannot be read: {error}") from error
+
+
+def load_run(path: str | Path) -> Run:
+    """A run from its directory.
+
+    Raises:
+        RunError: there is no readable record.
+    """
+    run_dir = Path(path)
+    try:
+        record = json.loads((run_dir / RESULT).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run_dir / RESULT}: cannot be read: {error}") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise RunError(f"{run_dir / RESULT}: not a run record of schema {SCHEMA}")
+    return Run(run_dir, record)
+
+
+def start_run(run_dir: Path, **entries: Any) -> Run:
+    """A new run, with what is known before it begins: status "running".
+
+    Raises:
+        RunError: the directory holds a run already.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        (run_dir / RESULT).touch(exist_ok=False)  # one of two that start at once gets it
+    except FileExistsError as error:
+        raise RunError(f"{run_dir}: holds a run already; choose another hydra.run.dir") from error
+    run = Run(run_dir)
+    run.update(
+        schema=SCHEMA,
+        status="running",
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        **entries,
+        **code_version(),
+        versions=package_versions(),
+    )
+    return run
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Whatever ends the run other than its end: the record says "failed", and why."""
+    try:
+        yield
+    except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        run.update(
+            status="failed",
+            error="interrupted" if was_interrupted(error) else message,
+            traceback=traceback.format_exc(),
+        )
+        raise
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether it is Ctrl-C, which Lightning turns into exit(1) with the interrupt as context."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write under a temporary name in the same folder, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def code_version() -> dict[str, Any]:
+    """`git_commit` and `git_dirty` of this checkout; both None outside one."""
+    checkout = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(checkout), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        # An installed package may lie inside somebody else's repository.
+        if Path(git("rev-parse", "--show-toplevel")).resolve() == checkout:
+            dirty = bool(git("status", "--porcelain"))
+            return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": dirty}
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return {"git_commit": None, "git_dirty": None}

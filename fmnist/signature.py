@@ -1,0 +1,158 @@
+"""Constructor signatures read from source, without importing it.
+
+A mistyped setting should be refused at once, and importing torch to look at a signature takes
+seconds. So the file that defines a `_target_` is parsed instead. A net's type annotations thereby
+are its schema: `pooling: Literal["avg", "max"]` is all that a new net needs for its settings to
+be checked. What cannot be read this way is left for the constructor itself to refuse.
+"""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument: the values that its annotation allows; both empty when it says nothing."""
+
+    choices: tuple[Any, ...] = ()  # of a Literal
+    types: frozenset[str] = frozenset()  # of int, float, bool, str, None
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a plain configuration value fits."""
+        if not (self.choices or self.types):
+            return True
+        if value in self.choices and type(value) in {type(choice) for choice in self.choices}:
+            return True
+        return bool({"bool": {"bool"}, "int": {"int", "float"}, "NoneType": {"None"}}.get(
+            type(value).__name__, {type(value).__name__}
+        ) & self.types)  # fmt: skip
+
+    def expectation(self) -> str:
+        """In words, what would be right."""
+        words = [str(choice) for choice in self.choices]
+        words += [{"None": "null"}.get(name, name) for name in sorted(self.types, reverse=True)]
+        return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def read_signature(target: str) -> dict[str, Parameter] | None:
+    """The keyword arguments of a class or function, by its dotted name.
+
+    None when any keyword is accepted, or when the source cannot be found or read statically.
+    """
+    found = _definition(target)
+    if found is None:
+        return None
+    tree, node = found
+    if isinstance(node, ast.FunctionDef):
+        return _arguments(tree, node, skip=0)
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return _arguments(tree, item, skip=1)
+    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+        return {
+            field.target.id: _parameter(tree, field.annotation)
+            for field in fields
+            if isinstance(field.target, ast.Name)
+        }
+    return None
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _module_file(name: str) -> Path | None:
+    """The source file of a dotted module name, found without importing its parents."""
+    top, *rest = name.split(".")
+    spec = PathFinder.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        return Path(spec.origin) if spec and spec.origin and not rest else None
+    path = Path(next(iter(spec.submodule_search_locations))).joinpath(*rest)
+    for candidate in (path / "__init__.py", path.with_suffix(".py")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef] | None:
+    """The parsed module and the class or function, through any number of re-exports."""
+    module, _, name = target.rpartition(".")
+    path = _module_file(module) if module else None
+    if path is None or path.suffix != ".py":
+        return None
+    tree = _parse(path)
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return tree, node
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    parents = module.split(".")
+                    if path.name != "__init__.py":
+                        parents = parents[:-1]
+                    keep = len(parents) - node.level + 1
+                    base = [*parents[:keep], node.module] if node.level else [node.module]
+                    source = ".".join(part for part in base if part)
+                    return _definition(f"{source}.{alias.name}")
+    return None
+
+
+def _arguments(
+    tree: ast.Module, function: ast.FunctionDef, skip: int
+) -> dict[str, Parameter] | None:
+    if function.args.kwarg is not None:
+        return None
+    arguments = [*function.args.posonlyargs, *function.args.args][skip:]
+    return {
+        argument.arg: _parameter(tree, argument.annotation)
+        for argument in [*arguments, *function.args.kwonlyargs]
+    }
+
+
+def _parameter(tree: ast.Module, annotation: ast.expr | None) -> Parameter:
+    values = _alternatives(tree, annotation)
+    if values is None:
+        return Parameter()
+    return Parameter(
+        choices=tuple(value for value, is_type in values if not is_type),
+        types=frozenset(value for value, is_type in values if is_type),
+    )
+
+
+def _alternatives(tree: ast.Module, node: ast.expr | None) -> list[tuple[Any, bool]] | None:
+    """(value, is a type name) of every alternative; None when some cannot be told."""
+    match node:
+        case ast.Constant(value=None):
+            return [("None", True)]
+        case ast.Name(id="int" | "float" | "bool" | "str" as name):
+            return [(name, True)]
+        case ast.Name(id=name):  # an alias of the same module
+            for item in tree.body:
+                match item:
+                    case ast.Assign(targets=[ast.Name(id=other)], value=value) if other == name:
+                        return _alternatives(tree, value)
+            return None
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            parts = [left, right]
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
+            items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            return [(item.value, False) for item in items if isinstance(item, ast.Constant)]
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            parts = [inner, ast.Constant(None)]
+        case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple(elts=elements)):
+            parts = list(elements)
+        case _:
+            return None
+    merged: list[tuple[Any, bool]] = []
+    for part in parts:
+        values = _alternatives(tree, part)
+        if values is None:
+            return None
+        merged += values
+    return merged

@@ -1,0 +1,59 @@
+"""What the terminal says before and after a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str:
+    """What is about to run, from the record and the configuration in it."""
+    config, data = record["config"], record["dataset"]
+    optim, trainer, aug = config["optim"], config["trainer"], config["aug"]
+    choices = record["choices"]
+    extras = [f"scheduler {choices.get('scheduler', 'none')}"]
+    if config["label_smoothing"]:
+        extras.append(f"label smoothing {config['label_smoothing']}")
+    augmented = any(aug.get(key) for key in ("degrees", "shift", "flip"))
+    name = optim["_target_"].rpartition(".")[2]
+    return "\n".join(
+        [
+            f"net     {net_name}, {record['params']:,} parameters, "
+            f"{record['flops'] / 1e6:.2f} MFLOPs an image",
+            f"optim   {name} lr={optim['lr']:g}, {', '.join(extras)}",
+            f"data    {data['name']}, {data['train_size']:,} train, {data['val_size']:,} val, "
+            f"{data['test_size']:,} test, batch {config['data']['batch_size']}, "
+            f"augmentation {choices.get('aug', 'on') if augmented else 'off'}",
+            f"device  {record['device']}, {record['precision']}, "
+            f"up to {trainer['max_epochs']} epochs, seed {record['seed']}",
+            f"run     {shown(run_dir)}",
+        ]
+    )
+
+
+def metrics_table(metrics: Mapping[str, float], best_epoch: int, epochs: int) -> str:
+    """Validation and test, of the chosen checkpoint and of the last epoch's.
+
+    Args:
+        metrics: of the run record.
+        best_epoch: counted from 0, as in the record; shown counted from 1.
+        epochs: how many the run trained.
+    """
+    lines = [f"{'checkpoint':16}{'val acc':>9}{'val loss':>10}{'test acc':>10}{'test loss':>11}"]
+    for label, suffix in (
+        (f"best, epoch {best_epoch + 1}", ""),
+        (f"last, epoch {epochs}", "_last"),
+    ):
+        accuracies = metrics[f"val/acc{suffix}"], metrics[f"test/acc{suffix}"]
+        losses = metrics[f"val/loss{suffix}"], metrics[f"test/loss{suffix}"]
+        lines.append(
+            f"{label:16}{accuracies[0]:9.4f}{losses[0]:10.4f}{accuracies[1]:10.4f}{losses[1]:11.4f}"
+        )
+    return "\n".join(lines)
+
+
+def shown(path: Path) -> str:
+    """A path relative to the working directory when it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

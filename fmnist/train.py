@@ -1,0 +1,280 @@
+"""`python -m fmnist.train`: one run, from a configuration to a run directory.
+
+compose (Hydra) -> check -> build -> fit -> test -> record. Nothing heavy is imported before the
+configuration is known to be good.
+"""
+
+import io
+import logging
+import os
+import platform
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from fmnist.config import CONF_DIR, check, config_hash, explain
+from fmnist.ddp import is_main_process, one_job
+from fmnist.errors import UserError
+from fmnist.launch import Launch, hydra_launch
+from fmnist.run import PREDICTIONS, Run, recorded, start_run, was_interrupted, write_atomically
+from fmnist.terminal import announcement, metrics_table, shown
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.loggers import Logger
+
+    from fmnist.classifier import Classifier
+    from fmnist.data.datamodule import ImageData
+
+log = logging.getLogger("fmnist.train")  # __name__ is "__main__" under python -m
+
+
+def train(config: dict[str, Any], launch: Launch) -> float:
+    """Train, validate and test one net; leave its run directory. The highest val/acc.
+
+    Args:
+        config: checked and resolved, see `fmnist.config.check`.
+        launch: where the run goes and what it is called.
+
+    Raises:
+        UserError: no data, a diverged loss, or a directory that holds a run already.
+    """
+    began = time.perf_counter()
+    if not is_main_process():  # another process of DDP: it trains, and writes nothing
+        fit(config, build_data(config), [], Path(os.devnull))
+        return 0.0
+    run = start_run(
+        launch.dir,
+        command=launch.command,
+        choices=launch.choices,
+        overrides=list(launch.overrides),
+        group=launch.group,
+        config=config,
+        config_hash=config_hash(config),
+        seed=config["seed"],
+    )
+    with recorded(run):
+        send_library_messages_to_log()
+        data = build_data(config)
+        run.update(dataset=data.describe())
+        with build(config["logger"])(launch, config) as dashboard:
+            from lightning.pytorch.loggers import CSVLogger
+
+            csv = CSVLogger(run.dir, name="", version="", flush_logs_every_n_steps=1)
+            loggers = [csv, dashboard] if dashboard else [csv]
+            trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
+            test(run, trainer, classifier, data)
+            finish(run, trainer, loggers, time.perf_counter() - began)
+    return float(run.record["metrics"]["val/acc_best"])
+
+
+def send_library_messages_to_log() -> None:
+    """Warnings and Lightning's messages: for train.log, not for the terminal.
+
+    conf/config.yaml gives both loggers the file as their only handler; Lightning adds a console.
+    """
+    logging.captureWarnings(True)
+    # The run directory is never empty, and metrics.csv is the only file that would be deleted.
+    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
+    import lightning
+
+    logger = logging.getLogger(lightning.__name__)
+    for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
+        logger.removeHandler(handler)
+
+
+def build(node: dict[str, Any]) -> Callable[..., Any]:
+    """A node's target with the node's arguments; what code adds is passed on as it is.
+
+    (As keyword arguments of `instantiate` itself, lists and dataclasses would become OmegaConf's.)
+    """
+    made: Callable[..., Any] = instantiate(node, _partial_=True)
+    return made
+
+
+def build_data(config: dict[str, Any]) -> "ImageData":
+    """The data module, loaded: what is wrong with the data shows before anything is built."""
+    augment = instantiate(config["aug"])
+    data: ImageData = build(config["data"])(augment=augment, seed=config["seed"])
+    data.load()
+    return data
+
+
+def fit(
+    config: dict[str, Any],
+    data: "ImageData",
+    loggers: "list[Logger]",
+    checkpoints: Path,
+    run: Run | None = None,
+) -> "tuple[Trainer, Classifier]":
+    """Build net and trainer, and train.
+
+    Args:
+        checkpoints: folder for best.ckpt and last.ckpt.
+        run: the record to keep up to date; None in the extra processes of DDP.
+    """
+    from lightning.pytorch import seed_everything
+    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+    from fmnist.callbacks import EpochBar, RecordEpochs
+    from fmnist.classifier import Classifier, flops, parameter_count
+
+    seed_everything(config["seed"], workers=True, verbose=False)
+    net = instantiate(config["model"])
+    params = parameter_count(net)
+    classifier = Classifier(
+        net,
+        instantiate(config["optim"]),
+        instantiate(config["scheduler"]),
+        config["label_smoothing"],
+        config["channels_last"],
+    )
+    best = ModelCheckpoint(
+        checkpoints, "best", monitor="val/acc", mode="max", save_last=True,
+        auto_insert_metric_name=False, enable_version_counter=False,
+    )  # fmt: skip
+    callbacks: list[Any] = [best, EpochBar()]
+    if config["patience"] is not None:
+        callbacks.append(EarlyStopping("val/acc", mode="max", patience=config["patience"]))
+    if run is not None:
+        callbacks.append(RecordEpochs(run))
+    trainer = build(config["trainer"])(
+        logger=loggers,
+        callbacks=callbacks,
+        default_root_dir=checkpoints.parent,
+        enable_progress_bar=False,  # Lightning's own bar
+        enable_model_summary=False,
+        log_every_n_steps=0,  # steps log nothing; the classifier logs epochs
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the data module shares out the batches itself
+    )
+    if run is not None:
+        run.update(params=params, flops=flops(net), **machine(trainer))
+        log.info("%s", announcement(run.record, type(net).__name__, run.dir))
+    with one_job(checkpoints.parent):
+        trainer.fit(classifier, data)
+    return trainer, classifier
+
+
+def machine(trainer: "Trainer") -> dict[str, Any]:
+    """What the run computes on."""
+    import torch
+
+    device = trainer.strategy.root_device
+    name = processor_name()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "device": f"{device.type} ({name})",
+        "devices": trainer.world_size,
+        "threads": torch.get_num_threads(),
+        "precision": str(trainer.precision),  # fp16 on a CPU becomes bf16: say what is used
+    }
+
+
+def processor_name() -> str:
+    """The processor's model name; where the system does not tell, its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageData") -> None:
+    """Read the test set, once, with the checkpoint that validation chose and with the last one."""
+    import numpy as np
+
+    from fmnist.classifier import loss_and_accuracy, predict
+
+    rows = classifier.history
+    best = max(range(len(rows)), key=lambda epoch: rows[epoch]["val/acc"])  # the first of equals
+    device = trainer.strategy.root_device
+    batches = data.test_batches(device)
+    metrics: dict[str, float] = {"val/acc_best": rows[best]["val/acc"]}
+    for which, row, suffix in (("best", rows[best], ""), ("last", rows[-1], "_last")):
+        net, memory_format = run.net(which), run.config["channels_last"]  # type: ignore[arg-type]
+        logits, labels = predict(net, batches, device, run.record["precision"], memory_format)
+        loss, accuracy = loss_and_accuracy(logits, labels)
+        for name in ("train/loss", "train/acc", "val/loss", "val/acc"):
+            metrics[name + suffix] = row[name]
+        metrics |= {f"test/loss{suffix}": loss, f"test/acc{suffix}": accuracy}
+        if which == "best":
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, logits=logits.numpy(), labels=labels.numpy())
+            write_atomically(run.dir / PREDICTIONS, buffer.getvalue())
+    run.update(best_epoch=best, metrics=metrics)
+
+
+def finish(run: Run, trainer: "Trainer", loggers: "list[Logger]", seconds: float) -> None:
+    """Log the result, write the record's last state and show it."""
+    rows, metrics = run.record["epochs"], run.record["metrics"]
+    summary = {
+        "model/params": run.record["params"],
+        "train/seconds": sum(row["seconds"] for row in rows),
+    }
+    for logger in loggers:
+        logger.log_metrics({**metrics, **summary}, step=trainer.global_step)
+        logger.save()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
+    run.update(
+        status="finished",
+        train_seconds=summary["train/seconds"],
+        seconds=seconds,
+        peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
+    )
+    log.info("%s", metrics_table(metrics, run.record["best_epoch"], len(rows)))
+    log.info(
+        "%d epochs in %.1f s (%.1f s in all) on %s: %s",
+        len(rows), summary["train/seconds"], seconds, run.record["dataset"]["name"], shown(run.dir),
+    )  # fmt: skip
+
+
+@hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
+def hydra_main(config: DictConfig) -> float:
+    """Hydra's entry: composes, makes the run directory and its log, calls this once a job."""
+    launch = hydra_launch()
+    try:
+        return train(check(config), launch)
+    except UserError as error:
+        if launch.group is not None:  # a sweep goes on with its next job
+            raise
+        raise SystemExit(fail(str(error), error.exit_code)) from error
+    except SystemExit as error:  # Lightning's, after a signal, with codes of its own
+        if type(error).__name__ == "SIGTERMException":
+            raise SystemExit(143) from error
+        raise SystemExit(130 if was_interrupted(error) else error.code) from error
+
+
+def main() -> None:
+    """The command: what Hydra says of a mistake in many lines is said here in one."""
+    asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on
+    try:
+        hydra_main()
+    except UserError as error:
+        if asked_for_traceback:
+            raise
+        sys.exit(fail(str(error), error.exit_code))
+    except Exception as error:
+        message = explain(error, [text for text in sys.argv[1:] if not text.startswith("-")])
+        if message is None or asked_for_traceback:
+            raise
+        sys.exit(fail(message, 2))
+
+
+def fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

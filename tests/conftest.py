@@ -1,0 +1,83 @@
+"""What the tests share: small data, composed configurations, whole runs, the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from fmnist.config import CONF_DIR, check
+from fmnist.launch import Launch
+from fmnist.run import Run, load_run
+
+CHECKOUT = Path(__file__).parents[1]
+
+# A run of a second: 16 steps an epoch on drawn garments.
+TINY = (
+    "data=synthetic",
+    "data.train_size=640",
+    "data.val_size=128",
+    "data.test_size=200",
+    "data.batch_size=32",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "logger=csv",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_key_and_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B finds no account, and nothing is written to the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def real_root() -> Path:
+    """Data root of the real Fashion-MNIST; skips where there is none."""
+    candidates = [os.environ.get("FMNIST_DATA") or "data", CHECKOUT.parent / "shared/datasets"]
+    for root in map(Path, candidates):
+        if (root / "FashionMNIST" / "raw").is_dir():
+            return root.absolute()
+    pytest.skip("the real Fashion-MNIST is not here: set FMNIST_DATA to its data root")
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The checked, resolved configuration of these overrides."""
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        return check(compose("config", overrides=list(overrides)))
+
+
+@pytest.fixture
+def run_tiny(tmp_path: Path) -> Callable[..., Run]:
+    """`run_tiny("model=lenet5", ...)` trains in this process and gives the run read back."""
+    from fmnist.train import train
+
+    count = 0
+
+    def run(*overrides: str) -> Run:
+        nonlocal count
+        count += 1
+        launch = Launch(tmp_path / f"run{count}", overrides=overrides)
+        train(composed(*TINY, *overrides), launch)
+        return load_run(launch.dir)
+
+    return run
+
+
+def command(
+    *arguments: str, cwd: Path, python: str = sys.executable, timeout: float = 120, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m fmnist.<arguments>` in a folder of its own, with the checkout importable."""
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **env}
+    return subprocess.run(
+        [python, "-m", *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
