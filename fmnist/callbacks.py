@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from fmnist.classifier import Classifier
 from fmnist.run import Run
+from fmnist.terminal import epoch_label, epoch_line
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class EpochBar(Callback):
         self.shown = time.monotonic()
         self.bar = tqdm(
             total=int(trainer.num_training_batches),
-            desc=self._label(trainer),
+            desc=epoch_label(trainer.current_epoch, int(trainer.max_epochs or 0)),
             bar_format="{desc} {percentage:3.0f}% |{bar:24}| {n}/{total} steps, {rate_fmt}",
             unit=" steps",
             leave=False,
@@ -44,13 +45,7 @@ class EpochBar(Callback):
         self._close()
         assert isinstance(module, Classifier)
         if trainer.is_global_zero:
-            row = module.history[-1]
-            mark = "  best" if row["val/acc"] == row["val/acc_best"] else ""
-            log.info(
-                f"{self._label(trainer)}   train loss {row['train/loss']:.4f} "
-                f"acc {row['train/acc']:.4f}   val loss {row['val/loss']:.4f} "
-                f"acc {row['val/acc']:.4f}   {row['seconds']:.1f} s{mark}"
-            )
+            log.info("%s", epoch_line(module.history, int(trainer.max_epochs or 0)))
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
@@ -60,11 +55,6 @@ class EpochBar(Callback):
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-
-    @staticmethod
-    def _label(trainer: Trainer) -> str:
-        width = len(str(trainer.max_epochs))
-        return f"epoch {trainer.current_epoch + 1:{width}d}/{trainer.max_epochs}"
 
 
 class RecordEpochs(Callback):

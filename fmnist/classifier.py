@@ -43,10 +43,10 @@ class Classifier(LightningModule):
     Steps only collect their outputs; losses and accuracies are computed once an epoch from all of
     them. That is exact, and spares every step the cost of metrics and logging.
 
-    A row: epoch (from 0), step (optimiser steps so far), lr, train/loss and train/acc (while
-    training: augmented, with dropout, before each step; the loss as trained, smoothing included),
-    val/loss and val/acc (plain cross-entropy), val/acc_best (so far), seconds (training and
-    validation together). Accuracies are in [0, 1].
+    A row: epoch (from 0), step (optimiser steps so far), lr (of its first step), train/loss and
+    train/acc (while training: augmented, with dropout, before each step; the loss as trained,
+    smoothing included), val/loss and val/acc (plain cross-entropy), val/acc_best (so far), seconds
+    (training and validation together). Accuracies are in [0, 1].
 
     Args:
         net: images float [B, 1, 28, 28] -> logits [B, 10], or while training a tuple of such
@@ -96,6 +96,7 @@ class Classifier(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.epoch_began = time.perf_counter()
+        self.epoch_lr = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self.outputs.clear()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -130,7 +131,7 @@ class Classifier(LightningModule):
         self.val_acc.update(logits, labels)
         best = max((row["val/acc"] for row in self.history), default=0.0)
         row = {
-            "lr": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
+            "lr": self.epoch_lr,
             "train/loss": float(self.train_loss.compute()),
             "train/acc": round(float(self.train_acc.compute()), 6),  # a share of 55,000 images
             "val/loss": float(self.val_loss.compute()),

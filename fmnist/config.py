@@ -16,13 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from fmnist.errors import ConfigError
-from fmnist.signature import read_signature
+from fmnist.errors import ConfigError, UserError
+from fmnist.signature import read_signature, undefined
 
 # conf/ lies inside the package in a wheel and beside it in a checkout.
 CONF_DIR = next(
@@ -52,6 +58,8 @@ ConfigStore.instance().store(name="schema", node=Config)
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others are not tested here
+MONITORS = ("val/acc", "val/loss", "train/loss")
 
 # key: (lowest allowed, is it itself allowed, highest allowed: never itself)
 RANGES = {
@@ -89,7 +97,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     try:
         container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        raise ConfigError(_in_one_line(error)) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
@@ -104,24 +112,30 @@ def check(config: DictConfig) -> dict[str, Any]:
     known = [field.name for field in fields(Config)]
     for key, value in plain.items():
         if key not in known:
-            raise ConfigError(f"{key}: no such setting{did_you_mean(key, known)}")
+            raise ConfigError(f"{key}: no such setting{_near(key, known)}")
         if isinstance(value, dict):
             _check_node(key, value)
     for key, (low, inclusive, high) in RANGES.items():
         _check_range(key, _select(plain, key), low, inclusive, high)
     _check_choice("trainer.precision", _select(plain, "trainer.precision"), PRECISIONS)
     _check_choice("trainer.accelerator", _select(plain, "trainer.accelerator"), ACCELERATORS)
+    _check_choice("trainer.strategy", _select(plain, "trainer.strategy"), STRATEGIES)
+    _check_choice("scheduler.monitor", _select(plain, "scheduler.monitor"), MONITORS)
     _check_across(plain)
     return plain
 
 
-def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """ "; did you mean X?" when an option is near, a list of them otherwise."""
-    options = sorted(options)
+def _near(word: str, options: Iterable[str], parent: str = "") -> str:
+    """ "; did you mean X?", with the full key when `parent` is given, if an option is near."""
     near = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; there are {', '.join(options)}" if options else ""
+    return f"; did you mean {parent}{near[0]}?" if near else ""
+
+
+def _near_or_all(word: str, options: Iterable[str], parent: str = "") -> str:
+    """The option that is near, otherwise all, if they are not too many to read."""
+    options = sorted(option for option in options if not option.startswith("_"))
+    listed = f"; there are {', '.join(options)}" if 0 < len(options) <= 12 else ""
+    return _near(word, options, parent) or listed
 
 
 def _select(plain: dict[str, Any], key: str) -> Any:
@@ -137,20 +151,24 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         if isinstance(value, dict):
             _check_node(f"{path}.{key}", value)
     target = node.get("_target_")
-    signature = read_signature(target) if isinstance(target, str) else None
+    if not isinstance(target, str):
+        return
+    if lacking := undefined(target):
+        module, name, names = lacking
+        where = f"{module} has no {name}" if module else f"no package {name} is installed"
+        raise ConfigError(f"{path}._target_={target}: {where}{_near(name, names)}")
+    signature = read_signature(target)
     if signature is None:
         return
     for key, value in node.items():
         if key in ("_target_", "_partial_", "_recursive_", "_convert_"):
             continue
         if key not in signature:
-            hint = did_you_mean(key, signature)
+            hint = _near_or_all(key, signature, f"{path}.")
             raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
         parameter = signature[key]
-        if not isinstance(value, dict | list) and not parameter.accepts(value):
-            hint = ""
-            if isinstance(value, str) and parameter.choices:
-                hint = did_you_mean(value, map(str, parameter.choices)).split("; there")[0]
+        if not parameter.accepts(value):
+            hint = _near(str(value), map(str, parameter.choices))
             raise ConfigError(
                 f"{path}.{key}={_show(value)}: should be {parameter.expectation()}{hint}"
             )
@@ -162,14 +180,14 @@ def _check_range(key: str, value: Any, low: float, inclusive: bool, high: float)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{key}={_show(value)}: should be a number")
     if math.isnan(value) or value < low or (value == low and not inclusive) or value >= high:
-        bound = f"at least {low:g}" if inclusive else f"greater than {low:g}"
-        limit = f" and less than {high:g}" if high < math.inf else ""
+        bound = f"at least {low}" if inclusive else f"greater than {low}"
+        limit = f" and less than {high}" if high < math.inf else ""
         raise ConfigError(f"{key}={_show(value)}: should be {bound}{limit}")
 
 
 def _check_choice(key: str, value: Any, options: tuple[str, ...]) -> None:
     if value is not None and value not in options:
-        near = did_you_mean(str(value), options).split("; there")[0]
+        near = _near(str(value), options)
         raise ConfigError(f"{key}={_show(value)}: should be one of {', '.join(options)}{near}")
 
 
@@ -181,8 +199,16 @@ def _check_across(plain: dict[str, Any]) -> None:
             f"data.batch_size={batch}: should be a multiple of trainer.devices={devices}, "
             "as it is the batch of all devices together"
         )
-    monitor, row = _select(plain, "scheduler.monitor"), ("val/acc", "val/loss", "train/loss")
-    _check_choice("scheduler.monitor", monitor, row)
+    for key, value in plain["optim"].items():  # torch's annotations do not say
+        if value is None and f"optim.{key}" in RANGES:
+            raise ConfigError(f"optim.{key}=null: should be a number")
+    horizon, policy = _select(plain, "scheduler.horizon"), _select(plain, "scheduler.policy")
+    accepted = read_signature(policy["_target_"]) if policy and horizon else None
+    if accepted is not None and horizon not in accepted:
+        hint = _near(horizon, accepted)
+        raise ConfigError(
+            f"scheduler.horizon={horizon}: {policy['_target_']} takes no such argument{hint}"
+        )
     if (_select(plain, "data.mean") is None) != (_select(plain, "data.std") is None):
         raise ConfigError("data.mean and data.std: give both, or neither to compute them")
 
@@ -194,9 +220,12 @@ def _show(value: Any) -> str:
 def config_hash(plain: dict[str, Any]) -> str:
     """12 hexadecimal digits that name a result: equal for runs that differ only cosmetically."""
 
+    def same(value: Any) -> Any:  # 0 and 0.0 are one setting
+        return float(value) if type(value) is int else value
+
     def keep(node: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
         return {
-            key: keep(value, (*path, key)) if isinstance(value, dict) else value
+            key: keep(value, (*path, key)) if isinstance(value, dict) else same(value)
             for key, value in node.items()
             if (*path, key) not in COSMETIC
         }
@@ -218,15 +247,32 @@ class CheckBeforeRun(Callback):
 
 
 def explain(error: Exception, overrides: list[str]) -> str | None:
-    """Hydra's and OmegaConf's own complaints about overrides, in one line; None for others."""
+    """A mistake of the user's in one line, Hydra's and OmegaConf's among them; None for a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    cause = error.__cause__ or error.__context__
     if isinstance(error, MissingConfigException):
         return _explain_missing(error)
-    if isinstance(error, ConfigCompositionException | OmegaConfBaseException):
-        return _explain_override(error, overrides)
-    # Grammar errors ("optim.lr=[1") have a class of their own below HydraException.
-    if type(error).__module__.startswith("hydra.errors"):
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: should be key=value, brackets closed, special characters quoted"
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
+        file = re.match(r"In '.*?': ", str(error))
+        return (file[0] if file else "") + _explain_key(cause)
+    if isinstance(error, ConfigCompositionException) and str(error).startswith("Ambiguous value"):
+        override = str(error).split("'")[1]
+        return f"{override}: several values need --multirun; one value that is a list needs [ ]"
+    if isinstance(error, InstantiationException):
+        return _explain_constructor(error)
+    if isinstance(error, OmegaConfBaseException):
+        return _in_one_line(error)
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's: no such device here
+        return f"trainer: {_in_one_line(error)}"
+    if type(error).__module__.startswith("yaml."):
         return " ".join(str(error).split())
-    return None
+    if "Config group override must be" in str(error):
+        groups = [text for text in overrides if (CONF_DIR / text.partition("=")[0]).is_dir()]
+        return f"{' '.join(groups)}: should be the name of an option"
+    return " ".join(str(error).split()) if isinstance(error, HydraException) else None
 
 
 def _explain_missing(error: MissingConfigException) -> str:
@@ -234,34 +280,34 @@ def _explain_missing(error: MissingConfigException) -> str:
     if not group or not error.options:
         return " ".join(str(error).split())
     options = [name.removesuffix(".yaml") for name in error.options]
-    return f"{group}={option}: no such option{did_you_mean(option, options)}"
+    return f"{group}={option}: no such option{_near_or_all(option, options)}"
 
 
-def _explain_override(error: Exception, overrides: list[str]) -> str:
-    """For a key that does not exist: the nearest one that does."""
-    text = " ".join(str(error).split())
-    match = re.search(r"Could not override '([^']+)'", text)
-    if match is None:
-        bad = re.search(r"Error merging override (\S+)", text)
-        cause = str(error.__cause__ or "").splitlines()
-        return f"{bad[1]}: {cause[0]}" if bad and cause else text
-    key = match[1]
-    parent, _, name = key.rpartition(".")
-    siblings = _siblings(parent, [text for text in overrides if key not in text])
-    return f"{key}: no such setting{did_you_mean(name, siblings)}"
+def _explain_key(error: OmegaConfBaseException) -> str:
+    """A key that does not exist, or a field of `Config` that is given another type."""
+    path, parent = str(error.full_key), error.parent_node
+    above, _, key = path.rpartition(".")
+    if isinstance(error, ValidationError):
+        field = (read_signature("fmnist.config.Config") or {}).get(path)
+        should = f"should be {field.expectation()}" if field else _in_one_line(error)
+        return f"{path}={_show(error.value)}: {should}"
+    if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
+        return f"{path}: no such setting; there are none under {above} here"
+    if key in (read_signature(str(parent.get("_target_"))) or {}):
+        return f"{path}: not in the configuration; +{path}=... adds it"
+    siblings = [str(name) for name in parent if name != "hydra"]
+    return f"{path}: no such setting{_near_or_all(key, siblings, above and f'{above}.')}"
 
 
-def _siblings(parent: str, overrides: list[str]) -> list[str]:
-    """The keys beside a mistyped one, in the composition without it."""
-    from hydra import compose
-    from hydra.core.global_hydra import GlobalHydra
+def _explain_constructor(error: InstantiationException) -> str | None:
+    """A target that cannot be found, or that refuses a value; None for a bug inside it."""
+    cause, first = error.__cause__, _in_one_line(error)
+    if isinstance(cause, ValueError):
+        first += f" {_in_one_line(cause)} (HYDRA_FULL_ERROR=1 shows where)"
+    return first if cause is None or isinstance(cause, ValueError | ImportError) else None
 
-    if not GlobalHydra.instance().is_initialized():
-        return []
-    try:
-        node: Any = compose("config", overrides=overrides)
-    except Exception:  # another mistake in the same command: do without the hint
-        return []
-    if parent:
-        node = OmegaConf.select(node, parent)
-    return [f"{parent}.{key}" if parent else str(key) for key in node] if node else []
+
+def _in_one_line(error: Exception) -> str:
+    """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
+    key = getattr(error, "full_key", None)
+    return f"{key}: {str(error).splitlines()[0]}" if key else str(error).splitlines()[0]

@@ -38,7 +38,7 @@ def one_job(run_dir: Path) -> Iterator[None]:
             "--config-path", str(run_dir / ".hydra"),
             "--config-name", "config",
             f"hydra.run.dir='{run_dir}'",
-            f"hydra.job.name=rank{local_rank}",
+            "hydra/job_logging=disabled",  # train.log is the main process's
             "hydra.output_subdir=null",
         ]  # fmt: skip
         return [sys.executable, "-m", "fmnist.train", *arguments], str(Path.cwd())

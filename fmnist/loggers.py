@@ -68,8 +68,10 @@ def wandb_logger(
     from lightning.pytorch.loggers import WandbLogger
 
     folder = Path(os.environ.get("WANDB_DIR", "."))
-    # Otherwise media and artifacts are staged under the home directory and lost when copied.
-    os.environ.setdefault("WANDB_DATA_DIR", str((folder / "wandb").absolute()))
+    # Otherwise media, artifacts and debug logs go to the home directory, and a copied project
+    # lacks them.
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
+        os.environ.setdefault(name, str((folder / "wandb").absolute()))
     with _open(mode, {
         "project": project,
         "entity": entity,

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmnist.errors import RunError, UserError
@@ -76,8 +77,9 @@ class Run:
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
             net: nn.Module = instantiate(self.config["model"])
             net.load_state_dict({key.removeprefix("net."): value for key, value in state.items()})
-        except (OSError, RuntimeError, KeyError) as error:
-            raise RunError(f"{path}: cannot be loaded: {error}") from error
+        except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise RunError(f"{path}: cannot be loaded: {reason}") from error
         return net.eval()
 
     def data(self) -> "ImageData":

@@ -7,11 +7,21 @@ be checked. What cannot be read this way is left for the constructor itself to r
 """
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+IN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "None": "null",
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +43,9 @@ class Parameter:
 
     def expectation(self) -> str:
         """In words, what would be right."""
-        words = [str(choice) for choice in self.choices]
-        words += [{"None": "null"}.get(name, name) for name in sorted(self.types, reverse=True)]
+        words = ["null" if choice is None else str(choice) for choice in self.choices]
+        types = self.types - {"int"} if "float" in self.types else self.types
+        words += [IN_WORDS[name] for name in IN_WORDS if name in types]
         return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
@@ -49,10 +60,11 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
     tree, node = found
     if isinstance(node, ast.FunctionDef):
         return _arguments(tree, node, skip=0)
-    for item in node.body:
+    for item in reversed(node.body):  # behind its overloads
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return _arguments(tree, item, skip=1)
-    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+    is_dataclass = any("dataclass" in ast.unparse(item) for item in node.decorator_list)
+    if is_dataclass and not node.bases:
         fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
         return {
             field.target.id: _parameter(tree, field.annotation)
@@ -62,9 +74,36 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
     return None
 
 
+def undefined(target: str) -> tuple[str, str, list[str]] | None:
+    """(module, name, the names there) of the first part of a dotted name that does not exist.
+
+    None when all may exist: a module that makes names while it runs gets the benefit of the doubt.
+    """
+    module, _, name = target.rpartition(".")
+    if not module:
+        return None if name and find_spec(name) else ("", name, [])
+    if lacking := undefined(module):
+        return lacking
+    path = _module_file(module)
+    if path is None or path.suffix != ".py":
+        return None
+    text = path.read_text(encoding="utf-8")
+    if re.search(rf"\b{name}\b|import \*|\b(__getattr__|globals|setattr|exec)\b", text):
+        return None
+    names = []
+    for node in _parse(path).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.append(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            names += [alias.asname or alias.name for alias in node.names]
+    if path.name == "__init__.py":
+        names += [entry.name.partition(".")[0] for entry in path.parent.iterdir()]
+    return None if name in names else (module, name, names)
+
+
 @cache
 def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 def _module_file(name: str) -> Path | None:
@@ -87,7 +126,7 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef
     if path is None or path.suffix != ".py":
         return None
     tree = _parse(path)
-    for node in tree.body:
+    for node in reversed(tree.body):  # the last definition holds
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return tree, node
         if isinstance(node, ast.ImportFrom):
@@ -99,7 +138,8 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef
                     keep = len(parents) - node.level + 1
                     base = [*parents[:keep], node.module] if node.level else [node.module]
                     source = ".".join(part for part in base if part)
-                    return _definition(f"{source}.{alias.name}")
+                    found = f"{source}.{alias.name}"
+                    return _definition(found) if found != target else None  # a submodule
     return None
 
 
@@ -142,7 +182,8 @@ def _alternatives(tree: ast.Module, node: ast.expr | None) -> list[tuple[Any, bo
             parts = [left, right]
         case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
             items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-            return [(item.value, False) for item in items if isinstance(item, ast.Constant)]
+            literals = [item.value for item in items if isinstance(item, ast.Constant)]
+            return [(v, False) for v in literals] if len(literals) == len(items) else None
         case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
             parts = [inner, ast.Constant(None)]
         case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple(elts=elements)):

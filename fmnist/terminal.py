@@ -1,6 +1,6 @@
 """What the terminal says before and after a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,36 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
             f"up to {trainer['max_epochs']} epochs, seed {record['seed']}",
             f"run     {shown(run_dir)}",
         ]
+    )
+
+
+def epoch_label(epoch: int, epochs: int) -> str:
+    """ "epoch  3/10", of an epoch counted from 0."""
+    return f"epoch {epoch + 1:{len(str(epochs))}d}/{epochs}"
+
+
+def epoch_line(rows: Sequence[Mapping[str, float]], epochs: int) -> str:
+    """The last of the rows, and whether it is the best so far.
+
+    Args:
+        rows: of the run record, up to the epoch to show.
+        epochs: how many the run may train.
+    """
+    row = rows[-1]
+    better = all(row["val/acc"] > earlier["val/acc"] for earlier in rows[:-1])
+    return (
+        f"{epoch_label(int(row['epoch']), epochs)}   train loss {row['train/loss']:.4f} "
+        f"acc {row['train/acc']:.4f}   val loss {row['val/loss']:.4f} acc {row['val/acc']:.4f}"
+        f"   {row['seconds']:.1f} s{'  best' if better else ''}"
+    )
+
+
+def totals_line(record: Mapping[str, Any], run_dir: Path) -> str:
+    """How long it took, on what data, and where it lies."""
+    epochs = len(record["epochs"])
+    return (
+        f"{epochs} epoch{'s' if epochs > 1 else ''} in {record['train_seconds']:.1f} s "
+        f"({record['seconds']:.1f} s in all) on {record['dataset']['name']}: {shown(run_dir)}"
     )
 
 

@@ -25,7 +25,7 @@ from fmnist.ddp import is_main_process, one_job
 from fmnist.errors import UserError
 from fmnist.launch import Launch, hydra_launch
 from fmnist.run import PREDICTIONS, Run, recorded, start_run, was_interrupted, write_atomically
-from fmnist.terminal import announcement, metrics_table, shown
+from fmnist.terminal import announcement, metrics_table, totals_line
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -48,7 +48,9 @@ def train(config: dict[str, Any], launch: Launch) -> float:
         UserError: no data, a diverged loss, or a directory that holds a run already.
     """
     began = time.perf_counter()
-    if not is_main_process():  # another process of DDP: it trains, and writes nothing
+    if not is_main_process():  # another process of DDP: it trains, and says and writes nothing
+        send_library_messages_to_log()
+        logging.disable()
         fit(config, build_data(config), [], Path(os.devnull))
         return 0.0
     run = start_run(
@@ -217,12 +219,14 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
 def finish(run: Run, trainer: "Trainer", loggers: "list[Logger]", seconds: float) -> None:
     """Log the result, write the record's last state and show it."""
     rows, metrics = run.record["epochs"], run.record["metrics"]
-    summary = {
+    # Not the chosen epoch's validation metrics: they would bend the curves at their end.
+    summary = {name: value for name, value in metrics.items() if name.startswith("test/")} | {
+        "val/acc_best": metrics["val/acc_best"],
         "model/params": run.record["params"],
         "train/seconds": sum(row["seconds"] for row in rows),
     }
     for logger in loggers:
-        logger.log_metrics({**metrics, **summary}, step=trainer.global_step)
+        logger.log_metrics(summary, step=trainer.global_step)
         logger.save()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
     run.update(
@@ -232,10 +236,7 @@ def finish(run: Run, trainer: "Trainer", loggers: "list[Logger]", seconds: float
         peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
     )
     log.info("%s", metrics_table(metrics, run.record["best_epoch"], len(rows)))
-    log.info(
-        "%d epochs in %.1f s (%.1f s in all) on %s: %s",
-        len(rows), summary["train/seconds"], seconds, run.record["dataset"]["name"], shown(run.dir),
-    )  # fmt: skip
+    log.info("%s", totals_line(run.record, run.dir))
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
@@ -244,10 +245,10 @@ def hydra_main(config: DictConfig) -> float:
     launch = hydra_launch()
     try:
         return train(check(config), launch)
-    except UserError as error:
+    except Exception as error:
         if launch.group is not None:  # a sweep goes on with its next job
             raise
-        raise SystemExit(fail(str(error), error.exit_code)) from error
+        raise SystemExit(fail(error)) from error
     except SystemExit as error:  # Lightning's, after a signal, with codes of its own
         if type(error).__name__ == "SIGTERMException":
             raise SystemExit(143) from error
@@ -256,24 +257,25 @@ def hydra_main(config: DictConfig) -> float:
 
 def main() -> None:
     """The command: what Hydra says of a mistake in many lines is said here in one."""
-    asked_for_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ.setdefault("FMNIST_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on
     try:
         hydra_main()
-    except UserError as error:
-        if asked_for_traceback:
-            raise
-        sys.exit(fail(str(error), error.exit_code))
     except Exception as error:
-        message = explain(error, [text for text in sys.argv[1:] if not text.startswith("-")])
-        if message is None or asked_for_traceback:
-            raise
-        sys.exit(fail(message, 2))
+        sys.exit(fail(error))
 
 
-def fail(message: str, code: int) -> int:
+def fail(error: Exception) -> int:
+    """The exit code, after one line on stderr.
+
+    Raises:
+        Exception: the error itself, if it is nobody's mistake or the traceback is asked for.
+    """
+    message = explain(error, sys.argv[1:])
+    if message is None or os.environ.get("FMNIST_FULL_ERROR") == "1":
+        raise error
     print(f"error: {message}", file=sys.stderr)
-    return code
+    return error.exit_code if isinstance(error, UserError) else 2
 
 
 if __name__ == "__main__":

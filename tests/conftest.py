@@ -34,8 +34,8 @@ def no_key_and_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """W&B finds no account, and nothing is written to the home directory."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("API_KEY", "MODE", "DIR", "DATA_DIR", "CACHE_DIR", "BASE_URL"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
 
 
 @pytest.fixture(scope="session")

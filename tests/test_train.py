@@ -1,15 +1,308 @@
-"""One run from end to end, in process."""
+"""One run from end to end: what it does, what it records, and that it can be repeated."""
 
+import csv
+import json
 from itertools import product
 
+import numpy as np
 import pytest
+import torch
+
+from fmnist.classifier import Classifier, Schedule
+from fmnist.errors import Diverged, RunError
+from fmnist.launch import Launch
+from fmnist.run import load_run
+from fmnist.train import train
+from tests.conftest import TINY, composed
 
 CELLS = list(
     product(("lenet5", "fashioncnn", "googlenet"), ("sgd", "adam", "rmsprop"), ("off", "on"))
 )
+SMALLER = ("data.train_size=160", "data.val_size=32", "data.test_size=50", "data.batch_size=16")
 
 
 @pytest.mark.parametrize(("model", "optim", "aug"), CELLS)
 def test_every_combination_trains(run_tiny, model, optim, aug):
-    run = run_tiny(f"model={model}", f"optim={optim}", f"aug={aug}")
+    run = run_tiny(*SMALLER, f"model={model}", f"optim={optim}", f"aug={aug}", "patience=null")
     assert run.record["status"] == "finished"
+    assert run.record["epochs"][0]["step"] == 8
+    assert np.isfinite(run.record["metrics"]["test/loss"])
+
+
+def rates(run):
+    """Learning rate at the start of every epoch, and after the last step."""
+    state = torch.load(run.checkpoints / "last.ckpt", weights_only=True)
+    return [row["lr"] for row in run.record["epochs"]], (
+        state["optimizer_states"][0]["param_groups"][0]["lr"]
+    )
+
+
+def test_without_a_schedule_the_learning_rate_stays(run_tiny):
+    assert rates(run_tiny("trainer.max_epochs=3")) == ([0.001] * 3, 0.001)
+
+
+def test_step_schedule_multiplies_by_gamma(run_tiny):
+    run = run_tiny("scheduler=step", "scheduler.policy.step_size=1", "trainer.max_epochs=3")
+    assert rates(run)[0] == pytest.approx([1e-3, 1e-4, 1e-5])
+
+
+def test_plateau_schedule_halves_when_validation_accuracy_stalls(run_tiny):
+    stalled = ("optim.lr=1e-7", "scheduler=plateau", "scheduler.policy.patience=0")
+    run = run_tiny(*stalled, "trainer.max_epochs=3")
+    assert rates(run)[0] == pytest.approx([1e-7, 1e-7, 0.5e-7])
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_cosine_schedule_ends_at_zero_with_the_run(run_tiny, interval):
+    run = run_tiny("scheduler=cosine", f"scheduler.interval={interval}", "trainer.max_epochs=3")
+    by_epoch, last = rates(run)
+    assert by_epoch == pytest.approx([1e-3, 0.75e-3, 0.25e-3])
+    assert last == pytest.approx(0, abs=1e-12)
+
+
+def test_onecycle_schedule_peaks_at_the_given_rate_and_ends_with_the_run(run_tiny):
+    run = run_tiny("scheduler=onecycle", "scheduler.policy.pct_start=0.34", "trainer.max_epochs=3")
+    by_epoch, last = rates(run)
+    assert by_epoch[0] == pytest.approx(1e-3 / 25)
+    assert max(by_epoch) == pytest.approx(1e-3, rel=0.01)
+    assert last < 1e-5  # torch goes one step past the end of the cycle after the last step
+
+
+def test_the_record_says_everything_about_the_run(run_tiny):
+    run = run_tiny("trainer.max_epochs=3", "seed=7", "aug=on")
+    record = run.record
+    assert record["status"] == "finished"
+    assert record["seed"] == 7
+    assert record["params"] == 61_706
+    assert record["flops"] > 800_000
+    assert record["config"]["seed"] == 7
+    assert len(record["config_hash"]) == 12
+    assert record["dataset"]["name"] == "synthetic"
+    assert record["dataset"]["train_size"] == 512
+    assert set(record["dataset"]["checksums"]) == {"train", "test"}
+    assert record["device"].startswith("cpu")
+    assert {"python", "torch", "lightning", "hydra-core"} <= set(record["versions"])
+    assert record["seconds"] > sum(row["seconds"] for row in record["epochs"])
+    assert record["peak_memory_mib"] > 100
+    assert [row["epoch"] for row in record["epochs"]] == [0, 1, 2]
+    assert [row["step"] for row in record["epochs"]] == [16, 32, 48]
+    accuracies = [row["val/acc"] for row in record["epochs"]]
+    assert record["best_epoch"] == accuracies.index(max(accuracies))
+    metrics = record["metrics"]
+    assert metrics["val/acc_best"] == metrics["val/acc"] == max(accuracies)
+    assert metrics["val/acc_last"] == accuracies[-1]
+    assert all(0 <= value <= 1 for name, value in metrics.items() if "/acc" in name)
+    assert run.checkpoints.joinpath("best.ckpt").is_file()
+    assert run.checkpoints.joinpath("last.ckpt").is_file()
+
+
+def test_metrics_csv_has_a_row_an_epoch_and_the_test_at_the_end(run_tiny):
+    run = run_tiny("trainer.max_epochs=2")
+    with (run.dir / "metrics.csv").open() as file:
+        *epochs, last = csv.DictReader(file)
+    assert [row["step"] for row in epochs] == ["16", "32"]
+    for row, recorded in zip(epochs, run.record["epochs"], strict=True):
+        assert float(row["val/acc"]) == recorded["val/acc"]
+        assert float(row["train/loss"]) == recorded["train/loss"]
+        assert row["test/acc"] == ""
+    assert float(last["test/acc"]) == run.record["metrics"]["test/acc"]
+
+
+def test_predictions_agree_with_the_record_and_load_without_pickle(run_tiny):
+    run = run_tiny()
+    logits, labels = run.predictions()
+    assert logits.dtype == np.float32
+    assert labels.dtype == np.int64
+    assert logits.shape == (200, 10)
+    assert (logits.argmax(1) == labels).mean() == pytest.approx(run.record["metrics"]["test/acc"])
+
+
+def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
+    """The whole path against torch alone: same batches, same net, same updates, same numbers."""
+    run = run_tiny("trainer.max_epochs=2", "optim=sgd", "aug=on", "trainer.gradient_clip_val=0.5")
+    config = run.config
+    data = composed_data(config)
+    torch.manual_seed(0)
+    net = seeded_net(config)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    for epoch in range(2):
+        data.trainer.current_epoch = epoch
+        losses, correct, count = 0.0, 0, 0
+        for images, labels in data.train_dataloader():
+            optimizer.zero_grad()
+            logits = net(images)
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+            optimizer.step()
+            losses += loss.item() * len(labels)
+            correct += int((logits.argmax(1) == labels).sum())
+            count += len(labels)
+        assert run.record["epochs"][epoch]["train/loss"] == pytest.approx(losses / count, rel=1e-5)
+        assert run.record["epochs"][epoch]["train/acc"] == pytest.approx(correct / count, abs=1e-6)
+    for key, value in run.net("last").state_dict().items():
+        assert torch.equal(value, net.state_dict()[key]), key
+
+
+def composed_data(config):
+    from types import SimpleNamespace
+
+    from fmnist.train import build_data
+
+    data = build_data(config)
+    data.trainer = SimpleNamespace(
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        global_rank=0, world_size=1, current_epoch=0,
+    )  # fmt: skip
+    return data
+
+
+def seeded_net(config):
+    from hydra.utils import instantiate
+    from lightning.pytorch import seed_everything
+
+    seed_everything(config["seed"], verbose=False)
+    return instantiate(config["model"])
+
+
+def weights(run, which="last"):
+    return torch.cat([p.flatten() for p in run.net(which).state_dict().values()])
+
+
+def test_same_seed_same_weights_and_zero_is_a_seed(run_tiny):
+    arguments = ("aug=on", "model.dropout=0.5", "trainer.max_epochs=2")
+    first = run_tiny(*arguments, "seed=0")
+    torch.rand(3)  # whatever happened before in the process must not matter
+    again = run_tiny(*arguments, "seed=0")
+    other = run_tiny(*arguments, "seed=1")
+    assert torch.equal(weights(first), weights(again))
+    assert first.record["metrics"] == again.record["metrics"]
+    assert first.record["config_hash"] == again.record["config_hash"]
+    assert not torch.equal(weights(first), weights(other))
+    assert first.record["dataset"]["split_md5"] == other.record["dataset"]["split_md5"]
+    assert first.record["config_hash"] != other.record["config_hash"]
+
+
+def test_it_learns(run_tiny):
+    run = run_tiny("data.train_size=3000", "trainer.max_epochs=4", "model.activation=relu")
+    assert run.record["metrics"]["test/acc"] > 0.6
+    assert run.record["epochs"][-1]["train/loss"] < run.record["epochs"][0]["train/loss"]
+
+
+def test_early_stopping_waits_for_its_patience(run_tiny):
+    run = run_tiny("optim.lr=1e-9", "patience=2", "trainer.max_epochs=20")
+    assert len(run.record["epochs"]) == 3
+    assert run.record["best_epoch"] == 0
+    longer = run_tiny("optim.lr=1e-9", "patience=null", "trainer.max_epochs=5")
+    assert len(longer.record["epochs"]) == 5
+
+
+def test_best_and_last_checkpoints_differ_when_the_best_epoch_is_not_the_last(run_tiny):
+    run = run_tiny("optim.lr=0.05", "optim=sgd", "trainer.max_epochs=6", "patience=null")
+    best = run.record["best_epoch"]
+    same = torch.equal(weights(run, "best"), weights(run, "last"))
+    assert same == (best == 5)
+    if best != 5:
+        assert run.record["metrics"]["val/acc"] > run.record["metrics"]["val/acc_last"]
+
+
+def test_label_smoothing_raises_the_training_loss_only(run_tiny):
+    plain, smooth = run_tiny("optim.lr=1e-9"), run_tiny("optim.lr=1e-9", "label_smoothing=0.5")
+    # Nothing is learned, so that both evaluate the same net, up to 1e-9 times a step.
+    assert smooth.record["epochs"][0]["val/loss"] == pytest.approx(
+        plain.record["epochs"][0]["val/loss"], rel=1e-4
+    )
+    assert smooth.record["epochs"][0]["train/loss"] != pytest.approx(
+        plain.record["epochs"][0]["train/loss"], rel=1e-4
+    )
+
+
+def test_bf16_and_channels_last_are_used_and_recorded(run_tiny):
+    run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed", "channels_last=true")
+    assert run.record["precision"] == "bf16-mixed"
+    assert run.net("last").features[0].weight.dtype == torch.float32
+    full = run_tiny("model=fashioncnn")
+    losses = [r.record["metrics"]["test/loss"] for r in (run, full)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], abs=0.2)
+
+
+def test_debug_trainer_goes_through_every_stage(run_tiny):
+    run = run_tiny("trainer=debug", "trainer.accelerator=cpu", "data.eval_batch_size=50")
+    assert run.record["status"] == "finished"
+    assert len(run.record["epochs"]) == 1
+
+
+def test_auxiliary_heads_change_the_training_loss(run_tiny):
+    arguments = ("model=googlenet", "model.width=0.125", "optim.lr=1e-9", *SMALLER)
+    plain, heads = run_tiny(*arguments), run_tiny(*arguments, "model.aux_heads=true")
+    ratio = heads.record["epochs"][0]["train/loss"] / plain.record["epochs"][0]["train/loss"]
+    assert ratio == pytest.approx(1 + 2 * 0.3, abs=0.15)
+    assert heads.record["params"] > plain.record["params"]
+
+
+def test_divergence_is_one_clear_error_and_a_failed_record(run_tiny, tmp_path):
+    with pytest.raises(Diverged, match=r"epoch 0, step \d+: .*lower optim.lr"):
+        run_tiny("model.activation=relu", "optim=sgd", "optim.lr=1e30")
+    record = load_run(tmp_path / "run1").record
+    assert record["status"] == "failed"
+    assert "diverged" in record["error"]
+    assert "Traceback" in record["traceback"]
+
+
+def test_any_exception_leaves_a_failed_record(tmp_path, monkeypatch):
+    def explode(*_):
+        raise RuntimeError("out of something")
+
+    monkeypatch.setattr(Classifier, "validation_step", explode)
+    with pytest.raises(RuntimeError, match="out of something"):
+        train(composed(*TINY), Launch(tmp_path / "run"))
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["status"] == "failed"
+    assert record["error"] == "RuntimeError: out of something"
+    assert "explode" in record["traceback"]
+    assert not list((tmp_path / "run").glob(".result*"))
+
+
+def test_a_run_directory_is_never_overwritten(run_tiny, tmp_path):
+    run = run_tiny()
+    before = (run.dir / "result.json").read_bytes()
+    with pytest.raises(RunError, match="holds a run already"):
+        train(composed(*TINY), Launch(run.dir))
+    assert (run.dir / "result.json").read_bytes() == before
+
+
+def test_the_record_can_be_watched_while_the_run_goes_on(tmp_path, monkeypatch):
+    seen = []
+    original = Classifier.on_train_epoch_start
+
+    def watch(self):
+        record = json.loads((tmp_path / "run" / "result.json").read_text())
+        seen.append((record["status"], len(record.get("epochs", []))))
+        original(self)
+
+    monkeypatch.setattr(Classifier, "on_train_epoch_start", watch)
+    train(composed(*TINY, "trainer.max_epochs=3"), Launch(tmp_path / "run"))
+    assert seen == [("running", 0), ("running", 1), ("running", 2)]
+
+
+def test_the_test_set_is_read_once_after_training(tmp_path, monkeypatch):
+    from fmnist.data.datamodule import ImageData
+
+    events = []
+    test_batches, epoch_start = ImageData.test_batches, Classifier.on_train_epoch_start
+    monkeypatch.setattr(
+        ImageData, "test_batches", lambda self, d: events.append("test") or test_batches(self, d)
+    )
+    monkeypatch.setattr(
+        Classifier, "on_train_epoch_start", lambda self: events.append("train") or epoch_start(self)
+    )
+    train(composed(*TINY, "trainer.max_epochs=2"), Launch(tmp_path / "run"))
+    assert events == ["train", "train", "test"]
+
+
+def test_schedule_without_policy_is_a_bare_optimiser():
+    net = torch.nn.Linear(2, 2)
+    schedule = Schedule(policy=None, interval="epoch", horizon=None, monitor=None)
+    classifier = Classifier(net, lambda params: torch.optim.SGD(params, lr=0.5), schedule)
+    assert isinstance(classifier.configure_optimizers(), torch.optim.SGD)

@@ -20,7 +20,7 @@ class RandomAffine:
     image is a function of the run's seed, the epoch and the image alone.
 
     Args:
-        degrees: rotation uniform in [-degrees, degrees].
+        degrees: rotation uniform in [-degrees, degrees], positive counter-clockwise.
         shift: pixels, in either direction along both axes. With nearest-neighbour interpolation
             whole pixels with equal probability, as a crop from a padded image; with bilinear
             uniform in [-shift, shift].
@@ -28,8 +28,8 @@ class RandomAffine:
         interpolation: "nearest" or "bilinear".
 
     Raises:
-        ValueError: a negative angle or shift, a probability outside [0, 1], or an unknown
-            interpolation.
+        ValueError: a negative angle or shift, a probability outside [0, 1], an unknown
+            interpolation, or a fractional shift with nearest-neighbour interpolation.
     """
 
     def __init__(
@@ -39,12 +39,14 @@ class RandomAffine:
         flip: float = 0.0,
         interpolation: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
-        if degrees < 0 or shift < 0:
+        if not (degrees >= 0 and shift >= 0):  # also for NaN
             raise ValueError(f"degrees={degrees}, shift={shift}: should not be negative")
         if not 0 <= flip <= 1:
             raise ValueError(f"flip={flip}: should be a probability, in [0, 1]")
         if interpolation not in ("nearest", "bilinear"):
             raise ValueError(f"interpolation={interpolation!r}: should be nearest or bilinear")
+        if interpolation == "nearest" and shift % 1:
+            raise ValueError(f"shift={shift}: nearest moves by whole pixels; bilinear by any part")
         self.degrees, self.shift, self.flip = degrees, shift, flip
         self.interpolation = interpolation
 
@@ -84,7 +86,7 @@ def affine_matrices(angle: Tensor, offset: Tensor, mirrored: Tensor) -> Tensor:
     """Rotation, then flip, then shift, as the map from output to input: float [B, 2, 3].
 
     Args:
-        angle: float [B], radians.
+        angle: float [B], radians, positive counter-clockwise.
         offset: float [B, 2], right and down, where the image is 2 wide and high.
         mirrored: bool [B].
     """

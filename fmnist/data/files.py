@@ -7,6 +7,7 @@ Cortes & Burges, "The MNIST database", FILE FORMATS).
 import hashlib
 import os
 import tempfile
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -82,16 +83,19 @@ def parse_idx(content: bytes, path: Path) -> Tensor:
     """IDX bytes as a tensor: images uint8 [N, 28, 28] or labels int64 [N].
 
     Raises:
-        DataError: the header or the length is wrong.
+        DataError: the header or the length is wrong, or a label above 9.
     """
     rank = 3 if "idx3" in path.name else 1
     header = 4 + 4 * rank
-    fields = [int(n) for n in np.frombuffer(content[:header], dtype=">u4")]
-    good = len(content) >= header and fields[0] == 0x0800 + rank and fields[2:] in ([], [28, 28])
+    words = min(len(content), header) // 4
+    fields = [int(n) for n in np.frombuffer(content, dtype=">u4", count=words)]
+    good = len(fields) == 1 + rank and fields[0] == 0x0800 + rank and fields[2:] in ([], [28, 28])
     if not good or len(content) != header + int(np.prod(fields[1:])):
         raise DataError(f"{path}: not an IDX file of 28x28 images or labels, or truncated")
     # frombuffer gives read-only memory, which torch must not share: copy once.
     array = np.frombuffer(content, dtype=np.uint8, offset=header).reshape(fields[1:])
+    if rank == 1 and array.max(initial=0) > 9:
+        raise DataError(f"{path}: label {array.max()}: should be 0 to 9, for ten classes")
     return torch.from_numpy(array.copy() if rank == 3 else array.astype(np.int64))
 
 
@@ -118,7 +122,7 @@ def download(name: str, root: Path) -> None:
                 folder.mkdir(parents=True, exist_ok=True)
                 for file in sorted(Path(temporary, name, "raw").iterdir()):
                     os.replace(file, folder / file.name)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         raise DataUnavailable(
             f"{name} is neither in {folder} nor reachable ({' '.join(str(error).split())}). "
             f"Three ways out: "

@@ -1,0 +1,98 @@
+"""Reading runs back: evaluate, load_run, and what a damaged directory gives."""
+
+import json
+
+import pytest
+import torch
+
+from fmnist.errors import RunError
+from fmnist.evaluate import evaluate, main
+from fmnist.run import load_run, write_atomically
+from tests.conftest import command
+
+
+def test_evaluate_reproduces_the_test_numbers_exactly(run_tiny, capsys):
+    run = run_tiny("model=fashioncnn", "aug=on", "channels_last=true")
+    metrics = run.record["metrics"]
+    assert evaluate(run) == (metrics["test/loss"], metrics["test/acc"])
+    assert main([str(run.dir)]) == 0
+    assert "identical" in capsys.readouterr().out
+
+
+def test_evaluate_reproduces_bf16_numbers_exactly(run_tiny):
+    run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed")
+    assert evaluate(run)[0] == run.record["metrics"]["test/loss"]
+
+
+def test_evaluate_tells_when_a_number_is_not_reproduced(run_tiny, capsys):
+    run = run_tiny()
+    run.record["metrics"]["test/acc"] += 0.01
+    run.update()
+    assert main([str(run.dir)]) == 1
+    assert "DIFFERENT" in capsys.readouterr().out
+
+
+def test_evaluate_goes_on_after_a_directory_that_is_none(run_tiny, tmp_path, capsys):
+    run = run_tiny()
+    assert main([str(tmp_path / "nowhere"), str(run.dir)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert "not a run directory" in captured.err
+    assert "identical" in captured.out
+
+
+def test_evaluate_as_a_command_needs_no_dashboard_and_says_it_in_a_line(run_tiny, tmp_path):
+    run = run_tiny()
+    done = command("fmnist.evaluate", str(run.dir), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_the_net_is_rebuilt_from_the_runs_own_configuration(run_tiny):
+    run = load_run(run_tiny("model.pooling=max", "model.dropout=0.3").dir)
+    net = run.net()
+    assert not net.training
+    assert any(isinstance(module, torch.nn.MaxPool2d) for module in net.modules())
+    assert any(isinstance(module, torch.nn.Dropout) for module in net.modules())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 99}'])
+def test_a_damaged_record_is_one_clear_error(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunError, match=r"result\.json"):
+        load_run(tmp_path)
+
+
+def test_a_missing_or_damaged_part_is_one_clear_error(run_tiny):
+    run = run_tiny()
+    (run.dir / "predictions.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(RunError, match=r"predictions\.npz"):
+        run.predictions()
+    (run.checkpoints / "best.ckpt").unlink()
+    with pytest.raises(RunError, match=r"best\.ckpt"):
+        run.net()
+    (run.checkpoints / "last.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(RunError, match=r"last\.ckpt"):
+        run.net("last")
+
+
+def test_an_unfinished_run_is_not_evaluated(run_tiny):
+    run = run_tiny()
+    run.update(status="failed")
+    with pytest.raises(RunError, match="status is failed"):
+        evaluate(run)
+
+
+def test_writing_is_atomic(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    write_atomically(path, b"old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, json.dumps({"new": 1}).encode())
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]

@@ -1,0 +1,317 @@
+"""Files on disk: read, refused when they are not what they should be, and downloaded whole."""
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from fmnist.data import files
+from fmnist.data.files import FILES, read_data_set
+from fmnist.errors import DataError, DataUnavailable
+from tests.conftest import CHECKOUT
+
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES
+WAYS_OUT = ("data.root=", "FMNIST_DATA", "data=synthetic")
+
+
+def idx(array):
+    """uint8 array in IDX form: 0, 0, type 8 (unsigned byte), rank, big-endian sizes, content."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
+
+
+def small_data_set(train=40, test=20, seed=0):
+    """Four arrays by file name: random pixels, balanced labels."""
+    rng = np.random.default_rng(seed)
+    return {
+        TRAIN_IMAGES: rng.integers(0, 256, (train, 28, 28), dtype=np.uint8),
+        TRAIN_LABELS: np.arange(train, dtype=np.uint8) % 10,
+        TEST_IMAGES: rng.integers(0, 256, (test, 28, 28), dtype=np.uint8),
+        TEST_LABELS: np.arange(test, dtype=np.uint8)[::-1] % 10,
+    }
+
+
+def write(root, name, arrays):
+    """A data set below a root, in torchvision's layout; its folder."""
+    folder = root / name / "raw"
+    folder.mkdir(parents=True)
+    for file, array in arrays.items():
+        (folder / file).write_bytes(idx(array))
+    return folder
+
+
+def md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def arrays():
+    return small_data_set()
+
+
+@pytest.fixture
+def official(tmp_path, arrays, monkeypatch):
+    """Folder of a small FashionMNIST whose MD5 sums are the expected ones."""
+    sums = tuple(md5(idx(arrays[file])) for file in FILES)
+    monkeypatch.setitem(files.MD5, "FashionMNIST", sums)
+    return write(tmp_path, "FashionMNIST", arrays)
+
+
+@pytest.fixture
+def kmnist(tmp_path, arrays):
+    """Folder of a small KMNIST, which has no sums to expect."""
+    return write(tmp_path, "KMNIST", arrays)
+
+
+# Reading
+
+
+def test_reads_what_was_written(tmp_path, arrays, official):
+    tensors, sums = read_data_set("FashionMNIST", tmp_path)
+    assert list(tensors) == list(sums) == list(FILES)
+    for file, array in arrays.items():
+        assert tensors[file].dtype == (torch.uint8 if array.ndim == 3 else torch.int64)
+        assert np.array_equal(tensors[file].numpy(), array)
+        assert sums[file] == md5((official / file).read_bytes())
+
+
+def test_files_that_are_there_are_not_downloaded(tmp_path, kmnist, monkeypatch):
+    monkeypatch.setattr(files, "download", lambda *_: pytest.fail("asked for a download"))
+    read_data_set("KMNIST", tmp_path)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("harm", ["truncated", "one byte changed", "one byte more", "empty"])
+def test_wrong_sum_is_refused_with_the_files_name(tmp_path, official, file, harm):
+    content = (official / file).read_bytes()
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    harmed = {
+        "truncated": content[:-1], "one byte changed": changed,
+        "one byte more": content + b"\0", "empty": b"",
+    }  # fmt: skip
+    (official / file).write_bytes(harmed[harm])
+    with pytest.raises(DataError, match=f"{official / file}: MD5 .* should be {md5(content)}"):
+        read_data_set("FashionMNIST", tmp_path)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: content[:-1],
+        lambda content: content + b"\0",
+        lambda content: b"",
+        lambda content: content[:3],
+        lambda content: content[:7],
+        lambda content: content[:8],
+        lambda content: gzip.compress(content),
+        lambda content: b"\0\0\x09" + content[3:],  # signed bytes
+        lambda content: content[:7] + bytes([content[7] + 1]) + content[8:],  # one more item
+    ],
+    ids=["short", "long", "empty", "3 bytes", "7 bytes", "8 bytes", "gzip", "type", "count"],
+)
+def test_without_sums_a_file_is_checked_by_its_form(tmp_path, kmnist, file, harm):
+    path = kmnist / file
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(DataError, match=f"{path}: "):
+        read_data_set("KMNIST", tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(40, 32, 32), (40, 14, 56), (40, 28)])
+def test_images_of_another_size_are_refused(tmp_path, kmnist, shape):
+    (kmnist / TRAIN_IMAGES).write_bytes(idx(np.zeros(shape)))
+    with pytest.raises(DataError, match=TRAIN_IMAGES):
+        read_data_set("KMNIST", tmp_path)
+
+
+def test_images_in_place_of_labels_are_refused(tmp_path, kmnist):
+    (kmnist / TEST_LABELS).write_bytes((kmnist / TEST_IMAGES).read_bytes())
+    with pytest.raises(DataError, match=TEST_LABELS):
+        read_data_set("KMNIST", tmp_path)
+
+
+@pytest.mark.parametrize(("file", "count"), [(TRAIN_LABELS, 40), (TEST_LABELS, 20)])
+def test_as_many_labels_as_images(tmp_path, kmnist, file, count):
+    (kmnist / file).write_bytes(idx(np.zeros(count - 1)))
+    message = f"{kmnist / file}: {count - 1} labels for {count} images"
+    with pytest.raises(DataError, match=message):
+        read_data_set("KMNIST", tmp_path)
+
+
+def test_labels_of_more_than_ten_classes_are_refused(tmp_path, kmnist):
+    """EMNIST's files, say, have the same names and form."""
+    (kmnist / TRAIN_LABELS).write_bytes(idx(np.arange(40)))
+    with pytest.raises(DataError, match=f"{kmnist / TRAIN_LABELS}: .*39"):
+        read_data_set("KMNIST", tmp_path)
+
+
+def test_real_files_pass_their_sums(real_root):
+    tensors, sums = read_data_set("FashionMNIST", real_root)
+    assert tuple(sums.values()) == files.MD5["FashionMNIST"]
+    assert [len(tensor) for tensor in tensors.values()] == [60_000, 60_000, 10_000, 10_000]
+    for file, share in ((TRAIN_LABELS, 6_000), (TEST_LABELS, 1_000)):
+        assert torch.bincount(tensors[file]).tolist() == [share] * 10
+
+
+# Downloading
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves `server.content` by path and notes what is asked for."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        content = self.server.content.get(self.path)
+        if content == b"nonsense":
+            self.wfile.write(b"this is no HTTP\r\n\r\n")
+            return
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *_):
+        pass
+
+
+class Mirror(ThreadingHTTPServer):
+    """On 127.0.0.1. `content`: bytes by path; `resources`: what torchvision should expect."""
+
+    daemon_threads = True
+
+    def __init__(self, arrays):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        self.content = {f"/{file}.gz": gzip.compress(idx(arrays[file])) for file in FILES}
+        self.resources = [(path[1:], md5(content)) for path, content in self.content.items()]
+        self.asked = []
+
+    def handle_error(self, *_):
+        """torchvision asks for every file twice and may hang up on the first answer."""
+
+
+@pytest.fixture
+def mirror(arrays, monkeypatch):
+    """A server with the small data set, and torchvision sent there for KMNIST."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Mirror(arrays) as server:
+        monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [server.url])
+        monkeypatch.setattr(torchvision.datasets.KMNIST, "resources", server.resources)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def left_behind(root):
+    """What lies below a root, without the lock."""
+    paths = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return paths - {".KMNIST.lock"}
+
+
+def test_downloads_into_torchvisions_layout(tmp_path, arrays, mirror):
+    root = tmp_path / "new" / "root"
+    tensors, _ = read_data_set("KMNIST", root)
+    for file, array in arrays.items():
+        assert np.array_equal(tensors[file].numpy(), array)
+        assert (root / "KMNIST" / "raw" / file).read_bytes() == idx(array)
+    assert {path.name for path in root.iterdir()} <= {"KMNIST", ".KMNIST.lock"}
+    # torchvision itself finds them there.
+    assert len(torchvision.datasets.KMNIST(root)) == 40
+
+
+def test_one_missing_file_is_enough_to_download(tmp_path, kmnist, arrays, mirror):
+    (kmnist / TEST_LABELS).unlink()
+    tensors, _ = read_data_set("KMNIST", tmp_path)
+    assert np.array_equal(tensors[TEST_LABELS].numpy(), arrays[TEST_LABELS])
+
+
+def assert_names_ways_out(error):
+    message = str(error.value)
+    assert "KMNIST" in message
+    assert all(way in message for way in WAYS_OUT)
+    assert "\n" not in message
+    assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize("content", [b"not what it should be", None, b"nonsense"])
+@pytest.mark.parametrize("number", [0, 3])
+def test_failed_download_leaves_nothing(tmp_path, mirror, content, number):
+    path = f"/{FILES[number]}.gz"
+    mirror.content[path] = content
+    with pytest.raises(DataUnavailable) as error:
+        read_data_set("KMNIST", tmp_path)
+    assert_names_ways_out(error)
+    assert path in mirror.asked
+    assert not left_behind(tmp_path)
+    assert {entry.name for entry in tmp_path.iterdir()} <= {".KMNIST.lock"}
+
+
+def test_unreachable_names_the_ways_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
+        port = closed.server_port
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [f"http://127.0.0.1:{port}/"])
+    with pytest.raises(DataUnavailable) as error:
+        read_data_set("KMNIST", tmp_path)
+    assert_names_ways_out(error)
+    assert "refused" in str(error.value)
+
+
+@pytest.mark.parametrize("below", [".", "deeper/root"])
+def test_root_that_cannot_be_written(tmp_path, mirror, below):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DataUnavailable) as error:
+        read_data_set("KMNIST", tmp_path / "file" / below)
+    assert_names_ways_out(error)
+    assert not mirror.asked
+
+
+CHILD = """
+import json, sys, time
+from pathlib import Path
+
+import torchvision
+
+from fmnist.data import files
+
+url, resources, root, ready, other = json.loads(sys.argv[1])
+torchvision.datasets.KMNIST.mirrors = [url]
+torchvision.datasets.KMNIST.resources = resources
+Path(ready).touch()
+deadline = time.monotonic() + 60
+while not Path(other).exists() and time.monotonic() < deadline:
+    time.sleep(0.001)
+tensors, sums = files.read_data_set("KMNIST", Path(root))
+assert [len(tensor) for tensor in tensors.values()] == [40, 40, 20, 20]
+print(json.dumps(sums))
+"""
+
+
+def test_two_processes_at_once_download_once(tmp_path, arrays, mirror):
+    flags = [str(tmp_path / "first"), str(tmp_path / "second")]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", CHILD, json.dumps(
+                [mirror.url, mirror.resources, str(tmp_path / "root"), *order])],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        )
+        for order in (flags, flags[::-1])
+    ]  # fmt: skip
+    results = [child.communicate(timeout=60) for child in children]
+    assert [child.returncode for child in children] == [0, 0], results
+    expected = {file: md5(idx(array)) for file, array in arrays.items()}
+    assert [json.loads(out) for out, _ in results] == [expected, expected]
+    # torchvision asks for a file twice: once to follow redirections.
+    assert sorted(mirror.asked) == sorted(2 * list(mirror.content))

@@ -1,0 +1,121 @@
+"""The README keeps its word: its commands run, its net trains, its numbers are those of files."""
+
+import re
+import shlex
+import shutil
+
+import pytest
+import yaml
+
+from benchmarks import readme
+from fmnist.config import CONF_DIR
+from fmnist.run import load_run
+from tests.conftest import CHECKOUT, TINY, command, composed
+
+TEXT = (CHECKOUT / "README.md").read_text()
+LINES = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+]
+TRAIN = [
+    shlex.split(line)[3:]
+    for line in LINES
+    if line.startswith("python -m fmnist.train") and "help" not in line and "tinynet" not in line
+]
+
+
+@pytest.mark.parametrize("arguments", TRAIN, ids=" ".join)
+def test_every_training_command_composes(arguments):
+    """Each cell of each command passes the checks; one of them also runs, below."""
+    for text in (text for text in arguments if not text.startswith("-")):
+        key, _, values = text.partition("=")
+        for value in values.split(",") if "--multirun" in arguments else [values]:
+            others = [a for a in arguments if not a.startswith("-") and a != text and "," not in a]
+            composed(*others, f"{key}={value}")
+
+
+def test_a_sweep_of_the_readme_runs_cell_by_cell(tmp_path):
+    (sweep,) = [arguments for arguments in TRAIN if "--multirun" in arguments]
+    narrow = [text for text in sweep if not text.startswith("seed")]
+    done = command("fmnist.train", *narrow, *TINY, "hydra.sweep.dir=sweep", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = [load_run(path).record for path in sorted((tmp_path / "sweep").glob("[0-9]"))]
+    assert len(records) == 4
+    assert len({record["config_hash"] for record in records}) == 4
+    assert {r["config"]["model"]["activation"] for r in records} == {"tanh", "relu"}
+    # Cells of one seed share the split, and a process that runs many repeats a single run.
+    assert len({record["dataset"]["split_md5"] for record in records}) == 1
+
+
+def test_make_targets_of_the_readme_exist():
+    targets = {line.split()[1] for line in LINES if line.startswith("make ")}
+    makefile = (CHECKOUT / "Makefile").read_text()
+    assert {"train", "test"} <= targets
+    assert all(f"\n{target}: " in makefile for target in targets)
+
+
+def test_the_readmes_own_net_trains_from_one_file_and_one_yaml(tmp_path):
+    copy = tmp_path / "checkout"
+    for name in ("fmnist", "conf", "tests"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (python,) = re.findall(r"```python\n(from typing.*?)```", TEXT, re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (copy / "fmnist/models/tinynet.py").write_text(python)
+    (copy / "conf/model/tinynet.yaml").write_text(text)
+    (line,) = [line for line in LINES if "tinynet" in line]
+    done = command(
+        *shlex.split(line)[2:], *TINY, "hydra.run.dir=run", cwd=copy, PYTHONPATH=str(copy)
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_run(copy / "run").record["params"] == 160 + 16 * 49 * 10 + 10
+    wrong = command("fmnist.train", "model=tinynet", "model.pooling=maxx", cwd=copy,
+                    PYTHONPATH=str(copy))  # fmt: skip
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: model.pooling=maxx: should be avg or max")
+    # The tests of the nets take it up from its YAML.
+    tests = ["-q", "-k", "tinynet", "-p", "no:cacheprovider", "tests/test_models.py"]
+    done = command("pytest", *tests, cwd=copy, PYTHONPATH=str(copy))
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
+
+
+def test_a_net_outside_the_checkout_needs_config_dir_only(tmp_path):
+    (python,) = re.findall(r"```python\n(from typing.*?)```", TEXT, re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "tinynet.py").write_text(python)
+    (tmp_path / "conf/model").mkdir(parents=True)
+    path = tmp_path / "conf/model/tinynet.yaml"
+    path.write_text(text.replace("fmnist.models.tinynet", "tinynet"))
+    wanted = ["--config-dir", "conf", "model=tinynet", *TINY, "hydra.run.dir=run"]
+    done = command("fmnist.train", *wanted, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load_run(tmp_path / "run").record["status"] == "finished"
+
+
+def test_the_readmes_error_is_the_real_one(tmp_path):
+    shown = re.search(r"\$ python -m fmnist\.train (\S+)\n(error: .*)\n", TEXT)
+    done = command("fmnist.train", shown[1], cwd=tmp_path)
+    assert done.stderr.strip() == shown[2]
+
+
+def test_the_readmes_numbers_are_those_of_the_committed_files():
+    assert readme.render(TEXT, *readme.sources()) == TEXT
+
+
+@pytest.mark.parametrize("path", sorted(CONF_DIR.glob("experiment/*.yaml")), ids=lambda p: p.stem)
+def test_every_experiment_composes_and_tells_what_was_published(path):
+    config = composed(f"experiment={path.stem}")
+    for group, values in yaml.safe_load(path.read_text()).items():
+        if group != "defaults":
+            wanted = values if isinstance(values, dict) else {}
+            assert {key: config[group][key] for key in wanted} == wanted
+    assert "Published:" in path.read_text()
+    assert "Cost:" in path.read_text()
+
+
+def test_the_options_of_the_readme_are_those_of_conf():
+    for group in (path for path in CONF_DIR.iterdir() if path.is_dir()):
+        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{group.name}`"))
+        for option in group.glob("*.yaml"):
+            assert f"`{option.stem}`" in row, f"{group.name}={option.stem}"
