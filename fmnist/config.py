@@ -83,6 +83,29 @@ RANGES = {
     "model.dropout": (0, True, 1),
 }
 
+# Arguments that fmnist.train gives itself, or that would take away what a run record needs: the
+# epoch with its validation, the checkpoints.
+RESERVED = {
+    "trainer": [
+        "logger",
+        "callbacks",
+        "default_root_dir",
+        "enable_checkpointing",
+        "enable_model_summary",
+        "enable_progress_bar",
+        "log_every_n_steps",
+        "num_sanity_val_steps",
+        "use_distributed_sampler",
+        "check_val_every_n_epoch",
+        "val_check_interval",
+        "fast_dev_run",
+        "barebones",
+    ],
+    "data": ["augment", "seed"],
+    "optim": ["params"],
+    "scheduler.policy": ["optimizer"],
+}
+
 # What a result does not depend on: two runs that differ only here are the same run.
 COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size")}
 
@@ -163,6 +186,8 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
     for key, value in node.items():
         if key in ("_target_", "_partial_", "_recursive_", "_convert_"):
             continue
+        if key in RESERVED.get(path, []):
+            raise ConfigError(f"{path}.{key}: not a setting: fmnist.train decides it")
         if key not in signature:
             hint = _near_or_all(key, signature, f"{path}.")
             raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
@@ -182,6 +207,7 @@ def _check_range(key: str, value: Any, low: float, inclusive: bool, high: float)
     if math.isnan(value) or value < low or (value == low and not inclusive) or value >= high:
         bound = f"at least {low}" if inclusive else f"greater than {low}"
         limit = f" and less than {high}" if high < math.inf else ""
+        limit += "" if math.isfinite(value) else " and finite"
         raise ConfigError(f"{key}={_show(value)}: should be {bound}{limit}")
 
 
@@ -309,5 +335,5 @@ def _explain_constructor(error: InstantiationException) -> str | None:
 
 def _in_one_line(error: Exception) -> str:
     """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
-    key = getattr(error, "full_key", None)
-    return f"{key}: {str(error).splitlines()[0]}" if key else str(error).splitlines()[0]
+    key, lines = getattr(error, "full_key", None), str(error).splitlines()
+    return (f"{key}: " if key else "") + (lines[0] if lines else type(error).__name__)

@@ -57,15 +57,14 @@ def test_constraints_pin_every_dependency_by_name_and_version_only():
 def made(tmp_path):
     """A copy of the checkout whose .venv is this one: `make` finds nothing to install."""
     copy = tmp_path / "home" / "checkout"
-    ignore = shutil.ignore_patterns(
-        ".venv", ".git", "outputs", "multirun", "wandb", "data", "__pycache__", ".*_cache"
-    )
-    shutil.copytree(CHECKOUT, copy, ignore=ignore)
-    (copy / "fmnist/data").mkdir(exist_ok=True)
-    shutil.copytree(CHECKOUT / "fmnist/data", copy / "fmnist/data", dirs_exist_ok=True)
+    for name in ("fmnist", "conf"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(CHECKOUT / name, copy / name)
     binaries = copy / ".venv" / "bin"
     binaries.mkdir(parents=True)
-    (binaries / "python").symlink_to(sys.executable)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binaries / "python").chmod(0o755)
     (copy / ".venv/installed").touch()
     return copy
 

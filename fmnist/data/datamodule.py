@@ -74,14 +74,15 @@ def stratified_split(labels: Tensor, val_size: int, seed: int) -> tuple[Tensor, 
         seed: of the choice. The same labels, size and seed give the same split everywhere.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    # A random rank within the class, as a share of the class: the val_size images with the
-    # smallest shares are an equal share of every class.
-    shares = np.empty(len(labels))
-    for label in np.unique(labels.numpy()):
-        members = np.flatnonzero(labels.numpy() == label)
-        shares[members] = (generator.permutation(len(members)) + 0.5) / len(members)
+    classes, sizes = np.unique(labels.numpy(), return_counts=True)
+    # Largest remainders: every class gives its share rounded down, and those that lose most by
+    # the rounding give one image more, until there are val_size.
+    counts, remainders = np.divmod(sizes * val_size, len(labels))
+    counts[np.argsort(-remainders, kind="stable")[: val_size - counts.sum()]] += 1
     chosen = np.zeros(len(labels), dtype=bool)
-    chosen[np.argsort(shares, kind="stable")[:val_size]] = True
+    for label, count in zip(classes, counts, strict=True):
+        members = np.flatnonzero(labels.numpy() == label)
+        chosen[members] = generator.permutation(len(members)) < count
     return torch.from_numpy(np.flatnonzero(~chosen)), torch.from_numpy(np.flatnonzero(chosen))
 
 
@@ -185,8 +186,8 @@ class ImageData(LightningDataModule):
         root: data root in torchvision's layout; not used by "synthetic".
         batch_size: training images of all processes together.
         eval_batch_size: validation and test images.
-        train_size: the first so many of the training images; None: all.
-        test_size: likewise of the test images.
+        train_size: the first so many of the training images; None: all, or 60,000 drawn ones.
+        test_size: likewise of the test images, or 10,000.
         val_size: how many of the training images validate.
         split_seed: of the split; not the run's seed.
         mean: of pixels in [0, 1]; None: computed from the training split.
@@ -222,7 +223,7 @@ class ImageData(LightningDataModule):
         """Official training set, official test set, and checksums.
 
         Raises:
-            DataError, DataUnavailable: see `read_data_set`.
+            DataError, DataUnavailable: see `read_data_set`; or fewer images than asked for.
         """
         if self.source == "synthetic":
             # Two seeds, neither the run's: every run sees the same garments.
@@ -234,9 +235,21 @@ class ImageData(LightningDataModule):
             }
             return train, test, sums
         tensors, sums = read_data_set(self.source, self.root)
-        train = Images(*(tensors[file][: self.train_size] for file in FILES[:2]))
-        test = Images(*(tensors[file][: self.test_size] for file in FILES[2:]))
-        return train, test, sums
+        train = Images(*(tensors[file] for file in FILES[:2]))
+        test = Images(*(tensors[file] for file in FILES[2:]))
+        return (
+            self._first("train_size", self.train_size, train),
+            self._first("test_size", self.test_size, test),
+            sums,
+        )
+
+    def _first(self, key: str, count: int | None, images: Images) -> Images:
+        if count is not None and not 0 < count <= len(images):
+            raise DataError(
+                f"data.{key}={count}: should be between 1 and {len(images)}, the number of such "
+                f"images that {self.source} has, or null for all"
+            )
+        return Images(images.pixels[:count], images.labels[:count])
 
     def load(self) -> DatasetFacts:
         """Read, split and measure, once. The facts are those of the run record.

@@ -1,0 +1,130 @@
+"""The command line: a mistake is one clear line at once, and leaves nothing behind."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fmnist.config import CONF_DIR
+from tests.conftest import TINY, command, composed
+
+HEAVY = {"torch", "torchvision", "lightning", "wandb", "torchmetrics", "numpy", "scipy", "pandas"}
+
+# What is typed, and the line that answers it.
+MISTAKES = [
+    ("optm=adam", "optm: no such setting; did you mean optim?"),
+    ("sed=3", "sed: no such setting; did you mean seed?"),
+    ("+sed=3", "sed: no such setting; did you mean seed?"),
+    ("optim.lrr=1", "optim.lrr: no such setting; did you mean optim.lr?"),
+    ("+optim.lrr=1", "optim.lrr: torch.optim.Adam takes no such argument; did you mean optim.lr?"),
+    ("trainer.max_epoch=3", "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?"),
+    ("data.rot=x", "data.rot: no such setting; did you mean data.root?"),
+    (
+        "scheduler=step scheduler.policy.step_sise=3",
+        "scheduler.policy.step_sise: no such setting; did you mean scheduler.policy.step_size?",
+    ),
+    ("model=lenet", "model=lenet: no such option; did you mean lenet5?"),
+    ("optim=adm", "optim=adm: no such option; did you mean adam?"),
+    ("model.pooling=maxx", "model.pooling=maxx: should be avg or max; did you mean max?"),
+    ("aug.interpolation=bicubic", "aug.interpolation=bicubic: should be nearest or bilinear"),
+    (
+        "trainer.precision=bf17",
+        "trainer.precision=bf17: should be one of 32-true, bf16-mixed, 16-mixed",
+    ),
+    (
+        "trainer.accelerator=gpuu",
+        "trainer.accelerator=gpuu: should be one of auto, cpu, gpu, cuda, mps; did you mean gpu?",
+    ),
+    (
+        "trainer.devices=3",
+        "data.batch_size=64: should be a multiple of trainer.devices=3, "
+        "as it is the batch of all devices together",
+    ),
+    ("optim.lr=-1", "optim.lr=-1: should be greater than 0"),
+    ("optim.lr=abc", "optim.lr=abc: should be a number"),
+    ("data.batch_size=0", "data.batch_size=0: should be at least 1"),
+    ("seed=abc", "seed=abc: should be a whole number"),
+    ("seed=-1", "seed=-1: should be at least 0 and less than 4294967296"),
+    ("optim.lr=${nope}", "optim.lr: Interpolation key 'nope' not found"),
+    ("optim.lr=[1", "optim.lr=[1: should be key=value, brackets closed, special characters quoted"),
+]
+
+
+@pytest.mark.parametrize(("typed", "line"), MISTAKES, ids=[case[0] for case in MISTAKES])
+def test_a_mistake_is_answered_in_one_line(typed: str, line: str, tmp_path: Path) -> None:
+    done = command("fmnist.train", *typed.split(), cwd=tmp_path)
+    assert done.stderr == f"error: {line}\n"
+    assert done.stdout == ""
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []  # no outputs/
+
+
+def test_a_file_that_is_no_yaml_is_answered_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\noptim: [\n")
+    done = command("fmnist.train", f"--config-dir={tmp_path}", "experiment=mine", cwd=tmp_path)
+    assert re.fullmatch(r"error: .*mine\.yaml\", line 3.*\n", done.stderr)
+    assert done.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("optim.lrr=1,2", "optim.lrr: no such setting; did you mean optim.lr?"),
+        ("optim=adam,adm", "optim=adm: no such option; did you mean adam?"),
+    ],
+)
+def test_a_mistyped_key_of_a_sweep_is_answered_in_one_line(
+    typed: str, line: str, tmp_path: Path
+) -> None:
+    done = command("fmnist.train", "-m", *typed.split(), cwd=tmp_path)
+    assert done.stderr == f"error: {line}\n"
+    assert done.returncode == 2
+
+
+def test_a_sweep_with_a_bad_cell_fails_and_says_which_key_is_wrong(tmp_path: Path) -> None:
+    smaller = ("data.train_size=100", "data.val_size=50", "data.test_size=50")
+    done = command("fmnist.train", "-m", *TINY, *smaller, "model.pooling=avg,maxx", cwd=tmp_path)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: model.pooling=maxx: should be avg or max; did you mean max?"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:
+    done = command("fmnist.train", "sed=3", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.stderr.startswith("Traceback")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("typed", ["--help", "--cfg job", "optim.lrr=1", "model.pooling=maxx"])
+def test_nothing_heavy_is_imported_for_an_answer(typed: str, tmp_path: Path) -> None:
+    done = command("fmnist.train", *typed.split(), cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    imported = set(re.findall(r"^import time:.*\| +(\w+)", done.stderr, flags=re.MULTILINE))
+    assert "hydra" in imported
+    assert imported & HEAVY == set()
+
+
+def test_help_names_groups_and_options_and_its_examples_work(tmp_path: Path) -> None:
+    done = command("fmnist.train", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for group in (path for path in CONF_DIR.iterdir() if path.is_dir()):
+        options = ", ".join(sorted(path.stem for path in group.glob("*.yaml")))
+        assert f"{group.name}: {options}\n" in done.stdout
+    examples = re.findall(r"^ *python -m fmnist.train (.*)$", done.stdout, flags=re.MULTILINE)
+    assert len(examples) >= 3
+    for example in examples:
+        words = [word for word in shlex.split(example) if word != "--multirun"]
+        composed(*(word.partition(",")[0] for word in words))
+
+
+def test_cfg_job_prints_the_composed_configuration(tmp_path: Path) -> None:
+    done = command("fmnist.train", "--cfg", "job", "--resolve", "optim.lr=0.5", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert yaml.safe_load(done.stdout) == composed("optim.lr=0.5")
+    assert list(tmp_path.iterdir()) == []
