@@ -87,24 +87,15 @@ RANGES = {
 # epoch with its validation, the checkpoints.
 RESERVED = {
     "trainer": [
-        "logger",
-        "callbacks",
-        "default_root_dir",
-        "enable_checkpointing",
-        "enable_model_summary",
-        "enable_progress_bar",
-        "log_every_n_steps",
-        "num_sanity_val_steps",
-        "use_distributed_sampler",
-        "check_val_every_n_epoch",
-        "val_check_interval",
-        "fast_dev_run",
-        "barebones",
+        "logger", "callbacks", "default_root_dir", "enable_checkpointing", "enable_model_summary",
+        "enable_progress_bar", "log_every_n_steps", "num_sanity_val_steps",
+        "use_distributed_sampler", "check_val_every_n_epoch", "val_check_interval",
+        "fast_dev_run", "barebones",
     ],
     "data": ["augment", "seed"],
     "optim": ["params"],
     "scheduler.policy": ["optimizer"],
-}
+}  # fmt: skip
 
 # What a result does not depend on: two runs that differ only here are the same run.
 COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size")}

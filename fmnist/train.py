@@ -139,11 +139,14 @@ def fit(
         config["label_smoothing"],
         config["channels_last"],
     )
-    best = ModelCheckpoint(
-        checkpoints, "best", monitor="val/acc", mode="max", save_last=True,
-        auto_insert_metric_name=False, enable_version_counter=False,
-    )  # fmt: skip
-    callbacks: list[Any] = [best, EpochBar()]
+    # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
+    callbacks: list[Any] = [
+        ModelCheckpoint(
+            checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False
+        ),
+        ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
+        EpochBar(),
+    ]
     if config["patience"] is not None:
         callbacks.append(EarlyStopping("val/acc", mode="max", patience=config["patience"]))
     if run is not None:
