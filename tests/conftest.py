@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# One thread a process, before torch is imported: the tests run in parallel, and threads of several
+# processes that share few cores wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 from hydra import compose, initialize_config_dir
 
