@@ -38,6 +38,7 @@ from torch.utils.data import DataLoader, Dataset
 from fmnist.classifier import predict
 from fmnist.config import CONF_DIR, check
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
+from fmnist.errors import UserError
 from fmnist.launch import Launch
 from fmnist.run import code_version, package_versions, start_run
 from fmnist.train import build, build_data, fit, processor_name
@@ -196,4 +197,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -40,8 +40,10 @@ def tensorboard_logger(launch: "Launch", config: dict[str, Any]) -> "Iterator[Lo
         logger = TensorBoardLogger(launch.dir, name="", version="tensorboard")
     except ModuleNotFoundError as error:
         raise UserError("logger=tensorboard: pip install 'fmnist[tensorboard]' first") from error
-    yield logger
-    logger.finalize("success")
+    try:
+        yield logger
+    finally:
+        logger.finalize("")  # writes what is still in memory; TensorBoard has no status
 
 
 @contextmanager

@@ -152,18 +152,19 @@ def recorded(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
+        signalled = {130: "interrupted", 143: "terminated"}.get(signal_exit_code(error) or 0)
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        run.update(
-            status="failed",
-            error="interrupted" if was_interrupted(error) else message,
-            traceback=traceback.format_exc(),
-        )
+        run.update(status="failed", error=signalled or message, traceback=traceback.format_exc())
         raise
 
 
-def was_interrupted(error: BaseException) -> bool:
-    """Whether it is Ctrl-C, which Lightning turns into exit(1) with the interrupt as context."""
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+def signal_exit_code(error: BaseException) -> int | None:
+    """130 after Ctrl-C, 143 after SIGTERM, None after anything else."""
+    if type(error).__name__ == "SIGTERMException":  # Lightning's, not imported for this
+        return 143
+    # Lightning turns Ctrl-C into exit(1), with the interrupt as context.
+    interrupted = (error, error.__context__)
+    return 130 if any(isinstance(item, KeyboardInterrupt) for item in interrupted) else None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -24,7 +24,7 @@ from fmnist.config import CONF_DIR, check, config_hash, explain
 from fmnist.ddp import is_main_process, one_job
 from fmnist.errors import UserError
 from fmnist.launch import Launch, hydra_launch
-from fmnist.run import PREDICTIONS, Run, recorded, start_run, was_interrupted, write_atomically
+from fmnist.run import PREDICTIONS, Run, recorded, signal_exit_code, start_run, write_atomically
 from fmnist.terminal import announcement, metrics_table, totals_line
 
 if TYPE_CHECKING:
@@ -252,10 +252,9 @@ def hydra_main(config: DictConfig) -> float:
         if launch.group is not None:  # a sweep goes on with its next job
             raise
         raise SystemExit(fail(error)) from error
-    except SystemExit as error:  # Lightning's, after a signal, with codes of its own
-        if type(error).__name__ == "SIGTERMException":
-            raise SystemExit(143) from error
-        raise SystemExit(130 if was_interrupted(error) else error.code) from error
+    except (SystemExit, KeyboardInterrupt) as error:
+        code = error.code if isinstance(error, SystemExit) else None
+        raise SystemExit(signal_exit_code(error) or code) from error
 
 
 def main() -> None:
