@@ -158,13 +158,6 @@ class Classifier(LightningModule):
                 "training diverged; a lower optim.lr or trainer.gradient_clip_val=1 may help"
             )
 
-    # The rows travel in the checkpoint, so that a resumed run has those from before.
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = checkpoint["history"]
-
 
 def predict(
     net: nn.Module, batches: Batches, device: torch.device, precision: str, channels_last: bool
