@@ -80,9 +80,9 @@ def wandb_logger(
         "dir": folder,
         "job_type": "train",
         "reinit": "create_new",  # one W&B run a job, also when jobs share a process
-        "name": launch.name,
+        "name": launch.name[:128],  # W&B's limits: names of 128, tags of 64 characters
         "group": launch.group,
-        "tags": [override[:64] for override in launch.overrides if len(override) > 0],
+        "tags": list(dict.fromkeys(override[:64] for override in launch.overrides)),
         "config": {**launch.choices, "seed": config["seed"], "cfg": config},
     }) as run:  # fmt: skip
         # With a run of ours Lightning defines no step metric.

@@ -46,11 +46,13 @@ def project(tmp_path_factory):
 
 
 def runs(folder):
-    """Records of every W&B run below a project, by display name."""
+    """Records of every W&B run below a project, by its tags."""
     found = {}
     for path in sorted((folder / "wandb").glob("offline-run-*")):
         lines = records(path)
-        found[of_type(lines, "run")[0]["run"]["display_name"]] = lines
+        run = of_type(lines, "run")[0]["run"]
+        assert 0 < len(run["display_name"]) <= 128  # W&B refuses longer ones
+        found[",".join(run["tags"])] = lines
     return found
 
 

@@ -231,6 +231,13 @@ def test_bf16_and_channels_last_are_used_and_recorded(run_tiny):
     assert losses[0] == pytest.approx(losses[1], abs=0.2)
 
 
+@pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU")
+def test_fp16_on_a_cpu_becomes_bf16_and_the_record_says_so(run_tiny):
+    run = run_tiny("trainer.precision=16-mixed", *SMALLER)
+    assert run.config["trainer"]["precision"] == "16-mixed"
+    assert run.record["precision"] == "bf16-mixed"
+
+
 def test_debug_trainer_goes_through_every_stage(run_tiny):
     run = run_tiny("trainer=debug", "trainer.accelerator=cpu", "data.eval_batch_size=50")
     assert run.record["status"] == "finished"
