@@ -76,12 +76,12 @@ def run_tiny(tmp_path: Path) -> Callable[..., Run]:
 
 
 def command(
-    *arguments: str, cwd: Path, python: str = sys.executable, timeout: float = 120, **env: str
+    *arguments: str, cwd: Path, timeout: float = 300, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """`python -m fmnist.<arguments>` in a folder of its own, with the checkout importable."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **env}
     return subprocess.run(
-        [python, "-m", *arguments],
+        [sys.executable, "-m", *arguments],
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
