@@ -171,15 +171,15 @@ def predict(
         precision: Lightning's name of it; "bf16-mixed" and "16-mixed" run under autocast.
         channels_last: memory format of net and images.
     """
-    format = torch.channels_last if channels_last else torch.contiguous_format
-    net = net.to(device).to(memory_format=format).eval()
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    net = net.to(device).to(memory_format=memory_format).eval()
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     autocast: AbstractContextManager[Any] = (
         torch.autocast(device.type, half) if half else nullcontext()
     )
     with torch.inference_mode(), autocast:
         parts = [
-            (net(images.contiguous(memory_format=format)).float().cpu(), labels.cpu())
+            (net(images.contiguous(memory_format=memory_format)).float().cpu(), labels.cpu())
             for images, labels in batches
         ]
     logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))

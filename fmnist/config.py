@@ -31,10 +31,8 @@ from fmnist.errors import ConfigError, UserError
 from fmnist.signature import read_signature, undefined
 
 # conf/ lies inside the package in a wheel and beside it in a checkout.
-CONF_DIR = next(
-    (path for path in (Path(__file__).with_name("conf"),) if path.is_dir()),
-    Path(__file__).parents[1] / "conf",
-)
+_packaged = Path(__file__).with_name("conf")
+CONF_DIR = _packaged if _packaged.is_dir() else Path(__file__).parents[1] / "conf"
 
 
 @dataclass

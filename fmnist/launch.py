@@ -1,5 +1,6 @@
 """What Hydra knows of the job that it started, as plain values."""
 
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,6 @@ class Launch:
     @property
     def command(self) -> str:
         """The command that repeats the job alone, for a shell."""
-        import shlex
-
         return shlex.join([Path(sys.executable).name, "-m", "fmnist.train", *self.overrides])
 
 

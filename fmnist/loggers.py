@@ -103,8 +103,7 @@ def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":
         # The default of 15 s loses everything of a run that is killed earlier.
         x_transaction_log_flush_interval=1,
     )
-    if mode == "auto":
-        mode = _auto_mode()
+    mode = _resolve(mode)
     try:
         return wandb.init(mode=mode, settings=settings, **arguments)  # type: ignore[arg-type]
     except wandb.errors.CommError as error:
@@ -115,7 +114,7 @@ def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":
         return wandb.init(mode="offline", settings=settings, **arguments)
 
 
-_offline_reason_told = False
+_hint_given = False
 _unreachable = False
 
 
@@ -125,21 +124,33 @@ def _remember_offline() -> None:
     _unreachable = True
 
 
-def _auto_mode() -> str:
-    """WANDB_MODE, else online when W&B has a key and has not failed to answer, else offline."""
-    global _offline_reason_told
-    import wandb
+def _resolve(mode: str) -> str:
+    """WANDB_MODE for "auto" if set, else online when there is a key and the server answers.
 
-    if "WANDB_MODE" in os.environ:
-        return os.environ["WANDB_MODE"]
+    Raises:
+        UserError: online is asked for and there is no key: W&B would prompt, or fail.
+    """
+    global _hint_given
+    if mode == "auto":
+        mode = os.environ.get("WANDB_MODE", "auto")
+    if mode not in ("auto", "online"):
+        return mode
     if _unreachable:
         return "offline"
-    try:
-        if wandb.login(prompt=False, verify=False):
-            return "online"
-    except wandb.errors.AuthenticationError:  # a malformed key
-        pass
-    if not _offline_reason_told:
+    if _has_key():
+        return "online"
+    if mode == "online":
+        raise UserError("logger.mode=online: W&B has no API key; wandb login first, or mode=auto")
+    if not _hint_given:
         log.info("W&B    no API key: offline. See it: wandb leet. Upload: wandb login, wandb sync")
-        _offline_reason_told = True
+        _hint_given = True
     return "offline"
+
+
+def _has_key() -> bool:
+    import wandb
+
+    try:
+        return bool(wandb.login(prompt=False, verify=False))
+    except wandb.errors.AuthenticationError:  # a malformed key
+        return False

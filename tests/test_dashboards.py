@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fmnist.errors import UserError
 from fmnist.run import load_run
 from tests.conftest import CHECKOUT, TINY, command
 
@@ -148,6 +149,11 @@ def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert run_tiny("logger=wandb").record["status"] == "finished"
     assert not list(tmp_path.glob("wandb/*run*"))
+
+
+def test_online_without_a_key_is_refused_and_not_asked_for(run_tiny):
+    with pytest.raises(UserError, match=r"logger\.mode=online: W&B has no API key"):
+        run_tiny("logger=wandb", "logger.mode=online")
 
 
 @pytest.mark.parametrize("logger", ["csv", "none"])
