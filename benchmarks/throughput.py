@@ -41,7 +41,7 @@ from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, Tr
 from fmnist.errors import UserError
 from fmnist.launch import Launch
 from fmnist.run import code_version, package_versions, start_run
-from fmnist.train import build, build_data, fit, processor_name
+from fmnist.train import build_data, fit, open_loggers, processor_name
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
 BATCH = 64
@@ -107,12 +107,9 @@ def bare_epoch(net: nn.Module, data: ImageData) -> None:
 
 def fmnist_epoch(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     """Seconds of `Trainer.fit`, everything on, opening and closing the dashboard left out."""
-    from lightning.pytorch.loggers import CSVLogger
-
     run = start_run(Path(tempfile.mkdtemp(dir=folder)), config=config, choices={})
     run.update(dataset=data.describe(), seed=0)
-    with build(config["logger"])(Launch(run.dir), config) as dashboard:
-        loggers = [CSVLogger(run.dir, name="", version=""), dashboard]
+    with open_loggers(config, Launch(run.dir)) as loggers:
         began = time.perf_counter()
         fit(config, data, loggers, run.checkpoints, run)
         return time.perf_counter() - began

@@ -12,7 +12,8 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,15 +68,21 @@ def train(config: dict[str, Any], launch: Launch) -> float:
         send_library_messages_to_log()
         data = build_data(config)
         run.update(dataset=data.describe())
-        with build(config["logger"])(launch, config) as dashboard:
-            from lightning.pytorch.loggers import CSVLogger
-
-            csv = CSVLogger(run.dir, name="", version="", flush_logs_every_n_steps=1)
-            loggers = [csv, dashboard] if dashboard else [csv]
+        with open_loggers(config, launch) as loggers:
             trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, loggers, time.perf_counter() - began)
     return float(run.record["metrics"]["val/acc_best"])
+
+
+@contextmanager
+def open_loggers(config: dict[str, Any], launch: Launch) -> "Iterator[list[Logger]]":
+    """metrics.csv, always, and the dashboard that the configuration names, around one run."""
+    with build(config["logger"])(launch, config) as dashboard:
+        from lightning.pytorch.loggers import CSVLogger
+
+        csv = CSVLogger(launch.dir, name="", version="", flush_logs_every_n_steps=1)
+        yield [csv, dashboard] if dashboard else [csv]
 
 
 def send_library_messages_to_log() -> None:
