@@ -1,0 +1,1 @@
+"""What many runs say together: tables, statistics, figures. Reads run directories only."""
