@@ -1,11 +1,14 @@
 """What happens beside training: the bar in the terminal and the record on disk."""
 
 import logging
+import signal
 import sys
+import threading
 import time
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from tqdm import tqdm
 
 from fmnist.classifier import Classifier
@@ -23,9 +26,10 @@ class EpochBar(Callback):
     bar: "tqdm[Any] | None" = None
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, Classifier)
         self.shown = time.monotonic()
         self.bar = tqdm(
-            total=int(trainer.num_training_batches),
+            total=module.steps_per_epoch(),
             desc=epoch_label(trainer.current_epoch, int(trainer.max_epochs or 0)),
             bar_format="{desc} {percentage:3.0f}% |{bar:24}| {n}/{total} steps, {rate_fmt}",
             unit=" steps",
@@ -39,7 +43,8 @@ class EpochBar(Callback):
         now = time.monotonic()
         if now - self.shown > INTERVAL and self.bar is not None:
             self.shown = now
-            self.bar.update(batch_idx + 1 - self.bar.n)
+            assert isinstance(module, Classifier)
+            self.bar.update(len(module.outputs) - self.bar.n)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._close()
@@ -63,6 +68,47 @@ class RecordEpochs(Callback):
     def __init__(self, run: Run) -> None:
         self.run = run
 
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, Classifier)
+        if module.history:  # a checkpoint may be an epoch behind the record
+            self.run.record["resumed"][-1]["epochs"] = len(module.history)
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
         self.run.update(epochs=module.history)
+
+
+class ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that, killed between its decision and the run's end, trains no epoch more."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        trainer.should_stop |= self.wait_count >= self.patience
+
+
+class StopAfterStep(Callback):
+    """Ctrl-C takes effect between two steps, never within one; a second one takes effect at once.
+
+    Nothing is lost either way: the run goes on from its last epoch's checkpoint.
+    """
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.getsignal(signal.SIGINT)
+            signal.signal(signal.SIGINT, lambda number, frame: self._request(module))
+
+    def _request(self, module: LightningModule) -> None:
+        assert isinstance(module, Classifier)
+        module.stop_requested = True
+        self._restore()
+
+    def _restore(self) -> None:
+        if before := self.__dict__.pop("before", None):
+            signal.signal(signal.SIGINT, before)
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()

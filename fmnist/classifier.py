@@ -1,14 +1,18 @@
 """The LightningModule: what a step, an epoch and an evaluation are."""
 
+import math
+import random
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
@@ -55,6 +59,7 @@ class Classifier(LightningModule):
         schedule: of the learning rate.
         label_smoothing: of the training loss, in [0, 1).
         channels_last: memory format of net and images.
+        gradient_clip_val: largest norm of the gradient; None: no clipping.
     """
 
     def __init__(
@@ -64,13 +69,20 @@ class Classifier(LightningModule):
         schedule: Schedule,
         label_smoothing: float = 0.0,
         channels_last: bool = False,
+        gradient_clip_val: float | None = None,
     ) -> None:
         super().__init__()
+        # One call of training_step makes several optimiser steps: what Lightning does around a
+        # call costs as much as a step of a small net.
+        self.automatic_optimization = False
+        self.gradient_clip_val = gradient_clip_val
+        self.stop_requested = False
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net = net.to(memory_format=self.memory_format)
         self.optimizer, self.schedule = optimizer, schedule
         self.label_smoothing = label_smoothing
         self.history: list[dict[str, float]] = []
+        self.restored_states: dict[str, Any] | None = None
         self.train_acc = MulticlassAccuracy(10, average="micro")
         self.val_acc = MulticlassAccuracy(10, average="micro")
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
@@ -83,24 +95,70 @@ class Classifier(LightningModule):
             return optimizer
         length = {}
         if self.schedule.horizon:
-            epochs = self.trainer.max_epochs
-            steps = int(self.trainer.estimated_stepping_batches)
+            epochs = self.trainer.max_epochs or 1
+            steps = epochs * self.steps_per_epoch()
             length[self.schedule.horizon] = steps if self.schedule.interval == "step" else epochs
-        settings: dict[str, Any] = {
-            "scheduler": self.schedule.policy(optimizer, **length),
-            "interval": self.schedule.interval,
-        }
-        if self.schedule.monitor:
-            settings["monitor"] = self.schedule.monitor
-        return {"optimizer": optimizer, "lr_scheduler": settings}
+        return [optimizer], [self.schedule.policy(optimizer, **length)]
+
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch, of which the trainer may use fewer."""
+        self.trainer.fit_loop.setup_data()
+        loader = self.trainer.train_dataloader
+        return int(min(len(loader.batches), self.trainer.num_training_batches * loader.steps))
+
+    def _advance_schedule(self, when: Literal["step", "epoch"]) -> None:
+        scheduler = self.lr_schedulers()
+        if scheduler is not None and self.schedule.interval == when:
+            values = [self.history[-1][self.schedule.monitor]] if self.schedule.monitor else []
+            scheduler.step(*values)  # type: ignore[union-attr, arg-type]
+
+    def on_train_epoch_end(self) -> None:
+        """Before the checkpoints of this epoch are written, so that they hold the result."""
+        self._advance_schedule("epoch")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["random_states"] = random_states()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+        self.restored_states = checkpoint["random_states"]
+
+    def on_train_start(self) -> None:
+        """After a resumption: new log files and dashboards hold the earlier epochs, too."""
+        for row in self.history:
+            self._log(row)
 
     def on_train_epoch_start(self) -> None:
+        if self.restored_states is not None:  # here, where nothing more can draw before a step
+            restore_random_states(self.restored_states)
+            self.restored_states = None
         self.epoch_began = time.perf_counter()
         self.epoch_lr = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.epoch_first_step = self.global_step + 1
         self.outputs.clear()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
+    def training_step(self, batches: Batches, batch_idx: int) -> None:
+        """Several optimiser steps, see `fmnist.data.datamodule.Executions`."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        for images, labels in batches:
+            optimizer.zero_grad()
+            loss, logits = self._loss(images, labels)
+            self.outputs.append((loss.detach(), logits.detach(), labels))
+            # Reading a loss makes a GPU wait for its launches, and costs a CPU nothing.
+            every = 1 if loss.device.type == "cpu" else 50
+            if len(self.outputs) % every == 0:
+                self._stop_if_diverged(every)
+            self.manual_backward(loss)
+            self._clip_gradient(optimizer)
+            optimizer.step()
+            self._advance_schedule("step")
+            if self.stop_requested:
+                raise KeyboardInterrupt
+
+    def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss to minimise, [], and the logits, [B, 10]."""
         result = self.net(images.contiguous(memory_format=self.memory_format))
         logits, *auxiliary = result if isinstance(result, tuple) else (result,)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
@@ -108,18 +166,27 @@ class Classifier(LightningModule):
             loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(
                 extra, labels, label_smoothing=self.label_smoothing
             )
-        self.outputs.append((loss.detach(), logits.detach(), labels))
-        return loss
+        return loss, logits
+
+    def _clip_gradient(self, optimizer: LightningOptimizer) -> None:
+        if self.gradient_clip_val is None:
+            return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:  # fp16: the gradient is scaled
+            scaler.unscale_(optimizer.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.gradient_clip_val)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self.net(images.contiguous(memory_format=self.memory_format))
         self.val_outputs.append((logits.float(), labels))
+        if self.stop_requested:
+            raise KeyboardInterrupt
 
     def on_validation_epoch_end(self) -> None:
         """Validation ends an epoch: its row, for the record, the loggers and the callbacks."""
+        self._stop_if_diverged(len(self.outputs))
         losses = torch.stack([loss for loss, _, _ in self.outputs]).float()
-        self._stop_if_diverged(losses)
         sizes = torch.tensor([len(labels) for _, _, labels in self.outputs], device=self.device)
         self.train_loss.update(losses, sizes)
         self.train_acc.update(
@@ -142,21 +209,53 @@ class Classifier(LightningModule):
         # The callbacks' copy; the loggers get the row as it is, with the number of steps done.
         self.log_dict(row, logger=False, sync_dist=True)
         self.history.append({"epoch": self.current_epoch, "step": self.global_step, **row})
-        for logger in self.loggers:
-            logger.log_metrics({"epoch": self.current_epoch, **row}, step=self.global_step)
+        self._log(self.history[-1])
         for metric in (self.train_loss, self.train_acc, self.val_loss, self.val_acc):
             metric.reset()
         self.outputs.clear()
         self.val_outputs.clear()
 
-    def _stop_if_diverged(self, losses: Tensor) -> None:
-        bad = (~torch.isfinite(losses)).nonzero()
-        if len(bad):
-            step = self.global_step - len(losses) + int(bad[0]) + 1
-            raise Diverged(
-                f"the loss is {float(losses[bad[0]])} at epoch {self.current_epoch}, step {step}: "
-                "training diverged; a lower optim.lr or trainer.gradient_clip_val=1 may help"
-            )
+    def _log(self, row: dict[str, float]) -> None:
+        values = {key: value for key, value in row.items() if key != "step"}
+        for logger in self.loggers:
+            logger.log_metrics(values, step=int(row["step"]))
+
+    def _stop_if_diverged(self, last: int) -> None:
+        """Look at the losses of the last so many steps.
+
+        Raises:
+            Diverged: naming the first step whose loss is not a finite number.
+        """
+        losses = [loss for loss, _, _ in self.outputs[-last:]]
+        if bool(torch.isfinite(losses[0] if last == 1 else torch.stack(losses)).all()):
+            return
+        first = next(i for i, (loss, _, _) in enumerate(self.outputs) if not math.isfinite(loss))
+        raise Diverged(
+            f"the loss is {float(self.outputs[first][0])} at epoch {self.current_epoch}, "
+            f"step {self.epoch_first_step + first}: training diverged; "
+            "a lower optim.lr or gradient_clip_val=1 may help"
+        )
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all generators that a net may draw from, as tensors and plain values."""
+    version, state, gauss = random.getstate()
+    numpy: Any = np.random.get_state()  # noqa: NPY002 (the global generator, as some nets use it)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+        "python": [version, list(state), gauss],
+        "numpy": [value.tolist() if isinstance(value, np.ndarray) else value for value in numpy],
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """The inverse of `random_states`, on a machine with as many GPUs."""
+    torch.set_rng_state(states["torch"])
+    torch.cuda.set_rng_state_all(states["cuda"])
+    version, state, gauss = states["python"]
+    random.setstate((version, tuple(state), gauss))
+    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
 
 
 def predict(

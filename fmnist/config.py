@@ -50,6 +50,8 @@ class Config:
     patience: int | None = 5
     label_smoothing: float = 0.0
     channels_last: bool = False
+    gradient_clip_val: float | None = None
+    steps_per_execution: int = 16
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -77,8 +79,13 @@ RANGES = {
     "data.split_seed": (0, True, 2**32),
     "data.std": (0, False, math.inf),
     "trainer.max_epochs": (1, True, math.inf),
-    "trainer.gradient_clip_val": (0, False, math.inf),
+    "gradient_clip_val": (0, False, math.inf),
+    "steps_per_execution": (1, True, math.inf),
     "model.dropout": (0, True, 1),
+    "model.channels": (1, True, math.inf),
+    "model.kernel_size": (1, True, math.inf),
+    "model.stride": (1, True, math.inf),
+    "model.padding": (0, True, math.inf),
 }
 
 # Arguments that fmnist.train gives itself, or that would take away what a run record needs: the
@@ -88,15 +95,16 @@ RESERVED = {
         "logger", "callbacks", "default_root_dir", "enable_checkpointing", "enable_model_summary",
         "enable_progress_bar", "log_every_n_steps", "num_sanity_val_steps",
         "use_distributed_sampler", "check_val_every_n_epoch", "val_check_interval",
-        "fast_dev_run", "barebones",
+        "fast_dev_run", "barebones", "gradient_clip_val", "gradient_clip_algorithm",
+        "accumulate_grad_batches", "max_steps", "min_steps",
     ],
-    "data": ["augment", "seed"],
+    "data": ["augment", "seed", "steps_per_execution"],
     "optim": ["params"],
     "scheduler.policy": ["optimizer"],
 }  # fmt: skip
 
 # What a result does not depend on: two runs that differ only here are the same run.
-COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size")}
+COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",)}
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

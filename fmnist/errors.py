@@ -25,6 +25,18 @@ class RunError(UserError):
     """A run directory that cannot be read, or must not be written."""
 
 
+class RunBusy(RunError):
+    """Another process is training this run."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class CellFailed(UserError):
+    """A cell of a sweep that did not come to its end; its own record says more."""
+
+    exit_code = 1
+
+
 class Diverged(UserError):
     """The loss is no longer a finite number."""
 

@@ -4,9 +4,13 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # one after another
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,16 @@ class Launch:
         choices: the option chosen in every group.
         overrides: of the command line, as typed.
         group: name of the sweep that the job belongs to; None for a single run.
+        alone: whether its output may go to the terminal: no other job runs beside it.
+        logging: for `logging.config.dictConfig`, in a process that Hydra has not prepared.
     """
 
     dir: Path
     choices: dict[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     group: str | None = None
+    alone: bool = True
+    logging: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -40,10 +48,14 @@ def hydra_launch() -> Launch:
     """The job that Hydra is running."""
     hydra = HydraConfig.get()
     sweep = hydra.mode == RunMode.MULTIRUN
+    job_logging = OmegaConf.to_container(hydra.job_logging, resolve=True)
+    assert isinstance(job_logging, dict)
     choices = hydra.runtime.choices.items()
     return Launch(
         dir=Path(hydra.runtime.output_dir).absolute(),
         choices={key: value for key, value in choices if value and not key.startswith("hydra/")},
         overrides=tuple(hydra.overrides.task),
         group=Path(hydra.sweep.dir).name if sweep else None,
+        alone=not sweep or hydra.launcher._target_ == BASIC_LAUNCHER,
+        logging={str(key): value for key, value in job_logging.items()},
     )

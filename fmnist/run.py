@@ -8,9 +8,11 @@
     checkpoints/best.ckpt      the epoch with the highest val/acc; last.ckpt: the last one
     predictions.npz            test logits of best.ckpt, float32 [N, 10], and labels, int64 [N]
     result.json                the record: status, choices, metrics, ... (docs: README)
+    .lock                      held, while it lives, by the process that trains
 
 result.json is written first of all with status "running" and last of all with "finished" or
-"failed", each time under a temporary name that is then renamed.
+"failed", each time under a temporary name that is then renamed. A run that is "running" with
+nobody holding its lock was killed.
 """
 
 import json
@@ -19,7 +21,7 @@ import platform
 import subprocess
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +29,9 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
-from fmnist.errors import RunError, UserError
+from filelock import FileLock, Timeout
+
+from fmnist.errors import RunBusy, RunError, UserError
 
 if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
     import numpy as np
@@ -36,7 +40,7 @@ if TYPE_CHECKING:  # imported where they are used: reading a record needs neithe
     from fmnist.data.datamodule import ImageData
 
 SCHEMA = 1
-RESULT, PREDICTIONS = "result.json", "predictions.npz"
+RESULT, PREDICTIONS, LOCK = "result.json", "predictions.npz", ".lock"
 PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "omegaconf", "numpy", "wandb")
 
 
@@ -50,6 +54,12 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         return self.dir / "checkpoints"
+
+    @property
+    def status(self) -> str:
+        """ "finished", "failed", "running", or "killed": running, and nobody runs it."""
+        status = str(self.record.get("status"))
+        return "killed" if status == "running" and not is_claimed(self.dir) else status
 
     @property
     def config(self) -> dict[str, Any]:
@@ -123,24 +133,85 @@ def load_run(path: str | Path) -> Run:
     return Run(run_dir, record)
 
 
-def start_run(run_dir: Path, **entries: Any) -> Run:
-    """A new run, with what is known before it begins: status "running".
+@contextmanager
+def claimed(run_dir: Path) -> Iterator[None]:
+    """Nobody else trains this run meanwhile, on this machine or on another with the same files.
 
     Raises:
-        RunError: the directory holds a run already.
+        RunBusy: somebody does.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run_dir / LOCK)
     try:
-        (run_dir / RESULT).touch(exist_ok=False)  # one of two that start at once gets it
-    except FileExistsError as error:
-        raise RunError(f"{run_dir}: holds a run already; choose another hydra.run.dir") from error
+        lock.acquire(timeout=1)  # `is_claimed` holds it for a moment
+    except Timeout as error:
+        raise RunBusy(f"{run_dir}: another process is training this run") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_claimed(run_dir: Path) -> bool:
+    """Whether a living process trains this run."""
+    if not (run_dir / LOCK).exists():
+        return False
+    try:
+        with FileLock(run_dir / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # somebody else's directory
+        return False
+
+
+def finished_run(run_dir: Path, config_hash: str) -> Run | None:
+    """The run in this directory, if it has this configuration and came to its end."""
+    try:
+        run = load_run(run_dir)
+    except RunError:
+        return None
+    same = run.record.get("config_hash") == config_hash
+    return run if same and run.record.get("status") == "finished" else None
+
+
+def start_run(run_dir: Path, *, config_hash: str, **entries: Any) -> Run:
+    """A run with what is known before it begins: status "running".
+
+    A run of the same configuration that was stopped is continued from checkpoints/last.ckpt, if
+    it came so far: `resumed` in the record then lists when, and after how many epochs.
+
+    Raises:
+        RunError: the directory holds a finished run, or one of another configuration.
+    """
+    try:
+        earlier = load_run(run_dir).record if (run_dir / RESULT).exists() else {}
+    except RunError:
+        earlier = {}  # unreadable: nothing that could be continued
+    if earlier and earlier.get("config_hash") != config_hash:
+        raise RunError(
+            f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
+        )
+    if earlier.get("status") == "finished":
+        raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
     run = Run(run_dir)
+    now, code = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
+    if not earlier:
+        (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
+    elif (run.checkpoints / "last.ckpt").exists():
+        done = len(earlier.get("epochs", []))
+        again = {"at": now, "epochs": done, "git_commit": code["git_commit"]}
+        entries |= {
+            "resumed": [*earlier.get("resumed", []), again],
+            "epochs": earlier.get("epochs", []),
+        }
     run.update(
         schema=SCHEMA,
         status="running",
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=earlier.get("started", now),
+        config_hash=config_hash,
         **entries,
-        **code_version(),
+        **code,
         versions=package_versions(),
     )
     return run
@@ -154,7 +225,10 @@ def recorded(run: Run) -> Iterator[None]:
     except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
         signalled = {130: "interrupted", 143: "terminated"}.get(signal_exit_code(error) or 0)
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        run.update(status="failed", error=signalled or message, traceback=traceback.format_exc())
+        with suppress(OSError):  # a full disk: the error itself is the one to show
+            run.update(
+                status="failed", error=signalled or message, traceback=traceback.format_exc()
+            )
         raise
 
 

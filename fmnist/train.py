@@ -21,11 +21,21 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from fmnist import sweep  # noqa: F401 (conf/config.yaml names its resolvers)
+from fmnist.cell import run_cell
 from fmnist.config import CONF_DIR, check, config_hash, explain
 from fmnist.ddp import is_main_process, one_job
 from fmnist.errors import UserError
 from fmnist.launch import Launch, hydra_launch
-from fmnist.run import PREDICTIONS, Run, recorded, signal_exit_code, start_run, write_atomically
+from fmnist.run import (
+    PREDICTIONS,
+    Run,
+    claimed,
+    recorded,
+    signal_exit_code,
+    start_run,
+    write_atomically,
+)
 from fmnist.terminal import announcement, metrics_table, totals_line
 
 if TYPE_CHECKING:
@@ -35,7 +45,7 @@ if TYPE_CHECKING:
     from fmnist.classifier import Classifier
     from fmnist.data.datamodule import ImageData
 
-log = logging.getLogger("fmnist.train")  # __name__ is "__main__" under python -m
+log = logging.getLogger(__name__)
 
 
 def train(config: dict[str, Any], launch: Launch) -> float:
@@ -52,26 +62,27 @@ def train(config: dict[str, Any], launch: Launch) -> float:
     if not is_main_process():  # another process of DDP: it trains, and says and writes nothing
         send_library_messages_to_log()
         logging.disable()
-        fit(config, build_data(config), [], Path(os.devnull))
+        fit(config, build_data(config), [], launch.dir / "checkpoints")
         return 0.0
-    run = start_run(
-        launch.dir,
-        command=launch.command,
-        choices=launch.choices,
-        overrides=list(launch.overrides),
-        group=launch.group,
-        config=config,
-        config_hash=config_hash(config),
-        seed=config["seed"],
-    )
-    with recorded(run):
-        send_library_messages_to_log()
-        data = build_data(config)
-        run.update(dataset=data.describe())
-        with open_loggers(config, launch) as loggers:
-            trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
-            test(run, trainer, classifier, data)
-            finish(run, trainer, loggers, time.perf_counter() - began)
+    with claimed(launch.dir):
+        run = start_run(
+            launch.dir,
+            config_hash=config_hash(config),
+            command=launch.command,
+            choices=launch.choices,
+            overrides=list(launch.overrides),
+            group=launch.group,
+            config=config,
+            seed=config["seed"],
+        )
+        with recorded(run):
+            send_library_messages_to_log()
+            data = build_data(config)
+            run.update(dataset=data.describe())
+            with open_loggers(config, launch) as loggers:
+                trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
+                test(run, trainer, classifier, data)
+                finish(run, trainer, loggers, time.perf_counter() - began)
     return float(run.record["metrics"]["val/acc_best"])
 
 
@@ -112,7 +123,9 @@ def build(node: dict[str, Any]) -> Callable[..., Any]:
 def build_data(config: dict[str, Any]) -> "ImageData":
     """The data module, loaded: what is wrong with the data shows before anything is built."""
     augment = instantiate(config["aug"])
-    data: ImageData = build(config["data"])(augment=augment, seed=config["seed"])
+    data: ImageData = build(config["data"])(
+        augment=augment, seed=config["seed"], steps_per_execution=config["steps_per_execution"]
+    )
     data.load()
     return data
 
@@ -131,9 +144,9 @@ def fit(
         run: the record to keep up to date; None in the extra processes of DDP.
     """
     from lightning.pytorch import seed_everything
-    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+    from lightning.pytorch.callbacks import ModelCheckpoint
 
-    from fmnist.callbacks import EpochBar, RecordEpochs
+    from fmnist.callbacks import EpochBar, RecordEpochs, ResumableEarlyStopping, StopAfterStep
     from fmnist.classifier import Classifier, flops, parameter_count
 
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -145,6 +158,7 @@ def fit(
         instantiate(config["scheduler"]),
         config["label_smoothing"],
         config["channels_last"],
+        config["gradient_clip_val"],
     )
     # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
     callbacks: list[Any] = [
@@ -153,9 +167,10 @@ def fit(
         ),
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
         EpochBar(),
+        StopAfterStep(),
     ]
     if config["patience"] is not None:
-        callbacks.append(EarlyStopping("val/acc", mode="max", patience=config["patience"]))
+        callbacks.append(ResumableEarlyStopping("val/acc", mode="max", patience=config["patience"]))
     if run is not None:
         callbacks.append(RecordEpochs(run))
     trainer = build(config["trainer"])(
@@ -171,8 +186,9 @@ def fit(
     if run is not None:
         run.update(params=params, flops=flops(net), **machine(trainer))
         log.info("%s", announcement(run.record, type(net).__name__, run.dir))
+    last = checkpoints / "last.ckpt"
     with one_job(checkpoints.parent):
-        trainer.fit(classifier, data)
+        trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
     return trainer, classifier
 
 
@@ -253,11 +269,11 @@ def finish(run: Run, trainer: "Trainer", loggers: "list[Logger]", seconds: float
 def hydra_main(config: DictConfig) -> float:
     """Hydra's entry: composes, makes the run directory and its log, calls this once a job."""
     launch = hydra_launch()
+    if launch.group is not None:
+        return run_cell(check(config), launch)
     try:
         return train(check(config), launch)
     except Exception as error:
-        if launch.group is not None:  # a sweep goes on with its next job
-            raise
         raise SystemExit(fail(error)) from error
     except (SystemExit, KeyboardInterrupt) as error:
         code = error.code if isinstance(error, SystemExit) else None
@@ -288,4 +304,8 @@ def fail(error: Exception) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    # By its importable name: launchers pickle the job, and unpickle it in processes that have
+    # another __main__.
+    from fmnist import train as this
+
+    this.main()

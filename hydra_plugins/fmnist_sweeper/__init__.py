@@ -1,0 +1,54 @@
+"""hydra/sweeper=resume: Hydra's basic sweeper over the cells that have not finished.
+
+What it does stands in `fmnist.sweep`; Hydra finds sweepers below `hydra_plugins` only.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+
+@dataclass
+class ResumeSweeperConfig:
+    """The settings of Hydra's basic sweeper."""
+
+    _target_: str = "hydra_plugins.fmnist_sweeper.ResumeSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = field(default_factory=dict)
+
+
+ConfigStore.instance().store(
+    "resume", ResumeSweeperConfig, group="hydra/sweeper", provider="fmnist"
+)
+
+
+class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
+    """Re-running the same command finishes the sweep."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from fmnist.launch import BASIC_LAUNCHER
+        from fmnist.sweep import fingerprint, launch, plan, read_manifest, varied_keys
+
+        loader, hydra = self.hydra_context.config_loader, self.config.hydra
+        # Resolved before the cells' configurations are made: they are handed the cached names.
+        folder, _ = Path(hydra.sweep.dir).absolute(), hydra.sweep.subdir
+        varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
+        parser = OverridesParser.create(config_loader=loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        (cells,) = self.split_arguments(overrides, None)
+        search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
+        plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
+        planned = plan(
+            cells,
+            lambda cell: loader.load_sweep_config(self.config, cell),
+            varied,
+            read_manifest(folder),
+            fingerprint(plain),
+        )
+        size = 1 if hydra.launcher._target_ == BASIC_LAUNCHER else self.max_batch_size
+        if code := launch(self.launcher, folder, planned, size):
+            raise SystemExit(code)
