@@ -188,13 +188,19 @@ def read_manifest(folder: Path) -> list[Cell]:
         return []
 
 
-def label(cell: Cell, cells: Sequence[Cell]) -> str:
-    """What tells a cell from the others of its sweep."""
-    common = (
-        set.intersection(*(set(other.overrides) for other in cells)) if len(cells) > 1 else set()
-    )
-    words = [text for text in cell.overrides if text not in common and counts(text)]
-    return " ".join(words) or "default"
+def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """For every cell what tells it from the others: the overrides that not all of them share."""
+    common = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+    return [
+        " ".join(text for text in cell if text not in common and counts(text)) or "default"
+        for cell in overrides
+    ]
+
+
+def names_of(cells: Sequence[Cell]) -> dict[str, str]:
+    """What tells the cells apart, by folder."""
+    names = distinct([cell.overrides for cell in cells])
+    return {cell.dir: name for cell, name in zip(cells, names, strict=True)}
 
 
 def record_of(folder: Path, cell: Cell) -> Run | None:
@@ -237,12 +243,12 @@ def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None)
     done = len(cells) - len(left)
     log.info("sweep  %s", shown(folder))
     log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(left))
-    size = size or max(len(left), 1)
-    with sigterm_exits(), nullcontext() if size == 1 else watched(folder, left, cells):
+    size, names = size or max(len(left), 1), names_of(cells)
+    with sigterm_exits(), nullcontext() if size == 1 else watched(folder, left, names):
         for start in range(0, len(left), size):
             batch = left[start : start + size]
             if size == 1:
-                log.info("\n[%d/%d] %s", start + 1, len(left), label(batch[0], cells))
+                log.info("\n[%d/%d] %s", start + 1, len(left), names[batch[0].dir])
             try:
                 launcher.launch([cell.overrides for cell in batch], initial_job_idx=start)
             except (KeyboardInterrupt, SystemExit) as stop:
@@ -278,16 +284,17 @@ def report(folder: Path, cells: Sequence[Cell]) -> int:
     log.info("\n%d of %d cells finished: %s", len(rows) - len(bad), len(rows), shown(folder))
     if not bad:
         return 0
-    width = min(60, max(len(label(cell, cells)) for cell, _, _ in bad))
+    names = names_of(cells)
+    width = min(60, max(len(names[cell.dir]) for cell, _, _ in bad))
     for cell, status, reason in bad:
-        log.error("%-8s  %-*s  %s", status, width, label(cell, cells), reason)
+        log.error("%-8s  %-*s  %s", status, width, names[cell.dir], reason)
         log.error("%-8s  %s", "", shown(folder / cell.dir))
     log.error("the same command runs the unfinished cells again")
     return 1
 
 
 @contextmanager
-def watched(folder: Path, left: Sequence[Cell], cells: Sequence[Cell]) -> Iterator[None]:
+def watched(folder: Path, left: Sequence[Cell], names: dict[str, str]) -> Iterator[None]:
     """Say which cell began and ended, from the records: the same on every launcher."""
     stop = threading.Event()
     states = {cell.dir: outcome(folder, cell)[0] for cell in left}
@@ -299,7 +306,7 @@ def watched(folder: Path, left: Sequence[Cell], cells: Sequence[Cell]) -> Iterat
                 states[cell.dir] = state
                 ended = sum(state in ("finished", "failed") for state in states.values())
                 where = "began" if state == "running" else state
-                log.info("[%d/%d] %-8s %s  %s", ended, len(left), where, label(cell, cells), words)
+                log.info("[%d/%d] %-8s %s  %s", ended, len(left), where, names[cell.dir], words)
 
     def keep_looking() -> None:
         while not stop.wait(POLL):

@@ -15,19 +15,33 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
         extras.append(f"label smoothing {config['label_smoothing']}")
     augmented = any(aug.get(key) for key in ("degrees", "shift", "flip"))
     name = optim["_target_"].rpartition(".")[2]
+    leak = [f"WARNING {LEAK}"] if selects_on_test(data) else []
+    val = "no val" if leak else f"{data['val_size']:,} val"
     return "\n".join(
         [
             f"net     {net_name}, {record['params']:,} parameters, "
             f"{record['flops'] / 1e6:.2f} MFLOPs an image",
             f"optim   {name} lr={optim['lr']:g}, {', '.join(extras)}",
-            f"data    {data['name']}, {data['train_size']:,} train, {data['val_size']:,} val, "
+            f"data    {data['name']}, {data['train_size']:,} train, {val}, "
             f"{data['test_size']:,} test, batch {config['data']['batch_size']}, "
             f"augmentation {choices.get('aug', 'on') if augmented else 'off'}",
             f"device  {record['device']}, {record['precision']}, "
             f"up to {trainer['max_epochs']} epochs, seed {record['seed']}",
             f"run     {shown(run_dir)}",
+            *leak,
         ]
     )
+
+
+LEAK = "data.select_on=test: the test images choose the epoch; no accuracy of this run is clean"
+
+
+def selects_on_test(data: Mapping[str, Any]) -> bool:
+    """Whether the run's validation is the test set, by its record's `dataset`.
+
+    Records of before the setting existed have no such key: they are clean.
+    """
+    return data.get("select_on") == "test"
 
 
 def epoch_label(epoch: int, epochs: int) -> str:
@@ -54,10 +68,11 @@ def epoch_line(rows: Sequence[Mapping[str, float]], epochs: int) -> str:
 def totals_line(record: Mapping[str, Any], run_dir: Path) -> str:
     """How long it took, on what data, and where it lies."""
     epochs = len(record["epochs"])
-    return (
+    line = (
         f"{epochs} epoch{'s' if epochs > 1 else ''} in {record['train_seconds']:.1f} s "
         f"({record['seconds']:.1f} s in all) on {record['dataset']['name']}: {shown(run_dir)}"
     )
+    return f"{line}\nWARNING {LEAK}" if selects_on_test(record["dataset"]) else line
 
 
 def metrics_table(metrics: Mapping[str, float], best_epoch: int, epochs: int) -> str:

@@ -1,5 +1,6 @@
 """The split, the batches and the data module: what every run sees, and what it must never see."""
 
+from itertools import chain
 from types import SimpleNamespace
 
 import numpy as np
@@ -279,14 +280,18 @@ def kmnist(root, arrays, **settings):
     return ImageData("KMNIST", str(root), **{"val_size": 10, **settings})
 
 
+def training(data):
+    """The training batches of an epoch, out of the groups that Lightning takes for batches."""
+    return chain.from_iterable(data.train_dataloader())
+
+
 def as_bytes(pixels):
     return {image.numpy().tobytes() for image in pixels}
 
 
 def test_augmentation_reaches_training_batches_only():
     plain, augmented = synthetic(), synthetic(augment=POLICY)
-    assert not torch.equal(joined(plain.train_dataloader())[0],
-                           joined(augmented.train_dataloader())[0])  # fmt: skip
+    assert not torch.equal(joined(training(plain))[0], joined(training(augmented))[0])
     for of in (ImageData.val_dataloader, lambda data: data.test_batches(CPU)):
         first, second = joined(of(plain)), joined(of(augmented))
         assert torch.equal(first[0], second[0])
@@ -297,7 +302,7 @@ def test_no_validation_or_test_image_is_trained_on():
     data = synthetic()
     facts = data.load()
     prepare = Normalize(facts.mean, facts.std)
-    trained = as_bytes(joined(data.train_dataloader())[0])
+    trained = as_bytes(joined(training(data))[0])
     assert trained == as_bytes(prepare(data.train_images.pixels))
     assert len(trained) == 240
     for loader, count in ((data.val_dataloader(), 60), (data.test_batches(CPU), 50)):
@@ -306,25 +311,50 @@ def test_no_validation_or_test_image_is_trained_on():
         assert not trained & held_out
 
 
+def test_selecting_on_test_validates_on_the_test_images_and_trains_on_the_same_batches():
+    clean, leaking = synthetic(augment=POLICY), synthetic(augment=POLICY, select_on="test")
+    for first, second in zip(training(clean), training(leaking), strict=True):
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])
+    seen, test = joined(leaking.val_dataloader()), joined(clean.test_batches(CPU))
+    assert torch.equal(seen[0], test[0])
+    assert torch.equal(seen[1], test[1])
+    assert joined(clean.val_dataloader())[1].shape != seen[1].shape
+    facts = leaking.describe()
+    assert facts["select_on"] == "test"
+    assert {**facts, "select_on": "val"} == clean.describe()
+
+
 def test_the_runs_seed_changes_order_but_not_the_data():
     first, second = synthetic(seed=0), synthetic(seed=1)
     assert first.describe() == second.describe()
     assert torch.equal(first.train_images.pixels, second.train_images.pixels)
     assert torch.equal(first.val_images.pixels, second.val_images.pixels)
     assert torch.equal(first.test_images.pixels, second.test_images.pixels)
-    orders = [joined(data.train_dataloader())[1] for data in (first, second)]
+    orders = [joined(training(data))[1] for data in (first, second)]
     assert not torch.equal(*orders)
 
 
 def test_training_follows_the_trainers_epoch_and_share():
     data = synthetic()
     loader = data.train_dataloader()
-    first = joined(loader)[1]
+    first = joined(chain.from_iterable(loader))[1]
     data.trainer.current_epoch = 1
-    assert not torch.equal(joined(loader)[1], first)
+    assert not torch.equal(joined(chain.from_iterable(loader))[1], first)
     data.trainer.global_rank, data.trainer.world_size = 1, 2
-    assert sum(len(labels) for _, labels in data.train_dataloader()) == 120
+    assert sum(len(labels) for _, labels in training(data)) == 120
     assert sum(len(labels) for _, labels in data.val_dataloader()) == 30
+
+
+@pytest.mark.parametrize(("steps", "sizes"), [(1, [1] * 8), (3, [3, 3, 2]), (8, [8]), (99, [8])])
+def test_groups_of_batches_are_the_batches_in_order(steps, sizes):
+    one, grouped = synthetic(), synthetic(steps_per_execution=steps)
+    groups = [list(group) for group in grouped.train_dataloader()]
+    assert [len(group) for group in groups] == sizes
+    assert len(grouped.train_dataloader()) == len(sizes)
+    together = joined(batch for group in groups for batch in group)
+    assert torch.equal(together[0], joined(training(one))[0])
+    assert torch.equal(together[1], joined(training(one))[1])
 
 
 def test_setup_brings_training_and_validation_images_to_the_device():
@@ -336,7 +366,7 @@ def test_setup_brings_training_and_validation_images_to_the_device():
 
 
 def test_a_batch_is_left_where_it_was_made():
-    batch = next(iter(synthetic().train_dataloader()))
+    batch = next(training(synthetic()))
     assert synthetic().transfer_batch_to_device(batch, torch.device("meta"), 0) is batch
 
 
@@ -361,6 +391,7 @@ def test_facts_of_files(tmp_path):
         "split_md5": md5(val.numpy()),
         "mean": pytest.approx(pixels.mean()),
         "std": pytest.approx(pixels.std()),
+        "select_on": "val",
     }
     assert np.array_equal(data.val_images.pixels, arrays["train-images-idx3-ubyte"][val])
     assert torch.equal(data.val_images.labels, labels[val])
@@ -392,7 +423,7 @@ def test_only_training_images_enter_mean_and_deviation(tmp_path):
 def test_given_mean_and_deviation_are_used():
     computed, given = synthetic(), synthetic(mean=0.5, std=0.25)
     assert (given.load().mean, given.load().std) == (0.5, 0.25)
-    for of in (ImageData.train_dataloader, ImageData.val_dataloader):
+    for of in (training, ImageData.val_dataloader):
         inputs = joined(of(given))[0]
         black = inputs.min().item()
         assert black == -2.0
@@ -401,7 +432,7 @@ def test_given_mean_and_deviation_are_used():
 
 
 def test_inputs_are_normalised_by_the_training_images():
-    inputs = joined(synthetic().train_dataloader())[0]
+    inputs = joined(training(synthetic()))[0]
     assert inputs.mean().item() == pytest.approx(0, abs=1e-5)
     assert inputs.std(correction=0).item() == pytest.approx(1, abs=1e-5)
 

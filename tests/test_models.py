@@ -1,15 +1,24 @@
 """The nets against their papers, and what every net must do, whoever adds it."""
 
+import re
+
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
 from fmnist.classifier import flops, parameter_count
-from fmnist.config import CONF_DIR
+from fmnist.config import CONF_DIR, explain
+from fmnist.models.alexnet import AlexNet
+from fmnist.models.alternativecnn import AlternativeCNN
+from fmnist.models.cnnmodel4 import CNNModel4
+from fmnist.models.cnnmodel5 import CNNModel5
 from fmnist.models.fashioncnn import FashionCNN
 from fmnist.models.googlenet import INCEPTION, GoogLeNet, Inception
 from fmnist.models.lenet5 import LeNet5
+from fmnist.models.normalization import NORMALIZATIONS, normalization
+from fmnist.models.twoconv import INITIALIZATIONS, TwoConv
 from tests.conftest import composed
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
@@ -23,7 +32,7 @@ def configured(model: str, *overrides: str) -> nn.Module:
 def test_every_parameter_gets_a_gradient(model):
     torch.manual_seed(0)
     net = configured(model).train()
-    nn.functional.cross_entropy(net(torch.randn(8, 1, 28, 28)), torch.arange(8)).backward()
+    nn.functional.cross_entropy(net(torch.randn(4, 1, 28, 28)), torch.arange(4)).backward()
     without = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert not without
 
@@ -75,6 +84,148 @@ def test_fashioncnn_has_the_parameters_of_the_layers_that_s1_lists_and_not_310k(
     assert parameter_count(FashionCNN()) == 1_701_578
 
 
+def test_alternativecnn_has_the_parameters_of_the_layers_that_s1_trained():
+    convolutions = 16 * (25 + 1) + 32 * (16 * 25 + 1)
+    assert parameter_count(AlternativeCNN()) == (
+        convolutions + 2 * (16 + 32) + 128 * (1568 + 1) + 10 * (128 + 1)
+    )
+
+
+def test_alexnet_at_width_1_has_the_papers_layers():
+    net = AlexNet(width=1.0)
+    convolutions = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
+    linear = [m.out_features for m in net.modules() if isinstance(m, nn.Linear)]
+    assert convolutions == [96, 256, 384, 384, 256]
+    assert linear == [4096, 4096, 10]
+    pools = [m for m in net.modules() if isinstance(m, nn.MaxPool2d)]
+    assert [(m.kernel_size, m.stride) for m in pools] == [(3, 2)] * 3
+
+
+def test_alexnets_dropout_acts_on_both_hidden_layers_and_not_on_the_output():
+    layers = list(AlexNet(dropout=0.5).classifier)
+    dropped = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Dropout)]
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
+    assert all(isinstance(layers[i + 1], nn.Linear) for i in dropped)
+    assert isinstance(layers[-1], nn.Linear)
+
+
+def test_cross_entropy_of_logits_is_s3s_negative_log_likelihood_of_log_softmax():
+    logits, labels = torch.randn(5, 10), torch.arange(5)
+    source = nn.functional.nll_loss(nn.functional.log_softmax(logits, dim=1), labels)
+    torch.testing.assert_close(nn.functional.cross_entropy(logits, labels), source)
+
+
+def test_s4s_nets_have_the_layers_that_it_lists():
+    for net, convolutions, pools, linear in (
+        (CNNModel5(), [64, 64, 128, 256], 2, 2),
+        (CNNModel4(), [32, 64, 128], 3, 1),
+    ):
+        modules = list(net.modules())
+        assert [m.out_channels for m in modules if isinstance(m, nn.Conv2d)] == convolutions
+        assert sum(isinstance(m, nn.BatchNorm2d) for m in modules) == len(convolutions)
+        assert sum(isinstance(m, nn.MaxPool2d) for m in modules) == pools
+        assert sum(isinstance(m, nn.Linear) for m in modules) == linear
+
+
+def test_dropout_rate_reaches_every_dropout_of_s4s_nets():
+    for net in (CNNModel5(dropout=0.4), CNNModel4(dropout=0.4)):
+        assert {m.p for m in net.modules() if isinstance(m, nn.Dropout)} == {0.4}
+
+
+# What each kind averages over: dimensions of [B, groups, channels of a group, H, W].
+AVERAGED = {"batch": (0, 3, 4), "layer": (1, 2, 3, 4), "group": (2, 3, 4), "instance": (3, 4)}
+
+
+@pytest.mark.parametrize("kind", AVERAGED)
+def test_normalization_takes_mean_and_variance_over_what_it_says(kind):
+    torch.manual_seed(0)
+    maps = 3 + 2 * torch.randn(4, 32, 5, 5) * torch.rand(4, 32, 1, 1)
+    split = maps.unflatten(1, (2, 16))
+    mean = split.mean(AVERAGED[kind], keepdim=True)
+    variance = split.var(AVERAGED[kind], correction=0, keepdim=True)
+    expected = ((split - mean) / (variance + 1e-5).sqrt()).flatten(1, 2)
+    torch.testing.assert_close(normalization(kind, 32).train()(maps), expected, atol=1e-4, rtol=0)
+
+
+def test_every_normalization_has_the_same_parameters_and_none_has_none():
+    counts = {kind: parameter_count(normalization(kind, 64)) for kind in NORMALIZATIONS}
+    assert counts == {"batch": 128, "layer": 128, "group": 128, "instance": 128, "none": 0}
+
+
+@pytest.mark.parametrize("kind", NORMALIZATIONS)
+@pytest.mark.parametrize("net", [CNNModel4, CNNModel5])
+def test_s4s_nets_use_the_normalization_that_is_asked_for(net, kind):
+    built = net(normalization=kind)
+    made = type(normalization(kind, 64))
+    assert sum(type(module) is made for module in built.modules()) == (3 if net is CNNModel4 else 4)
+    assert built(torch.randn(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_twoconv_has_the_parameters_of_its_layers():
+    # conv1 16*(25+1), conv2 32*(16*25+1), output 10*(32*7*7+1)
+    assert parameter_count(TwoConv()) == 416 + 12_832 + 15_690 == 28_938
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding", "size"),
+    [(5, 1, 2, 7), (3, 1, 1, 7), (3, 1, 0, 5), (5, 1, 0, 4), (3, 2, 1, 2), (1, 1, 0, 7)],
+)
+def test_twoconv_fits_its_output_layer_to_kernel_stride_and_padding(
+    kernel_size, stride, padding, size
+):
+    net = TwoConv(4, kernel_size, stride, padding)
+    images = torch.randn(2, 1, 28, 28)
+    assert net.features(images).shape == (2, 8, size, size)
+    assert net(images).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding", "layer"),
+    [
+        (29, 1, 0, "first convolution (28x28 -> none)"),
+        (28, 1, 0, "first pooling (28x28 -> 1x1 -> none)"),
+        (15, 1, 0, "second convolution (28x28 -> 14x14 -> 7x7 -> none)"),
+        (3, 4, 0, "second pooling (28x28 -> 7x7 -> 3x3 -> 1x1 -> none)"),
+    ],
+)
+def test_twoconv_says_which_layer_leaves_no_pixels(kernel_size, stride, padding, layer):
+    message = (
+        f"kernel_size={kernel_size}, stride={stride}, padding={padding}: no pixels are left "
+        f"after the {layer}"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TwoConv(kernel_size=kernel_size, stride=stride, padding=padding)
+
+
+def test_no_pixels_left_is_one_line_for_the_user():
+    with pytest.raises(InstantiationException) as error:
+        configured("twoconv", "model.kernel_size=29", "model.padding=0")
+    line = explain(error.value, [])
+    assert line is not None
+    assert line.count("\n") == 0
+    assert "kernel_size=29, stride=1, padding=0: no pixels are left after the first" in line
+
+
+@pytest.mark.parametrize("initialization", INITIALIZATIONS)
+def test_initialization_draws_weights_of_the_right_size(initialization):
+    torch.manual_seed(0)
+    layer = TwoConv(initialization=initialization).features[3]  # fan in 400, fan out 800
+    deviation = {
+        "default": (1 / 3 / 400) ** 0.5,  # uniform in +-1/sqrt(fan in)
+        "xavier_uniform": (2 / 1200) ** 0.5,
+        "xavier_normal": (2 / 1200) ** 0.5,
+        "kaiming_uniform": (2 / 400) ** 0.5,
+        "kaiming_normal": (2 / 400) ** 0.5,
+        "orthogonal": (1 / 400) ** 0.5,  # 32 orthonormal rows of 400
+        "normal": 0.01,
+    }[initialization]
+    assert layer.weight.std().item() == pytest.approx(deviation, rel=0.05)
+    assert bool(layer.bias.any()) == (initialization == "default")
+    if initialization == "orthogonal":
+        rows = layer.weight.detach().flatten(1)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(32), atol=1e-5, rtol=0)
+
+
 # "params" of the paper's table 1, thousands of 1024. Its 4c and 5a do not add up to its own
 # widths, by 7 and 5 %.
 PAPER = {
@@ -117,6 +268,18 @@ def test_googlenet_auxiliary_heads_train_and_then_disappear():
         (lambda: FashionCNN(dropout=-0.1), "-0.1"),
         (lambda: GoogLeNet(width=0.01), "0.01"),
         (lambda: GoogLeNet(dropout=2), "2"),
+        (lambda: TwoConv(initialization="glorot"), "glorot"),
+        (lambda: TwoConv(channels=0), "channels=0"),
+        (lambda: TwoConv(stride=0), "stride=0"),
+        (lambda: TwoConv(padding=-1), "padding=-1"),
+        (lambda: AlternativeCNN(dropout=1), "1"),
+        (lambda: AlexNet(width=0.001), "0.001"),
+        (lambda: AlexNet(dropout=-1), "-1"),
+        (lambda: CNNModel5(normalization="weight"), "weight"),
+        (lambda: CNNModel4(normalization="weight"), "weight"),
+        (lambda: CNNModel5(dropout=1), "1"),
+        (lambda: CNNModel4(dropout=1), "1"),
+        (lambda: normalization("group", 40), "40"),
     ],
 )
 def test_impossible_arguments_are_refused_by_value(make, offending):

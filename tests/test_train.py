@@ -119,7 +119,7 @@ def test_predictions_agree_with_the_record_and_load_without_pickle(run_tiny):
 
 def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
     """The whole path against torch alone: same batches, same net, same updates, same numbers."""
-    run = run_tiny("trainer.max_epochs=2", "optim=sgd", "aug=on", "trainer.gradient_clip_val=0.5")
+    run = run_tiny("trainer.max_epochs=2", "optim=sgd", "aug=on", "gradient_clip_val=0.5")
     config = run.config
     data = composed_data(config)
     torch.manual_seed(0)
@@ -128,7 +128,7 @@ def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
     for epoch in range(2):
         data.trainer.current_epoch = epoch
         losses, correct, count = 0.0, 0, 0
-        for images, labels in data.train_dataloader():
+        for images, labels in data.train_dataloader().batches:
             optimizer.zero_grad()
             logits = net(images)
             loss = torch.nn.functional.cross_entropy(logits, labels)
@@ -278,7 +278,7 @@ def test_any_exception_leaves_a_failed_record(tmp_path, monkeypatch):
 def test_a_run_directory_is_never_overwritten(run_tiny, tmp_path):
     run = run_tiny()
     before = (run.dir / "result.json").read_bytes()
-    with pytest.raises(RunError, match="holds a run already"):
+    with pytest.raises(RunError, match="holds a finished run"):
         train(composed(*TINY), Launch(run.dir))
     assert (run.dir / "result.json").read_bytes() == before
 

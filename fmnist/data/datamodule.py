@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ class DatasetFacts:
     split_md5: str  # of the validation images' indices, int64 little-endian
     mean: float  # of training pixels in [0, 1]
     std: float
+    select_on: str  # "val", or "test": then every accuracy of the run is optimistic
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,24 @@ class TrainBatches:
             yield self.prepare(pixels, rows), self.images.labels.index_select(0, batch)
 
 
+class Executions:
+    """Batches in groups of `steps`: what Lightning takes for one batch, and trains in one call.
+
+    A group makes its batches while it is iterated; groups are used up in order.
+    """
+
+    def __init__(self, batches: TrainBatches, steps: int) -> None:
+        self.batches, self.steps = batches, steps
+
+    def __len__(self) -> int:
+        return -(-len(self.batches) // self.steps)
+
+    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        batches = iter(self.batches)
+        for _ in range(len(self)):
+            yield islice(batches, self.steps)
+
+
 class EvalBatches:
     """Batches in file order, never augmented: (float [B, 1, 28, 28], labels int64 [B])."""
 
@@ -190,10 +210,15 @@ class ImageData(LightningDataModule):
         test_size: likewise of the test images, or 10,000.
         val_size: how many of the training images validate.
         split_seed: of the split; not the run's seed.
+        select_on: the images that stand for validation while training. "test" is the leak of study
+            S1, offered to measure what it adds: the official test images choose the epoch, stop
+            the run and lower the learning rate; the split's validation images are not used, and
+            training is the same.
         mean: of pixels in [0, 1]; None: computed from the training split.
         std: likewise.
         augment: of training batches; None: none.
         seed: the run's, for order and augmentation.
+        steps_per_execution: training batches in a group, see `Executions`.
     """
 
     def __init__(
@@ -206,16 +231,20 @@ class ImageData(LightningDataModule):
         test_size: int | None = None,
         val_size: int = 5000,
         split_seed: int = 0,
+        select_on: Literal["val", "test"] = "val",
         mean: float | None = None,
         std: float | None = None,
         augment: RandomAffine | None = None,
         seed: int = 0,
+        steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
+        self.steps_per_execution = steps_per_execution
         self.source, self.root = name, Path(root or "data").expanduser()
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.train_size, self.test_size, self.val_size = train_size, test_size, val_size
-        self.split_seed, self.mean, self.std = split_seed, mean, std
+        self.split_seed, self.select_on = split_seed, select_on
+        self.mean, self.std = mean, std
         self.augment, self.seed = augment, seed
         self.facts: DatasetFacts | None = None
 
@@ -268,6 +297,8 @@ class ImageData(LightningDataModule):
         train, val = stratified_split(official.labels, self.val_size, self.split_seed)
         self.train_images = Images(official.pixels[train], official.labels[train])
         self.val_images = Images(official.pixels[val], official.labels[val])
+        if self.select_on == "test":
+            self.val_images = self.test_images
         mean, std = mean_and_std(self.train_images.pixels)
         self.facts = DatasetFacts(
             name=self.source,
@@ -280,6 +311,7 @@ class ImageData(LightningDataModule):
             split_md5=md5(val.numpy().astype("<i8")),
             mean=mean if self.mean is None else self.mean,
             std=std if self.std is None else self.std,
+            select_on=self.select_on,
         )
         return self.facts
 
@@ -299,10 +331,10 @@ class ImageData(LightningDataModule):
         assert self.trainer is not None
         return {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
 
-    def train_dataloader(self) -> TrainBatches:
+    def train_dataloader(self) -> Executions:
         facts, trainer = self.load(), self.trainer
         assert trainer is not None
-        return TrainBatches(
+        batches = TrainBatches(
             self.train_images,
             Normalize(facts.mean, facts.std, self.augment),
             self.batch_size,
@@ -310,8 +342,10 @@ class ImageData(LightningDataModule):
             lambda: trainer.current_epoch,
             **self._share(),
         )
+        return Executions(batches, self.steps_per_execution)
 
     def val_dataloader(self) -> EvalBatches:
+        """What training sees as validation: see `select_on`."""
         facts = self.load()
         prepare = Normalize(facts.mean, facts.std)
         return EvalBatches(self.val_images, prepare, self.eval_batch_size, **self._share())

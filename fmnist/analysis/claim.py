@@ -1,0 +1,270 @@
+"""What a claim is: one YAML file, checked.
+
+    claim: Without augmentation FashionCNN is better than with it.
+    source: S1                         # where it was made
+    sweep: ablation=s1_augmentation    # arguments of fmnist.train that test it
+    where: {model: fashioncnn}         # settings of all its runs; may be left out
+    metric: test/acc                   # the default
+    margin: 0.2                        # smallest difference worth claiming; this is the default
+    higher: {aug: "off"}               # A > B, see below for the other comparisons
+    lower: {aug: "on"}
+
+One of these comparisons (how they are judged: `fmnist.analysis.verdict`):
+
+    higher: A, lower: B           the metric of A is above that of B; lists: each A, each B
+    same: [A, B]                  they differ by less than the margin
+    about: {metric: value}        the mean is within the margin of a published value
+    at_least: {metric: value}     the mean is above a goal; at_most: below it
+    best_classes: [Trouser, Bag]  these classes have the highest test/f1 (or `metric`)
+    worst_classes: [Shirt]        these have the lowest
+
+A and B select runs by settings: options of groups (`aug: "on"`) and values (`optim.lr: 0.001`). A
+value that is a list asks for the mean over its runs (`trainer.max_epochs: [1, 10]`). `experiment:
+NAME` selects the runs whose configuration is that of the experiment, however they were started.
+Runs on anything but the whole of Fashion-MNIST count only if `where` names their `data` settings.
+
+Numbers of accuracies, F1 and recall are percent here, differences of them points.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fmnist.analysis.rows import NUMBERS, canonical
+from fmnist.config import CONF_DIR, Config, explain
+from fmnist.errors import UserError
+
+# claims/ lies inside the package in a wheel and beside it in a checkout.
+_packaged = Path(__file__).parents[1] / "claim_files"
+CLAIMS_DIR = _packaged if _packaged.is_dir() else Path(__file__).parents[2] / "claims"
+
+MARGIN = 0.2  # points
+EXACT = ("params", "flops")
+SPLITS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc")
+METRICS = (
+    *NUMBERS, *SPLITS, *(f"{name}_last" for name in SPLITS), "val/acc_best", "val/acc_setback",
+    "val/loss_setback", "test/f1",
+)  # fmt: skip
+BY_CLASS = ("test/f1", "test/recall")  # "test/f1/Shirt"
+COMPARISONS = ("higher", "same", "about", "at_least", "at_most", "best_classes", "worst_classes")
+
+# A setting's allowed texts, by name; all of them must match.
+Selection = dict[str, tuple[str, ...]]
+
+
+class ClaimError(UserError):
+    """A claim file that cannot be read or says something impossible."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim; the module's docstring says what the fields are.
+
+    Values and margin are in the metric's unit as people write it, percent for shares.
+    """
+
+    name: str  # of the file
+    claim: str
+    source: str
+    sweep: str
+    where: Selection = field(default_factory=dict)
+    metric: str = "test/acc"
+    margin: float = MARGIN
+    higher: tuple[Selection, ...] = ()
+    lower: tuple[Selection, ...] = ()
+    same: tuple[Selection, ...] = ()
+    about: dict[str, float] = field(default_factory=dict)
+    at_least: dict[str, float] = field(default_factory=dict)
+    at_most: dict[str, float] = field(default_factory=dict)
+    best_classes: tuple[str, ...] = ()
+    worst_classes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The published values or goals, by metric."""
+        return self.about or self.at_least or self.at_most
+
+    @property
+    def selections(self) -> list[Selection]:
+        """Of every side, `where` included."""
+        sides = [*self.higher, *self.lower, *self.same] or [{}]
+        return [self.where | side for side in sides]
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric lies in [0, 1] and is shown in percent."""
+    return any(part in metric for part in ("/acc", "/f1", "/recall"))
+
+
+def unit(metric: str) -> str:
+    """Of its differences; "" for a loss or a count."""
+    if is_share(metric):
+        return "points"
+    return {"peak_memory_mib": "MiB"}.get(metric, "s" if "seconds" in metric else "")
+
+
+def load_claims(folder: Path) -> list[Claim]:
+    """Every claim of a folder, ordered by name.
+
+    Raises:
+        ClaimError: there are none, or one of them is wrong.
+    """
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise ClaimError(f"{folder}: holds no claim (*.yaml)")
+    return [load_claim(path) for path in paths]
+
+
+def load_claim(path: Path) -> Claim:
+    """The claim of one file.
+
+    Raises:
+        ClaimError: naming the file, the key and what would be right.
+    """
+    from omegaconf import OmegaConf
+
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        if not isinstance(content, dict):
+            raise ClaimError("should be a mapping of keys to values")
+        return _claim(path.stem, {str(key): value for key, value in content.items()})
+    except Exception as error:
+        message = str(error) if isinstance(error, OSError | ValueError) else explain(error, [])
+        if message is None:
+            raise
+        raise ClaimError(f"{path}: {message}") from error
+
+
+def near(word: str, options: Iterable[str]) -> str:
+    """ "; did you mean X?", or "" when no option is near."""
+    found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _claim(name: str, content: dict[str, Any]) -> Claim:
+    known = [item.name for item in fields(Claim) if item.name != "name"]
+    for key in content:
+        if key not in known:
+            raise ClaimError(f"{key}: no such key{near(key, known)}")
+    for key in ("claim", "source", "sweep"):
+        if not isinstance(content.get(key), str) or not content[key].strip():
+            raise ClaimError(f"{key}: should be text" if key in content else f"{key}: is missing")
+    asked = [key for key in COMPARISONS if key in content]
+    if ("higher" in content) != ("lower" in content):
+        raise ClaimError("higher and lower: give both")
+    if len(asked) != 1:
+        given = f"not {' and '.join(asked)}" if asked else "there is none"
+        raise ClaimError(f"should have one comparison of {', '.join(COMPARISONS)}; {given}")
+    values = {key: _values(key, content[key]) for key in ("about", "at_least", "at_most")
+              if key in content}  # fmt: skip
+    classes = [key for key in ("best_classes", "worst_classes") if key in content]
+    if values and "metric" in content:
+        raise ClaimError(f"metric: {asked[0]} names the metrics itself")
+    metric = content.get("metric", "test/f1" if classes else "test/acc")
+    _check_metric("metric", metric, BY_CLASS if classes else ())
+    sides = {key: _side(key, content[key]) for key in ("higher", "lower") if key in content}
+    named = {key: _names(key, content[key]) for key in classes}
+    return Claim(
+        name=name,
+        claim=content["claim"].strip(),
+        source=content["source"].strip(),
+        sweep=content["sweep"].strip(),
+        where=_selection("where", content.get("where", {})),
+        metric=metric,
+        margin=_margin(content, list(values.get("about", {metric: 0.0}))),
+        higher=sides.get("higher", ()),
+        lower=sides.get("lower", ()),
+        same=_pair(content["same"]) if "same" in content else (),
+        about=values.get("about", {}),
+        at_least=values.get("at_least", {}),
+        at_most=values.get("at_most", {}),
+        best_classes=named.get("best_classes", ()),
+        worst_classes=named.get("worst_classes", ()),
+    )
+
+
+def _check_metric(key: str, metric: Any, only: tuple[str, ...] = ()) -> None:
+    options = only or METRICS
+    by_class = not only and isinstance(metric, str) and metric.startswith(
+        tuple(f"{name}/" for name in BY_CLASS)
+    )  # fmt: skip
+    if metric not in options and not by_class:
+        shown = f" of {', '.join(only)}" if only else ""
+        raise ClaimError(f"{key}: {metric}: should be a metric{shown}{near(str(metric), options)}")
+
+
+def _margin(content: dict[str, Any], metrics: list[str]) -> float:
+    if "at_least" in content or "at_most" in content:
+        if "margin" in content:
+            raise ClaimError("margin: a goal has none")
+        return 0.0
+    if "margin" not in content:
+        without = [metric for metric in metrics if not is_share(metric)]
+        if without:
+            raise ClaimError(f"margin: is missing, and there is no default for {without[0]}")
+        return MARGIN
+    margin = content["margin"]
+    if not _is_number(margin) or margin < 0:
+        raise ClaimError(f"margin: {margin}: should be a number, 0 or more")
+    return float(margin)
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _values(key: str, node: Any) -> dict[str, float]:
+    if not isinstance(node, dict) or not node:
+        raise ClaimError(f"{key}: should be metrics with their values: {{test/acc: 91.0}}")
+    for metric, value in node.items():
+        _check_metric(key, metric)
+        if not _is_number(value):
+            raise ClaimError(f"{key}: {metric}: {value}: should be a number")
+        if is_share(metric) and not 1 < value <= 100 and not metric.endswith("setback"):
+            raise ClaimError(f"{key}: {metric}: {value}: should be in percent")
+    return {str(metric): float(value) for metric, value in node.items()}
+
+
+def _names(key: str, node: Any) -> tuple[str, ...]:
+    if not isinstance(node, list) or not node or not all(isinstance(name, str) for name in node):
+        raise ClaimError(f"{key}: should be a list of classes")
+    return tuple(node)
+
+
+def _pair(node: Any) -> tuple[Selection, ...]:
+    sides = _side("same", node)
+    if len(sides) != 2:
+        raise ClaimError("same: should be a list of two selections")
+    return sides
+
+
+def _side(key: str, node: Any) -> tuple[Selection, ...]:
+    sides = tuple(_selection(key, item) for item in (node if isinstance(node, list) else [node]))
+    if not sides or not all(sides):
+        raise ClaimError(f'{key}: should be settings: {{aug: "off"}}, or a list of such')
+    return sides
+
+
+def _selection(key: str, node: Any) -> Selection:
+    if not isinstance(node, dict):
+        raise ClaimError(f'{key}: should be settings: {{aug: "off"}}')
+    groups = [item.name for item in fields(Config)] + ["experiment"]
+    selection = {}
+    for name, value in node.items():
+        values = value if isinstance(value, list) else [value]
+        if str(name).partition(".")[0] not in groups:
+            raise ClaimError(f"{key}: {name}: no such setting{near(str(name), groups)}")
+        if name == "seed":
+            raise ClaimError(f"{key}: seed: runs are matched by it")
+        option = name == "experiment" or (CONF_DIR / str(name)).is_dir()
+        if option and not all(isinstance(item, str) for item in values):
+            raise ClaimError(f"{key}: {name}: {canonical(value)}: should be an option's name; "
+                             'quote "on" and "off"')  # fmt: skip
+        if not values or any(isinstance(item, dict) for item in values):
+            raise ClaimError(f"{key}: {name}: should be a value or a list of values")
+        selection[str(name)] = tuple(canonical(item) for item in values)
+    return selection

@@ -1,0 +1,190 @@
+"""From rows to one number a seed: which runs a claim is about, and which of them are compared.
+
+Two runs are matched when they share the seed and every setting except those compared. Settings
+that vary besides are averaged within a seed, over the same runs for every seed, so that n is the
+number of seeds however many runs there are.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+from fmnist.analysis.claim import ClaimError, Selection
+from fmnist.analysis.rows import Row, flatten, is_value
+
+# Runs on less or other data, or chosen on the test set, count only when the claim says so. A row
+# from before a setting existed has none.
+WHOLE = {
+    "data.name": "FashionMNIST", "data.train_size": "null", "data.test_size": "null",
+    "data.val_size": "5000", "data.select_on": "val",
+}  # fmt: skip
+# What an experiment leaves to the machine that runs it.
+MACHINE = (
+    "channels_last", "trainer.accelerator", "trainer.devices", "trainer.strategy",
+    "trainer.precision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is averaged within a seed: every one of these selections, each of single values."""
+
+    terms: tuple[dict[str, str], ...]
+    metric: str
+
+
+def side(selection: Selection, metric: str) -> Side:
+    """A list of values becomes one term for each of them."""
+    combinations = product(*selection.values())
+    return Side(tuple(dict(zip(selection, values, strict=True)) for values in combinations), metric)
+
+
+@cache
+def composed(options: tuple[str, ...]) -> Any:
+    """The configuration of `fmnist.train` with these options of groups, not yet resolved."""
+    from hydra import compose, initialize_config_dir
+
+    from fmnist.config import CONF_DIR
+
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        return compose("config", overrides=list(options))
+
+
+@cache
+def settings_of(overrides: tuple[str, ...]) -> dict[str, str]:
+    """The settings that `fmnist.train` with these overrides has now.
+
+    Composing takes a twentieth of a second, and a factorial has many cells: Hydra composes the
+    options of groups only, values are then set.
+
+    Raises:
+        ClaimError: they do not compose.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    from fmnist.config import explain, resolve
+
+    values = [text for text in overrides if is_value(text.partition("=")[0])]
+    try:
+        config = copy.deepcopy(composed(tuple(text for text in overrides if text not in values)))
+        for override in OverridesParser.create().parse_overrides(values):
+            OmegaConf.update(config, override.key_or_group, override.value())
+        return flatten(resolve(config))
+    except Exception as error:
+        message = explain(error, list(overrides))
+        if message is None:
+            raise
+        raise ClaimError(f"{' '.join(overrides)}: {message}") from error
+
+
+def covered(key: str, names: Iterable[str]) -> bool:
+    """Whether a setting is one of these, or inside one of these groups."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def matches(row: Row, term: Mapping[str, str]) -> bool:
+    """Whether a run is what the term selects."""
+    return not misses(row, term)
+
+
+def misses(row: Row, term: Mapping[str, str]) -> list[str]:
+    """The settings by which a run is not what the term selects; the term's own ones first."""
+    own = row.settings
+    wrong = [key for key, value in term.items() if key != "experiment" and own.get(key) != value]
+    if wrong:
+        return wrong
+    if "data" not in term:
+        limits = {key: value for key, value in WHOLE.items() if key not in term}
+        wrong = [key for key, value in limits.items() if own.get(key, value) != value]
+    if "experiment" in term:
+        wanted = settings_of(tuple(f"{key}={value}" for key, value in term.items()))
+        # A setting that the row lacks did not exist when it was made; one that only the row has
+        # was added to the experiment.
+        wrong += [
+            key
+            for key, value in own.items()
+            if is_value(key) and key not in MACHINE and key not in WHOLE
+            if wanted.get(key) != value
+        ]
+    return wrong
+
+
+def compared(sides: Sequence[Side]) -> tuple[str, ...]:
+    """The settings in which matched runs may differ."""
+    terms = [term for item in sides for term in item.terms]
+    return tuple({key for term in terms for key in term if len({t.get(key) for t in terms}) > 1})
+
+
+def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """The settings that matched runs share."""
+    values = {key: value for key, value in row.settings.items() if is_value(key)}
+    if "experiment" in free:  # two experiments may differ in anything but the machine's settings
+        return frozenset((key, value) for key, value in values.items() if key in MACHINE)
+    return frozenset((key, value) for key, value in values.items() if not covered(key, free))
+
+
+def per_seed(rows: Sequence[Row], sides: Sequence[Side]) -> dict[int, float]:
+    """By seed: the first side's metric, minus the second side's where there is one.
+
+    Args:
+        rows: finished, one for each configuration.
+        sides: one or two.
+    """
+    free = compared(sides)
+    blocks: dict[tuple[int, frozenset[tuple[str, str]]], list[Row]] = {}
+    for row in rows:
+        blocks.setdefault((row.seed, others(row, free)), []).append(row)
+    units: dict[int, dict[object, float]] = {}
+    for (seed, shared), block in blocks.items():
+        unit = _unit(block, sides)
+        if unit is not None:
+            cells, value = unit
+            units.setdefault(seed, {})[shared, cells] = value
+    seeds, common = _complete(units)
+    return {s: sum(units[s][unit] for unit in common) / len(common) for s in seeds}
+
+
+def _unit(block: Sequence[Row], sides: Sequence[Side]) -> tuple[object, float] | None:
+    """The runs that are compared with each other, and the difference; None: one is missing."""
+    cells: list[object] = []
+    value = 0.0
+    for sign, item in zip((1, -1), sides, strict=False):
+        for term in item.terms:
+            chosen = [row for row in block if matches(row, term) and item.metric in row.metrics]
+            if not chosen:
+                return None
+            mean = sum(row.metrics[item.metric] for row in chosen) / len(chosen)
+            value += sign * mean / len(item.terms)
+            cells.append(frozenset(frozenset(row.settings.items()) for row in chosen))
+    return tuple(cells), value
+
+
+def _complete(units: dict[int, dict[object, float]]) -> tuple[list[int], set[object]]:
+    """Seeds, and the units that all of them have: as many as possible, two seeds before one."""
+    best: tuple[list[int], set[object]] = ([], set())
+    order = sorted(units, key=lambda seed: (-len(units[seed]), seed))
+    common = set(units[order[0]]) if order else set()
+    size = (-1, -1)
+    for count, seed in enumerate(order, 1):
+        common = common & set(units[seed])
+        if common and ((count - 1) * len(common), count) > size:
+            size = ((count - 1) * len(common), count)
+            best = (sorted(order[:count]), set(common))
+    return best
+
+
+def select(rows: Iterable[Row], sides: Iterable[Side]) -> list[Row]:
+    """The rows that any of the sides' terms selects."""
+    terms = [term for item in sides for term in item.terms]
+    return [row for row in rows if any(matches(row, term) for term in terms)]
+
+
+def unknown_settings(rows: Sequence[Row], sides: Iterable[Side]) -> list[str]:
+    """Settings that a side names and no row has."""
+    known = {key for row in rows for key in row.settings} | {"experiment"}
+    named = dict.fromkeys(key for item in sides for term in item.terms for key in term)
+    return [key for key in named if key not in known]

@@ -1,0 +1,245 @@
+"""One row a run: what tables and claims need of it, the same from its directory or from a CSV.
+
+Columns, in this order: facts (text, see FACTS), settings (every value of the configuration that a
+result may depend on, under its dotted name, and the option of every group), metrics (numbers, see
+NUMBERS, and every name with a slash). An empty field: the run has no such setting or number.
+"""
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fmnist.config import COSMETIC, Config
+from fmnist.errors import RunError
+from fmnist.run import PREDICTIONS, Run, write_atomically
+
+FACTS = (
+    "study", "experiment", "status", "seed", "started", "config_hash", "git_commit", "git_dirty",
+    "device", "threads", "python", "torch", "lightning",
+)  # fmt: skip
+# epoch_seconds: of training and validation, the mean over epochs.
+NUMBERS = (
+    "params", "flops", "best_epoch", "epochs", "seconds", "train_seconds", "epoch_seconds",
+    "peak_memory_mib",
+)  # fmt: skip
+LABELS = ("logger", "trainer", "experiment", "ablation")  # choices that are no settings
+SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
+DIGITS = 6  # after the point: accuracies are multiples of 0.0001
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run.
+
+    Args:
+        facts: by FACTS; the missing ones are "".
+        settings: as `canonical` text by dotted name, without the seed.
+        metrics: accuracies, F1 and recall in [0, 1].
+    """
+
+    facts: dict[str, str]
+    settings: dict[str, str]
+    metrics: dict[str, float]
+
+    @property
+    def seed(self) -> int:
+        return int(self.facts["seed"])
+
+    @property
+    def finished(self) -> bool:
+        return self.facts["status"] == "finished"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """A second run with the same key replaces the first."""
+        return self.facts["config_hash"], self.facts["git_commit"]
+
+
+def canonical(value: Any) -> str:
+    """A setting as text: equal texts are equal settings, however they were written."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | dict):
+        return json.dumps(value, sort_keys=True)
+    try:
+        return f"{float(value):.12g}"
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, str]:
+    """The settings of a resolved configuration, without seed and cosmetic ones."""
+    settings: dict[str, str] = {}
+    for key, value in node.items():
+        name = (*path, str(key))
+        if name in COSMETIC or name == ("seed",):
+            continue
+        if isinstance(value, dict):
+            settings |= flatten(value, name)
+        else:
+            settings[".".join(name)] = canonical(value)
+    return settings
+
+
+def row_of(run: Run) -> Row:
+    """A run's row. Without readable predictions it has no metrics of single classes."""
+    record = run.record
+    choices, versions = record.get("choices", {}), record.get("versions", {})
+    study = choices.get("ablation") or record.get("group") or choices.get("experiment") or "runs"
+    facts = {
+        **{name: record.get(name) for name in FACTS},
+        **{name: versions.get(name) for name in ("python", "torch", "lightning")},
+        "study": study,
+        "experiment": choices.get("experiment"),
+        "status": run.status,
+    }
+    settings = {name: canonical(value) for name, value in choices.items() if name not in LABELS}
+    return Row(
+        {name: "" if value is None else str(value) for name, value in facts.items()},
+        settings | flatten(run.config),
+        {name: round(float(value), DIGITS) for name, value in _metrics(run).items()},
+    )
+
+
+def rows_of(runs: Iterable[Run]) -> list[Row]:
+    """Rows of the runs that came to an end, finished or failed."""
+    return [row_of(run) for run in runs if run.record.get("status") in ("finished", "failed")]
+
+
+def _metrics(run: Run) -> dict[str, float]:
+    record = run.record
+    epochs = record.get("epochs") or []
+    numbers = {name: record[name] for name in NUMBERS if record.get(name) is not None}
+    numbers["epochs"] = len(epochs)
+    if epochs:
+        numbers["epoch_seconds"] = sum(row["seconds"] for row in epochs) / len(epochs)
+    numbers |= record.get("metrics", {}) | setbacks(epochs)
+    if (run.dir / PREDICTIONS).exists() and record.get("dataset"):
+        with contextlib.suppress(RunError):
+            numbers |= class_metrics(*run.predictions(), record["dataset"]["classes"])
+    return numbers
+
+
+def setbacks(epochs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """How unsteady training was: the mean step of an epoch in the wrong direction.
+
+    `val/acc_setback`: by how much val/acc fell from one epoch to the next, counting 0 where it
+    rose; `val/loss_setback`: by how much val/loss rose. Nothing for fewer than two epochs.
+    """
+    steps = list(itertools.pairwise(epochs))
+    if not steps:
+        return {}
+    falls = [max(0.0, before["val/acc"] - after["val/acc"]) for before, after in steps]
+    rises = [max(0.0, after["val/loss"] - before["val/loss"]) for before, after in steps]
+    return {
+        "val/acc_setback": sum(falls) / len(steps),
+        "val/loss_setback": sum(rises) / len(steps),
+    }
+
+
+def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str, float]:
+    """F1 and recall of every class, and macro F1, which is their mean; all in [0, 1].
+
+    By numpy, because importing torch and torchmetrics takes longer than reading a hundred runs.
+
+    Args:
+        logits: float [N, C].
+        labels: int64 [N].
+        classes: C names.
+    """
+    import numpy as np
+
+    count = len(classes)
+    confusion = np.bincount(labels * count + logits.argmax(1), minlength=count**2)
+    confusion = confusion.reshape(count, count)  # [true, predicted]
+    hits, true, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    f1 = 2 * hits / np.maximum(true + predicted, 1)
+    recall = hits / np.maximum(true, 1)
+    metrics = {"test/f1": float(f1.mean())}
+    for number, name in enumerate(classes):
+        metrics[f"test/f1/{name}"] = float(f1[number])
+        metrics[f"test/recall/{name}"] = float(recall[number])
+    return metrics
+
+
+def newest(rows: Iterable[Row]) -> list[Row]:
+    """One row a configuration: a finished one before a failed one, then the latest."""
+    latest: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: (row.finished, row.facts["started"])):
+        latest[row.facts["config_hash"]] = row
+    return list(latest.values())
+
+
+def is_rows_file(path: Path) -> bool:
+    """Whether a CSV file holds rows of this module."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline().startswith(",".join(FACTS))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a CSV file.
+
+    Raises:
+        RunError: the file cannot be read or holds something else.
+    """
+    try:
+        if not is_rows_file(path):
+            raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
+                           f"{','.join(FACTS[:3])},...")  # fmt: skip
+        with path.open(newline="", encoding="utf-8") as file:
+            return [_row(fields) for fields in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+
+
+def _row(fields: dict[str, str]) -> Row:
+    given = {name: value for name, value in fields.items() if value != ""}
+    row = Row(
+        {name: fields[name] for name in FACTS},
+        {name: v for name, v in given.items() if name not in FACTS and not is_metric(name)},
+        {name: float(value) for name, value in given.items() if is_metric(name)},
+    )
+    int(row.facts["seed"])
+    return row
+
+
+def is_value(setting: str) -> bool:
+    """Whether a setting is a value of the configuration and not the name of a group's option."""
+    return "." in setting or setting in SCALARS
+
+
+def is_metric(column: str) -> bool:
+    return column in NUMBERS or "/" in column
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """The rows as a CSV file, in an order that does not depend on theirs."""
+    settings = sorted({name for row in rows for name in row.settings})
+    metrics = {name for row in rows for name in row.metrics}
+    ordered = [name for name in NUMBERS if name in metrics] + sorted(metrics - set(NUMBERS))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [*FACTS, *settings, *ordered], lineterminator="\n")
+    writer.writeheader()
+    for row in sorted(rows, key=lambda row: (sorted(row.settings.items()), row.seed, row.key)):
+        numbers = {name: f"{value:.12g}" for name, value in row.metrics.items()}
+        writer.writerow(row.facts | row.settings | numbers)
+    write_atomically(path, buffer.getvalue().encode())
+
+
+def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
+    """Both; a new row replaces an old one of its key, but a failed one never a finished one."""
+    rows = {row.key: row for row in old}
+    for row in new:
+        if row.finished or not (row.key in rows and rows[row.key].finished):
+            rows[row.key] = row
+    return list(rows.values())

@@ -1,0 +1,115 @@
+"""Two convolutions and one linear layer, all of it configurable: the net of study S0.
+
+Source: S0 (batch size x epochs grid) says: two convolutions, each with ReLU and max-pooling, one
+fully connected output layer; kernel size, stride and padding are options. It leaves their values
+and the channels open. Chosen here: 16 and 32 channels, 5x5, stride 1, padding 2, pooling 2x2, as
+most tutorials for 28x28 images have it. Weight initialisation is the study's "further step".
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Initialization = Literal[
+    "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+    "orthogonal", "normal",
+]  # fmt: skip
+
+# "default" is torch's own: uniform in +-1/sqrt(fan in), weights and biases.
+INITIALIZATIONS = {
+    "default": None,
+    "xavier_uniform": nn.init.xavier_uniform_,  # Glorot & Bengio 2010
+    "xavier_normal": nn.init.xavier_normal_,
+    "kaiming_uniform": lambda w: nn.init.kaiming_uniform_(w, nonlinearity="relu"),  # He et al. 2015
+    "kaiming_normal": lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"),
+    "orthogonal": nn.init.orthogonal_,  # Saxe et al. 2013
+    "normal": lambda w: nn.init.normal_(w, std=0.01),  # Krizhevsky et al. 2012
+}
+SIZE = 28  # of the images, in pixels
+
+
+class TwoConv(nn.Module):
+    """conv - ReLU - pool - conv - ReLU - pool - output.
+
+    Args:
+        channels: of the first convolution; the second has twice as many.
+        kernel_size: of both convolutions.
+        stride: of both convolutions.
+        padding: of both convolutions.
+        initialization: of weights; biases are then zero, except with "default".
+        num_classes: width of the output layer.
+
+    Raises:
+        ValueError: an unknown initialisation, a number below its minimum, or a combination that
+            leaves no pixels.
+    """
+
+    def __init__(
+        self,
+        channels: int = 16,
+        kernel_size: int = 5,
+        stride: int = 1,
+        padding: int = 2,
+        initialization: Initialization = "default",
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        if initialization not in INITIALIZATIONS:
+            names = ", ".join(INITIALIZATIONS)
+            raise ValueError(f"initialization={initialization!r}: should be one of {names}")
+        for name, value in (("channels", channels), ("kernel_size", kernel_size),
+                            ("stride", stride)):  # fmt: skip
+            if value < 1:
+                raise ValueError(f"{name}={value}: should be at least 1")
+        if padding < 0:
+            raise ValueError(f"padding={padding}: should be at least 0")
+        size = final_size(kernel_size, stride, padding)
+        self.features = nn.Sequential(
+            nn.Conv2d(1, channels, kernel_size, stride, padding), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(channels, 2 * channels, kernel_size, stride, padding), nn.ReLU(),
+            nn.MaxPool2d(2),
+        )  # [B, 2 channels, size, size]  # fmt: skip
+        self.output = nn.Linear(2 * channels * size**2, num_classes)
+        initialize(self, initialization)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
+        logits: Tensor = self.output(torch.flatten(self.features(x), 1))
+        return logits
+
+
+def final_size(kernel_size: int, stride: int, padding: int) -> int:
+    """Height and width of the maps after both convolutions and both 2x2 poolings.
+
+    Raises:
+        ValueError: some layer would have no pixels left.
+    """
+    sizes = [SIZE]
+    for layer in ("first convolution", "first pooling", "second convolution", "second pooling"):
+        last = sizes[-1]
+        pooling = layer.endswith("pooling")
+        size = last // 2 if pooling else (last + 2 * padding - kernel_size) // stride + 1
+        if size < 1:
+            maps = " -> ".join(f"{size}x{size}" for size in sizes)
+            raise ValueError(
+                f"kernel_size={kernel_size}, stride={stride}, padding={padding}: no pixels are "
+                f"left after the {layer} ({maps} -> none)"
+            )
+        sizes.append(size)
+    return sizes[-1]
+
+
+def initialize(net: nn.Module, initialization: Initialization) -> None:
+    """Draw the weights of convolutions and linear layers anew; biases become zero.
+
+    "default" leaves the net as torch made it.
+    """
+    draw = INITIALIZATIONS[initialization]
+    if draw is None:
+        return
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            draw(module.weight)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)

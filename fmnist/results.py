@@ -1,0 +1,224 @@
+"""`python -m fmnist.results collect DIR ...` and `render`: from runs to tables that are committed.
+
+`collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/analysis/rows.py says what
+is in it); a run that is there already, with the same configuration and commit, is replaced, and
+nothing else is lost. `render` writes results/README.md from these files and the claims alone.
+"""
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fmnist.analysis.claim import Claim, unit
+from fmnist.analysis.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
+from fmnist.analysis.runs import find_runs
+from fmnist.analysis.statistics import Summary
+from fmnist.claims import (
+    Outcome,
+    asked_claims,
+    effect,
+    evaluate,
+    number,
+    p_words,
+    published_difference,
+    verdict_words,
+)
+from fmnist.errors import RunError, UserError
+from fmnist.run import write_atomically
+
+
+def collect(directories: Sequence[str], folder: Path) -> list[str]:
+    """Add the runs below the directories to the CSV files of the folder; what was done, in words.
+
+    Raises:
+        RunError: a directory that holds no run, or a CSV file that cannot be read or written.
+    """
+    found = find_runs(directories)
+    for path, reason in found.damaged:
+        print(f"left out: {path}: {reason}", file=sys.stderr)
+    rows = rows_of(found.runs)
+    studies: dict[str, list[Row]] = {}
+    for row in rows:
+        studies.setdefault(row.facts["study"], []).append(row)
+    lines = []
+    for study, new in sorted(studies.items()):
+        path = folder / f"{re.sub(r'[^A-Za-z0-9_.,=-]', '_', study)}.csv"
+        old = read_rows(path) if path.exists() else []
+        both = merged(old, new)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_rows(path, both)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        lines.append(f"{path}: {len(both)} run{'s' * (len(both) > 1)}, {len(both) - len(old)} new")
+    waiting = len(found.runs) - len(rows) + len(found.missing)
+    return lines + ([f"{waiting} runs have not ended: left out"] if waiting else [])
+
+
+def study_rows(folder: Path) -> list[Row]:
+    """The rows of all studies in a folder; its other CSV files are somebody else's.
+
+    Raises:
+        RunError: no such folder, or a file that cannot be read.
+    """
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such directory")
+    paths = [path for path in sorted(folder.glob("*.csv")) if is_rows_file(path)]
+    return [row for path in paths for row in read_rows(path)]
+
+
+def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
+    """results/README.md.
+
+    Raises:
+        ClaimError: a claim names an experiment or a setting that does not compose.
+    """
+    outcomes = evaluate(claims, rows)
+    measured = [outcome for outcome in outcomes if outcome.statement]
+    return "\n\n".join(
+        [
+            "# Results",
+            "Written by `python -m fmnist.results render` from the CSV files in this folder and "
+            "the claims in `claims/`: no number here was typed.",
+            "## Published against ours",
+            "Ours: mean over seeds ± half of its 95 % interval. The test set is read once a run, "
+            "with the epoch that validation chose (`_last`: with the last epoch).",
+            published_table(outcomes),
+            "## Verdicts",
+            f"Of all {len(measured)} measured claims asked together; the rules stand in "
+            "`fmnist/analysis/verdict.py`. The effect shown is the one that speaks least for the "
+            "claim." if measured else "No claim has been measured yet.",
+            *([verdict_table(measured, claims)] if measured else []),
+            "## What the studies cost",
+            cost_table(rows) if rows else "No runs yet.",
+            "## Not measured",
+            missing_list(outcomes),
+        ]
+    ) + "\n"  # fmt: skip
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    cells = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells)
+
+
+def published_table(outcomes: Iterable[Outcome]) -> str:
+    """A line for every number that a claim states."""
+    lines = []
+    for outcome in outcomes:
+        claim = outcome.claim
+        bound = "> " if claim.at_least else "< " if claim.at_most else ""
+        parts = outcome.statement.parts if outcome.statement else ()
+        for metric, value in claim.values.items():
+            summary = next((part.summary for part in parts if part.label == metric), None)
+            shown = [mean(summary, metric), str(summary.n)] if summary else ["not measured", ""]
+            label = f"{metric}, s" if unit(metric) == "s" else metric
+            published = bound + number(value, metric)
+            lines.append([claim.source, claim.name, label, published, *shown])
+    return markdown(["source", "claim", "metric", "published", "ours", "seeds"], lines)
+
+
+def mean(summary: Summary, metric: str) -> str:
+    """ "91.20 ± 0.15", or the mean alone where there is no interval."""
+    half = summary.half_width
+    text = number(summary.mean, metric)
+    return text if summary.exact or math.isnan(half) else f"{text} ± {number(half, metric)}"
+
+
+def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
+    lines = []
+    for outcome in outcomes:
+        claim, part = outcome.claim, outcome.part
+        assert outcome.statement is not None
+        assert part is not None
+        difference = published_difference(claim, claims)
+        published = f"{difference:+.2f}" if difference is not None else ""
+        if claim.about:
+            published = number(claim.about[part.label], part.label)
+        lines.append(
+            [
+                f"{claim.claim} (`{claim.name}`, {claim.source})",
+                effect(outcome) + (f" ({part.label})" if part.label else ""),
+                published,
+                str(outcome.statement.seeds),
+                p_words(outcome.judgement.p_holm),
+                f"**{verdict_words(outcome)}**",
+            ]
+        )
+    columns = ["claim", "effect [95 % interval]", "published", "seeds", "p (Holm)", "verdict"]
+    return markdown(columns, lines)
+
+
+def cost_table(rows: Sequence[Row]) -> str:
+    """Of every study on every kind of machine."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        facts = row.facts
+        versions = f"torch {facts['torch']}, lightning {facts['lightning']}, Python "
+        machine = f"{facts['device']}, {facts['threads']} threads"
+        key = (facts["study"], machine, versions + facts["python"])
+        groups.setdefault(key, []).append(row)
+    lines = []
+    for (study, machine, versions), group in sorted(groups.items()):
+        hours = sum(row.metrics.get("seconds", 0.0) for row in group) / 3600
+        commits = sorted({commit(row) for row in group})
+        failed = sum(not row.finished for row in group)
+        lines.append([study, str(len(group) - failed), str(failed), f"{hours:.2f}", machine,
+                      versions, ", ".join(commits)])  # fmt: skip
+    columns = ["study", "runs", "failed", "hours", "machine", "versions", "commits"]
+    return markdown(columns, lines)
+
+
+def commit(row: Row) -> str:
+    """The commit of a run, shortened."""
+    changed = row.facts["git_dirty"] == "True"
+    return f"`{row.facts['git_commit'][:9] or 'none'}`{' with changes' if changed else ''}"
+
+
+def missing_list(outcomes: Iterable[Outcome]) -> str:
+    """The claims without runs, by the command that would measure them."""
+    commands: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.statement is None:
+            commands.setdefault(outcome.claim.sweep, []).append(f"`{outcome.claim.name}`")
+    lines = [
+        f"- `python -m fmnist.train {sweep}`: {', '.join(names)}"
+        for sweep, names in commands.items()
+    ]
+    return "\n".join(lines) or "Every claim was measured."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="fmnist.results", description=(__doc__ or "").split("\n\n")[0]
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
+    collecting.add_argument("directories", nargs="+", metavar="DIR", help="run or sweep directory")
+    rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
+    rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
+    for command in (collecting, rendering):
+        command.add_argument("--results", default="results", metavar="FOLDER",
+                             help="where the files are (default: results)")  # fmt: skip
+    options = parser.parse_args(arguments)
+    folder = Path(options.results)
+    try:
+        if options.command == "collect":
+            lines = collect(options.directories, folder)
+        else:
+            text = render(study_rows(folder), asked_claims(options.claims, []))
+            write_atomically(folder / "README.md", text.encode())
+            lines = [f"{folder / 'README.md'}: written"]
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print("\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

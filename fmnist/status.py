@@ -1,0 +1,142 @@
+"""`python -m fmnist.status DIR ...`: how sweeps stand, while they run or afterwards.
+
+Reads records only, so it works for every launcher and from another machine with the same files.
+Exit code 0: every cell finished; 1: not (yet); 2: nothing to read there.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from fmnist.analysis.runs import find_runs
+from fmnist.errors import UserError
+from fmnist.run import Run
+from fmnist.sweep import distinct
+from fmnist.terminal import shown
+
+ORDER = ("running", "failed", "killed", "damaged", "missing")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the cells below one directory stand.
+
+    Args:
+        states: number of cells by state; "killed": its process is gone without a word.
+        lines: state, name and detail of every cell that has not finished.
+        best: the finished run with the highest val/acc, and its name.
+        seconds_left: at the present pace; None: nothing to estimate it from.
+    """
+
+    states: Counter[str]
+    lines: list[tuple[str, str, str]]
+    best: tuple[Run, str] | None
+    seconds_left: float | None
+
+
+def status(directory: str | Path) -> Status:
+    """Read the cells below a directory.
+
+    Raises:
+        RunError: there are none.
+    """
+    found = find_runs([directory])
+    overrides = [run.record.get("overrides", []) for run in found.runs]
+    names = distinct([*overrides, *(cell for _, cell in found.missing)])
+    named = list(zip(found.runs, names, strict=False))
+    states = {run.dir: run.status for run in found.runs}  # once: each looks at a lock
+    lines = [
+        (state, name, _detail(run, state))
+        for run, name in named
+        if (state := states[run.dir]) != "finished"
+    ]
+    lines += [("damaged", path.name, reason) for path, reason in found.damaged]
+    lines += [("missing", name, "not begun") for name in names[len(found.runs) :]]
+    finished = [(run, name) for run, name in named if states[run.dir] == "finished"]
+    best = max(finished, key=lambda pair: pair[0].record["metrics"]["val/acc_best"], default=None)
+    counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
+    left = _seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
+    return Status(counted, sorted(lines, key=lambda line: ORDER.index(line[0])), best, left)
+
+
+def _detail(run: Run, state: str) -> str:
+    if state == "failed":
+        return str(run.record.get("error")).partition("\n")[0]
+    epochs, most = run.record.get("epochs", []), run.config["trainer"]["max_epochs"]
+    accuracy = f", val acc {epochs[-1]['val/acc_best']:.4f}" if epochs else ""
+    return f"{len(epochs)} of up to {most} epochs{accuracy}"
+
+
+def _seconds_left(runs: Sequence[Run], states: dict[Path, str], missing: int) -> float | None:
+    """From the mean of the finished cells, or the pace of the begun ones."""
+    paces = [
+        fmean(row["seconds"] for row in run.record["epochs"]) * run.config["trainer"]["max_epochs"]
+        for run in runs
+        if run.record.get("epochs") and states[run.dir] != "finished"
+    ]
+    done = [run.record["seconds"] for run in runs if states[run.dir] == "finished"]
+    if not done and not paces:
+        return None
+    cell = fmean(done or paces)
+    left = missing * cell
+    for run in runs:
+        if states[run.dir] != "finished":
+            left += max(0.0, cell - sum(row["seconds"] for row in run.record.get("epochs", [])))
+    side_by_side = sum(state == "running" for state in states.values())
+    return left / max(1, side_by_side)
+
+
+def in_words(seconds: float) -> str:
+    """ "2 h 05 min", "3 min 20 s" or "40 s"."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def show(directory: str, found: Status) -> str:
+    """The status for a terminal."""
+    total = found.states.total()
+    counts = [f"{found.states[state]} {state}" for state in ORDER if found.states[state]]
+    done = f"{found.states['finished']} of {total} finished"
+    lines = [f"{directory}: {', '.join([done, *counts])}"]
+    width = min(60, max((len(name) for _, name, _ in found.lines), default=0))
+    lines += [f"{state:8} {name:{width}}  {detail}" for state, name, detail in found.lines]
+    if found.best:
+        run, name = found.best
+        metrics = run.record["metrics"]
+        lines.append(
+            f"best     {name}  val acc {metrics['val/acc_best']:.4f}, "
+            f"test acc {metrics['test/acc']:.4f}: {shown(run.dir)}"
+        )
+    if found.seconds_left is not None and len(found.lines):
+        beside = found.states["running"]
+        pace = f"{beside} at a time" if beside else "when it is started again, one at a time"
+        lines.append(f"left     about {in_words(found.seconds_left)} ({pace})")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="fmnist.status", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="sweep, or folder of runs")
+    code = 0
+    for directory in parser.parse_args(arguments).directories:
+        try:
+            found = status(directory)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+            continue
+        print(show(directory, found))
+        code = max(code, 1 if found.lines else 0)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,488 @@
+"""Claims: files and their mistakes, which runs they are about, and the command."""
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from sklearn.metrics import f1_score, recall_score
+
+from fmnist import claims as command_module
+from fmnist.analysis.claim import CLAIMS_DIR, ClaimError, load_claim, load_claims
+from fmnist.analysis.matching import matches, per_seed, side
+from fmnist.analysis.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
+from fmnist.analysis.runs import find_runs
+from fmnist.claims import evaluate, evaluate_claims, main, published_difference
+from fmnist.config import CONF_DIR, config_hash, resolve
+from fmnist.data.datamodule import GARMENTS
+from tests.conftest import command
+
+CLAIMS = load_claims(CLAIMS_DIR)
+
+
+@cache
+def configuration(*overrides: str):
+    """Resolved configuration and choices, as training has them; sweep parameters of an ablation."""
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+    hydra = config.hydra
+    return resolve(config), dict(hydra.runtime.choices), dict(hydra.sweeper.params or {})
+
+
+def settings_of(*overrides: str) -> dict[str, str]:
+    """As training has them. Composing takes long: values are put in by hand."""
+    values = {text for text in overrides if "." in text.partition("=")[0]}
+    config, choices, _ = configuration(*(text for text in overrides if text not in values))
+    options = {key: option for key, option in choices.items() if option and "/" not in key}
+    for key in ("experiment", "ablation", "trainer", "logger"):
+        options.pop(key, None)
+    parsed = (text.lstrip("+").partition("=") for text in values)
+    return options | flatten(config) | {key: canonical(value) for key, _, value in parsed}
+
+
+def row(*overrides: str, seed: int = 0, status: str = "finished", started: str = "", **metrics):
+    """A row; `test_acc=91.0` is percent."""
+    settings = settings_of(*overrides)
+    facts = {
+        "seed": str(seed), "status": status, "started": started, "git_commit": "",
+        "config_hash": f"{sorted(settings.items())} {seed}",
+    }  # fmt: skip
+    values = {name.replace("_", "/", 1): value / 100 for name, value in metrics.items()}
+    return Row(facts, settings, values)
+
+
+def run_dir(folder: Path, *overrides: str, seed: int = 0, accuracy: float = 0.9, **entries) -> Path:
+    """A finished run of ten images a class, written as training writes it."""
+    config, choices, _ = configuration(*overrides)
+    config = config | {"seed": seed}
+    labels = np.repeat(np.arange(10), 100)
+    wrong = np.arange(1000) % 100 >= round(100 * accuracy)
+    logits = np.eye(10, dtype=np.float32)[(labels + wrong) % 10]
+    names = [f"{split}/{kind}{which}" for split in ("train", "val", "test")
+             for kind in ("loss", "acc") for which in ("", "_last")]  # fmt: skip
+    rows = [{"val/acc": acc, "val/loss": 1 - acc, "seconds": 2.0} for acc in (0.7, 0.9, 0.8)]
+    record = {
+        "schema": 1, "status": "finished", "started": "2026-01-01T00:00:00+00:00", "seed": seed,
+        "choices": {k: v for k, v in choices.items() if v and "/" not in k},
+        "overrides": list(overrides), "group": None, "config": config,
+        "config_hash": config_hash(config), "git_commit": "a" * 40, "git_dirty": False,
+        "versions": {"python": "3.11.7", "torch": "2.15.0", "lightning": "2.6.6"},
+        "dataset": {"classes": list(GARMENTS)}, "params": 61706, "flops": 833040,
+        "device": "cpu (a processor)", "threads": 2, "epochs": rows, "best_epoch": 1,
+        "metrics": dict.fromkeys(names, accuracy) | {"val/acc_best": accuracy},
+        "train_seconds": 6.0, "seconds": 9.0, "peak_memory_mib": 900.0,
+    } | entries  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps(record))
+    np.savez_compressed(folder / "predictions.npz", logits=logits, labels=labels)
+    return folder
+
+
+def claim_file(folder: Path, text: str, name: str = "mine") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.yaml"
+    path.write_text(f"claim: A claim.\nsource: me\nsweep: ablation=s1_models\n{text}\n")
+    return path
+
+
+def cells(ablation: str) -> list[tuple[str, ...]]:
+    """The overrides of every cell of a sweep, with one seed."""
+    combinations: list[tuple[str, ...]] = [(f"ablation={ablation}",)]
+    for key, levels in configuration(f"ablation={ablation}")[2].items():
+        if key != "seed":
+            override = OverridesParser.create().parse_override(f"{key}={levels}")
+            values = list(override.sweep_string_iterator())
+            combinations = [(*c, f"{key}={value}") for c in combinations for value in values]
+    return combinations
+
+
+SWEEPS = sorted({claim.sweep for claim in CLAIMS})
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_every_claim_is_measured_by_its_sweep(sweep):
+    key, _, name = sweep.partition("=")
+    assert key in ("ablation", "experiment")
+    overrides = cells(name) if key == "ablation" else [(sweep,)]
+    rows = [row(*cell) for cell in overrides]
+    for claim in (claim for claim in CLAIMS if claim.sweep == sweep):
+        for selection in claim.selections:
+            for term in side(selection, claim.metric).terms:
+                assert any(matches(r, term) for r in rows), (claim.name, term)
+
+
+def test_every_source_and_kind_of_comparison_is_there():
+    assert {claim.source for claim in CLAIMS} == {"S0", "S1", "S2", "S3", "S4"}
+    assert all(path.read_text().startswith("# ") for path in CLAIMS_DIR.glob("*.yaml"))
+    lines = [line for path in CLAIMS_DIR.glob("*.yaml") for line in path.read_text().splitlines()]
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("heigher: {aug: 'on'}", "heigher: no such key; did you mean higher?"),
+        ("higher: {aug: 'on'}", "higher and lower: give both"),
+        ("where: {model: lenet5}", "should have one comparison of higher, same, about"),
+        ("same: [{aug: 'on'}, {aug: 'off'}]\nabout: {test/acc: 90}", "not same and about"),
+        ("same: [{aug: 'on'}]", "same: should be a list of two selections"),
+        ("higher: {aug: on}\nlower: {aug: off}", 'aug: true: should be an option\'s name; quote'),
+        ("about: {test/acc: 0.91}", "test/acc: 0.91: should be in percent"),
+        ("about: {test/ac: 91}", "test/ac: should be a metric; did you mean test/acc?"),
+        ("about: {test/acc: high}", "test/acc: high: should be a number"),
+        ("about: {test/loss: 0.5}", "margin: is missing, and there is no default for test/loss"),
+        ("about: {test/acc: 91}\nmargin: -1", "margin: -1: should be a number, 0 or more"),
+        ("at_least: {test/acc: 91}\nmargin: 1", "margin: a goal has none"),
+        ("about: {test/acc: 91}\nmetric: test/acc", "metric: about names the metrics itself"),
+        ("higher: {modle: a}\nlower: {model: b}", "modle: no such setting; did you mean model?"),
+        ("about: {test/acc: 91}\nwhere: {seed: 1}", "seed: runs are matched by it"),
+        ("best_classes: Bag", "best_classes: should be a list of classes"),
+        ("higher: []\nlower: {aug: 'on'}", "higher: should be settings"),
+        ("about: [", "expected the nod"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_answered_in_one_line(tmp_path, text, message):
+    path = claim_file(tmp_path, text)
+    with pytest.raises(ClaimError) as error:
+        load_claim(path)
+    assert message in str(error.value)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named(tmp_path):
+    (tmp_path / "x.yaml").write_text("claim: Words.\nsweep: ablation=leak\nabout: {test/acc: 91}\n")
+    with pytest.raises(ClaimError, match="source: is missing"):
+        load_claim(tmp_path / "x.yaml")
+    (tmp_path / "x.yaml").unlink()
+    with pytest.raises(ClaimError, match="holds no claim"):
+        load_claims(tmp_path)
+
+
+def lenet(tmp_path, text):
+    return load_claim(claim_file(tmp_path / "c", text))
+
+
+AUG = 'where: {model: lenet5}\nhigher: {aug: "on"}\nlower: {aug: "off"}'
+
+
+def differences(claim, rows, metric="test/acc"):
+    sides = [side(selection, metric) for selection in claim.selections]
+    found = per_seed([r for r in newest(rows) if r.finished], sides)
+    return {seed: round(100 * value, 6) for seed, value in found.items()}
+
+
+def test_runs_are_paired_by_seed(tmp_path):
+    on, off = ("model=lenet5", "aug=on"), ("model=lenet5", "aug=off")
+    rows = [row(*on, seed=s, test_acc=90 + s) for s in (0, 1, 2)]
+    rows += [row(*off, seed=s, test_acc=89 + 2 * s) for s in (1, 2, 3)]
+    assert differences(lenet(tmp_path, AUG), rows) == {1: 0.0, 2: -1.0}
+
+
+def test_only_runs_that_differ_in_nothing_else_are_paired(tmp_path):
+    on = row("model=lenet5", "aug=on", "optim.lr=0.01", test_acc=90)
+    assert differences(lenet(tmp_path, AUG), [on, row("model=lenet5", test_acc=89)]) == {}
+    matched = row("model=lenet5", "optim.lr=0.01", test_acc=88)
+    assert differences(lenet(tmp_path, AUG), [on, matched]) == {0: 2.0}
+
+
+def test_other_factors_are_averaged_within_a_seed(tmp_path):
+    rows = []
+    for seed in (0, 1, 2):
+        for lr, gain in (("0.01", 1.0), ("0.001", 3.0)):
+            base = ("model=lenet5", f"optim.lr={lr}")
+            rows.append(row(*base, "aug=on", seed=seed, test_acc=90 + gain + seed))
+            rows.append(row(*base, "aug=off", seed=seed, test_acc=90))
+    averaged = {0: 2.0, 1: 3.0, 2: 4.0}
+    assert differences(lenet(tmp_path, AUG), rows) == averaged
+    # A seed that lacks one of the two rates is not mixed with those that have both.
+    rows.append(row("model=lenet5", "optim.lr=0.01", "aug=on", seed=3, test_acc=99))
+    rows.append(row("model=lenet5", "optim.lr=0.01", "aug=off", seed=3, test_acc=90))
+    assert differences(lenet(tmp_path, AUG), rows) == averaged
+
+
+def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
+    rows = [row("model=lenet5", f"aug={aug}", seed=s, test_acc=90 + (aug == "on"))
+            for s in (0, 1, 2) for aug in ("on", "off")]  # fmt: skip
+    rows += [
+        row("model=lenet5", "optim.lr=0.1", f"aug={aug}", test_acc=10) for aug in ("on", "off")
+    ]
+    assert differences(lenet(tmp_path, AUG), rows) == {0: 1.0, 1: 1.0, 2: 1.0}
+
+
+def test_a_list_of_values_is_their_mean_and_needs_all_of_them(tmp_path):
+    claim = lenet(
+        tmp_path, "higher: {trainer.max_epochs: 10}\nlower: {trainer.max_epochs: [1, 20]}"
+    )
+    rows = [row("model=lenet5", f"trainer.max_epochs={n}", test_acc=acc)
+            for n, acc in ((1, 80), (10, 90), (20, 92))]  # fmt: skip
+    assert differences(claim, rows) == {0: 4.0}
+    assert differences(claim, rows[:2]) == {}
+
+
+def test_an_experiment_is_its_configuration_however_it_was_started(tmp_path):
+    (term,) = side({"experiment": ("s1_no_augmentation",)}, "test/acc").terms
+    assert matches(row("experiment=s1_no_augmentation"), term)
+    assert matches(row("experiment=s1_main", "aug=off"), term)
+    assert matches(row("ablation=s1_augmentation", "aug=off"), term)
+    # How it is computed is the machine's affair; anything else makes another run of it.
+    assert matches(row("experiment=s1_no_augmentation", "trainer.precision=bf16-mixed"), term)
+    for other in (
+        "trainer.max_epochs=2",
+        "data.train_size=1000",
+        "data.select_on=test",
+        "data=kmnist",
+        "label_smoothing=0.1",
+        "+trainer.limit_train_batches=5",
+    ):
+        assert not matches(row("experiment=s1_no_augmentation", other), term)
+    old = row("experiment=s1_no_augmentation")
+    without = {k: v for k, v in old.settings.items() if k not in ("patience", "data.select_on")}
+    assert matches(replace(old, settings=without), term)
+
+
+def test_only_the_whole_data_set_counts_unless_the_claim_says_otherwise(tmp_path):
+    rows = [row("model=lenet5", "data=synthetic", test_acc=99), row("model=lenet5", test_acc=90)]
+    plain = lenet(tmp_path, "where: {model: lenet5}\nabout: {test/acc: 90}")
+    drawn = lenet(tmp_path, "where: {model: lenet5, data: synthetic}\nabout: {test/acc: 90}")
+    assert differences(plain, rows) == {0: 90.0}
+    assert differences(drawn, rows) == {0: 99.0}
+
+
+def test_of_one_configuration_the_latest_finished_run_counts(tmp_path):
+    claim = lenet(tmp_path, "where: {model: lenet5}\nabout: {test/acc: 90}")
+    rows = [
+        row("model=lenet5", started="2026-02", test_acc=91),
+        row("model=lenet5", started="2026-01", test_acc=90),
+        row("model=lenet5", started="2026-03", status="failed"),
+    ]
+    assert differences(claim, rows) == {0: 91.0}
+    failed = row("model=lenet5", seed=1, status="failed")
+    (outcome,) = evaluate([claim], [*rows, failed])
+    assert (outcome.runs, outcome.failed) == (1, 1)
+
+
+def rows_of_two(gains, key="aug", levels=("on", "off"), **metrics):
+    made = []
+    for seed, gain in enumerate(gains):
+        for level, extra in zip(levels, (gain, 0.0), strict=True):
+            made.append(row("model=lenet5", f"{key}={level}", seed=seed, test_acc=90 + extra))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "gains", "verdict"),
+    [
+        (AUG, [1.0, 1.2, 0.9], "holds"),
+        (AUG, [-0.1, 0.0, -0.1, 0.05, 0.0], "does not hold"),
+        (AUG, [0.3, 0.1, 0.5], "undecided"),
+        (AUG, [3.0], "undecided"),
+        (AUG, [], "not measured"),
+        (AUG + "\nmargin: 2.0", [1.0, 1.2, 0.9], "does not hold"),
+        ('same: [{aug: "on"}, {aug: "off"}]', [0.02, -0.03, 0.01, 0.0], "holds"),
+        ('same: [{aug: "on"}, {aug: "off"}]', [1.0, 1.2, 0.9], "does not hold"),
+        ('where: {aug: "on"}\nabout: {test/acc: 91}\nmargin: 0.5', [1.0, 1.1, 0.9], "holds"),
+        ('where: {aug: "on"}\nabout: {test/acc: 95}\nmargin: 0.5', [1.0, 1.1, 0.9],
+         "does not hold"),
+        ('where: {aug: "on"}\nat_least: {test/acc: 90.5}', [1.0, 1.1, 0.9], "holds"),
+        ('where: {aug: "on"}\nat_least: {test/acc: 91.5}', [1.0, 1.1, 0.9], "does not hold"),
+        ('where: {aug: "on"}\nat_most: {test/acc: 91.5}', [1.0, 1.1, 0.9], "holds"),
+        ('where: {aug: "on"}\nabout: {test/acc: 91, val/acc: 91}', [1.0, 1.1, 0.9],
+         "not measured"),
+    ],
+)  # fmt: skip
+def test_verdicts(tmp_path, text, gains, verdict):
+    (outcome,) = evaluate([lenet(tmp_path, text)], rows_of_two(gains))
+    assert outcome.judgement.verdict == verdict
+
+
+def test_the_best_level_must_beat_each_other_one(tmp_path):
+    claim = lenet(tmp_path, "higher: {optim.lr: 0.1}\nlower: [{optim.lr: 0.01}, {optim.lr: 0.001}]")
+    noise = (0.0, 0.1, -0.1)
+
+    def verdict(second):
+        accuracies = {"0.1": 90, "0.01": second, "0.001": 80}
+        rows = [row("model=lenet5", f"optim.lr={lr}", seed=s, test_acc=acc + noise[(s + i) % 3])
+                for i, (lr, acc) in enumerate(accuracies.items()) for s in range(3)]  # fmt: skip
+        (outcome,) = evaluate([claim], rows)
+        return outcome.judgement.verdict, outcome.part.label
+
+    assert verdict(85) == ("holds", "0.1 - 0.01")
+    assert verdict(95) == ("does not hold", "0.1 - 0.01")
+    assert verdict(90) == ("undecided", "0.1 - 0.01")
+
+
+def test_classes_are_ranked(tmp_path):
+    def verdicts(*texts):
+        made = []
+        for seed in range(3):
+            base = row("model=lenet5", seed=seed)
+            f1 = {name: (80 + 2 * i + 0.1 * seed) / 100 for i, name in enumerate(GARMENTS)}
+            f1["Coat"] += 0.001 * seed
+            made.append(replace(base, metrics={f"test/f1/{k}": v for k, v in f1.items()}))
+        claims = [lenet(tmp_path, text) for text in texts]
+        return [outcome.judgement.verdict for outcome in evaluate(claims, made)]
+
+    # The same difference in all seeds: no spread but that of rounding.
+    assert verdicts("best_classes: [Ankle boot, Bag]") == ["holds"]
+    assert verdicts("worst_classes: [T-shirt/top, Trouser]") == ["holds"]
+    assert verdicts("best_classes: [Ankle boot, Coat]") == ["does not hold"]
+    with pytest.raises(ClaimError, match="Baag: no such class; did you mean Bag"):
+        verdicts("best_classes: [Baag]")
+
+
+def test_published_differences_come_from_the_claims_about_the_sides():
+    (claim,) = [claim for claim in CLAIMS if claim.name == "s1_augmentation"]
+    values = {c.name: c.about for c in CLAIMS}
+    expected = values["s1_no_augmentation_value"]["test/acc"] - values["s1_main_value"]["test/acc"]
+    assert published_difference(claim, CLAIMS) == pytest.approx(expected)
+    assert published_difference(claim, [claim]) is None
+
+
+def test_class_metrics_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 9, 500)  # one class has no image
+    logits = rng.normal(size=(500, 10)).astype(np.float32) + 2 * np.eye(10)[labels]
+    found = class_metrics(logits, labels, GARMENTS)
+    arguments = {"labels": range(10), "average": None, "zero_division": 0}
+    f1 = f1_score(labels, logits.argmax(1), **arguments)
+    recall = recall_score(labels, logits.argmax(1), **arguments)
+    assert found["test/f1"] == pytest.approx(f1.mean())
+    assert [found[f"test/f1/{name}"] for name in GARMENTS] == pytest.approx(f1.tolist())
+    assert [found[f"test/recall/{name}"] for name in GARMENTS] == pytest.approx(recall.tolist())
+
+
+def test_a_run_becomes_a_row(tmp_path):
+    run_dir(tmp_path / "run", "experiment=s2_best", seed=3, accuracy=0.87)
+    (found,) = find_runs([tmp_path]).runs
+    made = row_of(found)
+    assert (made.seed, made.finished, made.facts["experiment"]) == (3, True, "s2_best")
+    assert made.settings["model.activation"] == "relu"
+    assert not any(key.startswith(("logger", "data.root", "seed")) for key in made.settings)
+    assert made.metrics["test/acc"] == made.metrics["test/recall/Shirt"] == 0.87
+    assert made.metrics["epoch_seconds"] == 2.0
+    assert made.metrics["val/acc_setback"] == pytest.approx(0.05)  # 0 and 0.1
+    assert made.metrics["val/loss_setback"] == pytest.approx(0.05)
+    (found.dir / "predictions.npz").write_bytes(b"damaged")
+    assert "test/f1" not in row_of(found).metrics
+    assert rows_of([replace(found, record=found.record | {"status": "running"})]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (False, "false"), (64, "64"), (64.0, "64"), (1e-3, "0.001"), ("1e-3", "0.001"),
+     ("relu", "relu"), ([0.9, 1], "[0.9, 1]")],
+)  # fmt: skip
+def test_settings_have_one_text(value, text):
+    assert canonical(value) == text
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Three seeds of S2's best and worst net, one failed, one not ended."""
+    folder = tmp_path_factory.mktemp("sweep")
+    for seed, gain in enumerate((0.0, 0.01, -0.01)):
+        run_dir(folder / f"b{seed}", "experiment=s2_best", seed=seed, accuracy=0.9 + gain)
+        run_dir(folder / f"w{seed}", "experiment=s2_worst", seed=seed, accuracy=0.78)
+    run_dir(folder / "failed", "experiment=s2_worst", seed=3, status="failed")
+    run_dir(folder / "running", "experiment=s2_best", seed=3, status="running")
+    return folder
+
+
+def test_the_command_says_which_claims_hold(sweep, tmp_path):
+    done = command("fmnist.claims", str(sweep), "--csv", "claims.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "6 finished runs, 1 failed, 1 not ended"
+    assert max(map(len, lines)) <= 110
+    (line,) = [line for line in lines if line.startswith("s2_best_worst ")]
+    assert "+12.00 [9.52, 14.48] points" in line
+    assert line.endswith("holds")
+    assert "published +13.39; 1 failed run left out" in " ".join(done.stdout.split())
+    assert "not measured: s0_batch_size_diminishing" in done.stdout
+    with (tmp_path / "claims.csv").open() as file:
+        table = {line["claim"]: line for line in csv.DictReader(file)}
+    assert len(table) == len(CLAIMS)
+    assert table["s2_best_worst"]["verdict"] == "holds"
+    assert float(table["s2_best_worst"]["mean"]) == pytest.approx(12.0)
+    assert table["s2_worst_value"]["failed"] == "1"
+
+
+def test_asking_less_corrects_less(sweep, capsys):
+    assert main([str(sweep), "--only", "s2_best_worst"]) == 0
+    alone = capsys.readouterr().out
+    (outcome,) = evaluate_claims(find_runs([sweep]).runs, [
+        claim for claim in CLAIMS if claim.name == "s2_best_worst"
+    ])  # fmt: skip
+    assert outcome.judgement.p == outcome.judgement.p_holm
+    assert command_module.p_words(outcome.judgement.p) in alone
+    everything = {o.claim.name: o for o in evaluate_claims(find_runs([sweep]).runs)}
+    assert everything["s2_best_worst"].judgement.p_holm > outcome.judgement.p_holm
+
+
+def test_a_users_own_claim_is_one_file(sweep, tmp_path, capsys):
+    claim_file(tmp_path, "higher: {model.activation: relu}\nlower: {model.activation: tanh}")
+    assert main([str(sweep), "--claims", str(tmp_path)]) == 0
+    assert "holds" in capsys.readouterr().out
+    claim_file(tmp_path, "higher: {model.activaton: relu}\nlower: {model.activaton: tanh}")
+    assert main([str(sweep), "--claims", str(tmp_path)]) == 0
+    assert "no run has a setting model.activaton; did you mean model.act" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "error: nowhere: no such directory"),
+        (["nowhere.csv"], "error: nowhere.csv: cannot be read"),
+        (["SWEEP", "--claims", "nowhere"], "error: nowhere: no such folder of claims"),
+        (["SWEEP", "--only", "s2_bestworst"], "no such claim; did you mean s2_best_worst?"),
+        (["SWEEP", "--csv", "no/where.csv"], "error: no/where.csv: cannot be written"),
+        (["SWEEP", "--claims", "CLAIMS"], "experiment=s2_bset: no such option; did you mean s2_b"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(
+    sweep, tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    claim_file(tmp_path / "mine", "where: {experiment: s2_bset}\nabout: {test/acc: 90}")
+    replaced = {"SWEEP": str(sweep), "CLAIMS": "mine"}
+    assert main([replaced.get(text, text) for text in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_runs_that_do_not_count_are_explained(tmp_path, capsys):
+    for seed in (0, 1):
+        for name in ("s2_best", "s2_worst"):
+            overrides = (f"experiment={name}", "trainer.max_epochs=2", "data.val_size=1000")
+            choices = {"ablation": "s2_best_worst", "model": "lenet5"}
+            run_dir(tmp_path / f"{name}{seed}", *overrides, seed=seed, choices=choices)
+    assert main([str(tmp_path), "--only", "s2_best_worst", "--only", "s1_dropout"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "not measured: s1_dropout, s2_best_worst",
+        "s2_best_worst: the runs of its sweep differ in data.val_size, trainer.max_epochs",
+    ]
+
+
+def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
+    copy = shutil.copytree(sweep, tmp_path / "copy")
+    (copy / "b0/result.json").write_text("{")
+    assert main([str(copy), "--only", "s2_best_worst"]) == 0
+    output = capsys.readouterr()
+    assert "left out" in output.err
+    assert output.out.startswith("5 finished runs")
+
+
+def test_csv_of_an_undecided_claim_is_a_table():
+    text = command_module.to_csv(evaluate(CLAIMS, []))
+    assert {line["verdict"] for line in csv.DictReader(io.StringIO(text))} == {"not measured"}

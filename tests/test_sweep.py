@@ -1,0 +1,465 @@
+"""Sweeps finish: cells are skipped, continued, isolated and reported."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fmnist import sweep as sweeps
+from fmnist.cell import PRELOADED
+from fmnist.config import config_hash
+from fmnist.errors import ConfigError, RunBusy, RunError
+from fmnist.launch import Launch
+from fmnist.run import claimed, finished_run, is_claimed, load_run
+from fmnist.sweep import Cell, cell_name, distinct, folder_name, plan, read_manifest, sweep_name
+from fmnist.train import train
+from tests.conftest import CHECKOUT, TINY, command, composed
+
+
+def in_sweep(*arguments: str, cwd: Path, **keywords) -> subprocess.CompletedProcess:
+    return command("fmnist.train", "-m", *TINY, *arguments, cwd=cwd, **keywords)
+
+
+def started(*arguments: str, cwd: Path) -> subprocess.Popen:
+    """A sweep in the background, as a terminal starts it: SIGINT is not ignored."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fmnist.train", "-m", *TINY, *arguments],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+
+
+def wait_until(condition, process, seconds=100.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def records(folder: Path) -> list[dict]:
+    return [load_run(path.parent).record for path in sorted(folder.rglob("result.json"))]
+
+
+def timeless(record: dict) -> dict:
+    """What two runs of one configuration must agree on."""
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in record["epochs"]]
+    kept = ("status", "config_hash", "metrics", "best_epoch", "config", "seed", "dataset")
+    return {"epochs": rows, **{key: record[key] for key in kept}}
+
+
+def bitwise(value):
+    """A checkpoint's part in a form that == compares bit for bit."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.contiguous().numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: bitwise(item) for key, item in value.items()}
+    return [bitwise(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def test_a_sweep_keeps_its_folder_when_an_axis_is_widened():
+    narrow = ["optim=sgd,adam", "seed=0,1", "model=fashioncnn", "logger=csv", "data.root=x"]
+    wide = ["optim=sgd,adam,rmsprop", "seed=range(0,10)", "model=fashioncnn"]
+    assert sweep_name(narrow, None) == sweep_name(wide, {}) == "optim,seed,model=fashioncnn"
+    assert sweep_name(["optim=sgd,adam", "seed=0,1"], None) != sweep_name(wide, None)
+
+
+def test_an_ablation_names_its_sweep_and_what_was_changed_about_it():
+    params = ["model.activation", "seed"]
+    assert sweep_name(["ablation=s2_activation"], params) == "s2_activation"
+    assert sweep_name(["ablation=s2_activation", "seed=0,1"], params) == "s2_activation"
+    narrowed = ["ablation=s2_activation", "seed=0", "trainer.max_epochs=2", "optim=sgd,adam"]
+    assert sweep_name(narrowed, params) == "s2_activation,trainer.max_epochs=2,optim"
+
+
+def test_a_value_that_is_a_list_or_quoted_is_not_an_axis():
+    assert sweep_name(["x=[1,2]", "y='a,b'", "seed=0,1"], None).startswith("seed,x=")
+
+
+def test_folders_have_names_that_every_shell_takes_and_that_fit():
+    assert folder_name("a b/c:${d}'") == "a_b_c_d_"
+    long = [folder_name("x" * 500 + end) for end in "ab"]
+    assert max(map(len, long)) <= sweeps.NAME_LENGTH
+    assert long[0] != long[1]
+
+
+def test_a_cell_is_named_by_its_levels_and_its_hash():
+    overrides = ["data=synthetic", "optim=sgd", "seed=1", "logger=csv"]
+    assert cell_name(overrides, ["optim", "seed", "logger"], "abc") == "optim=sgd,seed=1-abc"
+    assert cell_name([], [], "abc") == "cell-abc"
+
+
+def test_cells_are_called_by_what_distinguishes_them():
+    assert distinct([["a=1", "b=1"], ["a=1", "b=2"]]) == ["b=1", "b=2"]
+    assert distinct([["a=1", "hydra.x=1"]]) == ["a=1"]
+
+
+# --- the plan ----------------------------------------------------------------------------------
+
+
+def planned(wanted, known=(), sources="s", seen=None):
+    def compose(overrides):
+        if seen is not None:
+            seen.append(overrides)
+        from hydra import compose, initialize_config_dir
+
+        from fmnist.config import CONF_DIR
+
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return compose("config", overrides=overrides)
+
+    return plan(wanted, compose, ["optim"], known, sources)
+
+
+def test_every_cell_is_checked_before_the_first_is_trained():
+    with pytest.raises(ConfigError, match=r"optim.lr=-1: .*\(in the cell optim=sgd optim.lr=-1\)"):
+        planned([["optim=adam"], ["optim=sgd", "optim.lr=-1"]])
+
+
+def test_cells_with_one_configuration_are_one_cell():
+    first, *others = planned([["optim=adam"], ["optim=adam", "optim.lr=0.001"], ["logger=csv"]])
+    assert first.overrides == ["optim=adam"]
+    assert others == []
+
+
+def test_known_cells_are_not_composed_again_until_a_source_changes(tmp_path):
+    known = planned([["optim=adam"]])
+    seen = []
+    assert planned([["optim=adam"], ["optim=sgd"]], known, seen=seen)[0] == known[0]
+    assert seen == [["optim=sgd"]]
+    assert planned([["optim=adam"]], known, sources="edited", seen=seen)[0].sources == "edited"
+    assert seen == [["optim=sgd"], ["optim=adam"]]
+
+    (tmp_path / "x.yaml").write_text("a: ${oc.env:A_VARIABLE,1}")
+    before = sweeps.fingerprint([tmp_path])
+    assert sweeps.fingerprint([tmp_path]) == before
+    os.environ["A_VARIABLE"] = "2"
+    try:
+        assert sweeps.fingerprint([tmp_path]) != before
+    finally:
+        del os.environ["A_VARIABLE"]
+    (tmp_path / "x.yaml").write_text("a: 2")
+    assert sweeps.fingerprint([tmp_path]) != before
+
+
+def test_the_manifest_grows_and_replaces_cells_whose_configuration_changed(tmp_path):
+    old = [Cell("a-1", ["a"], "1", "s"), Cell("b-1", ["b"], "1", "s")]
+    sweeps.write_manifest(tmp_path, old)
+    sweeps.write_manifest(tmp_path, [Cell("b-2", ["b"], "2", "s"), Cell("c-1", ["c"], "1", "s")])
+    assert [cell.dir for cell in read_manifest(tmp_path)] == ["a-1", "b-2", "c-1"]
+    (tmp_path / "sweep.json").write_text("{")
+    assert read_manifest(tmp_path) == []
+
+
+# --- one run, continued ------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(monkeypatch, steps: int) -> None:
+    """The run dies in its step number `steps`, counted from 1."""
+    from fmnist.classifier import Classifier
+
+    original, count = Classifier._loss, 0
+
+    def loss(self, images, labels):
+        nonlocal count
+        count += 1
+        if count == steps:
+            raise Stopped
+        return original(self, images, labels)
+
+    monkeypatch.setattr(Classifier, "_loss", loss)
+
+
+CONTINUED = {
+    "dropout": ("model.dropout=0.5", "aug=on"),
+    "plateau": ("optim=sgd", "scheduler=plateau", "scheduler.policy.patience=0", "optim.lr=1e-4"),
+    "onecycle": ("optim=adam", "scheduler=onecycle", "steps_per_execution=3"),
+    "batchnorm": ("model=fashioncnn", "channels_last=true", "optim=rmsprop", "patience=2"),
+}
+
+
+@pytest.mark.parametrize("case", CONTINUED)
+@pytest.mark.parametrize("step", [18, 34, 47])
+def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
+    case, step, tmp_path, monkeypatch
+):
+    config = composed(*TINY, "trainer.max_epochs=3", *CONTINUED[case])  # 16 steps an epoch
+    whole, torn = Launch(tmp_path / "whole"), Launch(tmp_path / "torn")
+    train(config, whole)
+    with monkeypatch.context() as patch:
+        stop_after(patch, step)
+        with pytest.raises(Stopped):
+            train(config, torn)
+    assert load_run(torn.dir).record["status"] == "failed"
+    torch.manual_seed(99)  # whatever the next process draws
+    train(config, torn)
+    for name in ("best.ckpt", "last.ckpt"):
+        one, other = (
+            torch.load(launch.dir / "checkpoints" / name, weights_only=True)
+            for launch in (whole, torn)
+        )
+        for part in ("state_dict", "optimizer_states", "lr_schedulers", "random_states"):
+            assert bitwise(one[part]) == bitwise(other[part]), part
+    first, second = load_run(whole.dir).record, load_run(torn.dir).record
+    assert timeless(first) == timeless(second)
+    assert [again["epochs"] for again in second["resumed"]] == [(step - 1) // 16]
+    rows = [(run / "metrics.csv").read_text().count("\n") for run in (whole.dir, torn.dir)]
+    assert rows[0] == rows[1]
+
+
+def test_a_run_killed_after_early_stopping_trains_no_epoch_more(tmp_path, monkeypatch):
+    config = composed(*TINY, "trainer.max_epochs=20", "patience=1", "optim.lr=1e-9")
+    launch = Launch(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("fmnist.train.test", lambda *arguments: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            train(config, launch)
+    epochs = load_run(launch.dir).record["epochs"]
+    train(config, launch)
+    assert [row["epoch"] for row in load_run(launch.dir).record["epochs"]] == [
+        row["epoch"] for row in epochs
+    ]
+
+
+def test_a_run_of_another_configuration_is_not_continued(tmp_path, monkeypatch):
+    launch = Launch(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 20)
+        with pytest.raises(Stopped):
+            train(composed(*TINY, "trainer.max_epochs=2"), launch)
+    with pytest.raises(RunError, match="another configuration"):
+        train(composed(*TINY, "trainer.max_epochs=3"), launch)
+
+
+def test_two_processes_never_train_one_run(tmp_path):
+    assert not is_claimed(tmp_path)
+    with claimed(tmp_path):
+        assert is_claimed(tmp_path)
+        with pytest.raises(RunBusy, match="another process is training"):
+            train(composed(*TINY), Launch(tmp_path))
+    assert not is_claimed(tmp_path)
+
+
+def test_a_record_without_a_living_process_is_of_a_killed_run(tmp_path):
+    (tmp_path / "result.json").write_text('{"schema": 1, "status": "running"}')
+    run = load_run(tmp_path)
+    assert run.status == "killed"
+    with claimed(tmp_path):
+        assert run.status == "running"
+
+
+def test_only_a_finished_run_of_the_same_configuration_counts_as_done(tmp_path):
+    record = {"schema": 1, "status": "finished", "config_hash": "a"}
+    (tmp_path / "result.json").write_text(json.dumps(record))
+    assert finished_run(tmp_path, "a")
+    assert finished_run(tmp_path, "b") is None
+    (tmp_path / "result.json").write_text(json.dumps({**record, "status": "running"}))
+    assert finished_run(tmp_path, "a") is None
+    (tmp_path / "result.json").write_text("")
+    assert finished_run(tmp_path, "a") is None
+
+
+# --- whole sweeps ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """A sweep whose cells end in every way there is, run twice."""
+    folder = tmp_path_factory.mktemp("bad")
+    options = folder / "options" / "model"
+    options.mkdir(parents=True)
+    (options / "bad.yaml").write_text("_target_: tests.bad_nets.BadNet\nhow: 'no'\n")
+    arguments = (
+        f"hydra.searchpath=[file://{folder}/options]", "model=bad", "model.how=raise,exit,kill,memory,diverge,no",
+        "hydra.sweep.dir=sweep",
+    )  # fmt: skip
+    return folder, in_sweep(*arguments, cwd=folder), in_sweep(*arguments, cwd=folder)
+
+
+REASONS = {
+    "raise": "LookupError: 'the third step'",
+    "exit": "SystemExit: 0",
+    "kill": "killed by SIGKILL: out of memory, or by hand",
+    "memory": "RuntimeError: ",
+    "diverge": "the loss is nan at epoch 0, step 3: training diverged",
+}
+
+
+@pytest.mark.parametrize("how", REASONS)
+def test_a_bad_cell_costs_itself_and_says_why(how, bad):
+    folder, first, _ = bad
+    (cell,) = (folder / "sweep").glob(f"model.how={how}-*")
+    record = load_run(cell).record
+    assert record["status"] == "failed"
+    assert record["error"].startswith(REASONS[how])
+    if how != "kill":
+        assert "Traceback" in record["traceback"]
+    assert f"{how}  " in first.stderr + first.stdout
+
+
+def test_the_other_cells_run_and_the_command_ends_with_a_table(bad):
+    folder, first, _ = bad
+    statuses = {r["config"]["model"]["how"]: r["status"] for r in records(folder / "sweep")}
+    assert statuses == {**dict.fromkeys(REASONS, "failed"), "no": "finished"}
+    assert first.returncode == 1
+    assert "1 of 6 cells finished" in first.stdout
+    assert first.stdout.rstrip().endswith("the same command runs the unfinished cells again")
+    assert "Traceback" not in first.stdout + first.stderr
+
+
+def test_the_same_command_runs_the_failed_cells_again_and_only_them(bad):
+    _, _, second = bad
+    assert "cells  6, of which 1 finished before, 5 to run" in second.stdout
+    assert second.returncode == 1
+
+
+def test_finished_cells_are_skipped_and_a_wider_axis_runs_only_the_new_ones(tmp_path):
+    first = in_sweep("seed=0", "optim=sgd,adam", cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    assert len(before) == 2
+    wider = in_sweep("seed=0", "optim=sgd,adam,rmsprop", cwd=tmp_path)
+    assert "cells  3, of which 2 finished before, 1 to run" in wider.stdout
+    assert wider.returncode == 0
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
+    assert len(after) == 3
+    assert before.items() <= after.items()
+    names = {path.parent.name.partition("-")[0] for path in after}
+    assert names == {"optim=sgd", "optim=adam", "optim=rmsprop"}
+    for record in records(tmp_path):
+        assert record["config_hash"] == config_hash(record["config"])
+
+
+def test_a_sweep_of_200_finished_cells_is_looked_through_in_seconds(tmp_path):
+    arguments = ("optim=sgd,adam", "seed=range(0,100)", "hydra.sweep.dir=sweep")
+    process = started(*arguments, cwd=tmp_path)
+    manifest = tmp_path / "sweep" / "sweep.json"
+    wait_until(manifest.exists, process)
+    process.kill()
+    process.communicate()
+    for cell in read_manifest(manifest.parent):
+        folder = manifest.parent / cell.dir
+        folder.mkdir(exist_ok=True)
+        record = {"schema": 1, "status": "finished", "config_hash": cell.config_hash, "seconds": 1}
+        record["metrics"] = {"val/acc_best": 0.5, "test/acc": 0.5}
+        (folder / "result.json").write_text(json.dumps(record))
+    began = time.monotonic()
+    done = in_sweep(*arguments, cwd=tmp_path)
+    assert time.monotonic() - began < 5
+    assert "200 finished before, 0 to run" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_sweep_says_how_to_continue_and_does(number, code, tmp_path):
+    arguments = ("trainer.max_epochs=60", "patience=null", "seed=0,1", "hydra.sweep.dir=sweep")
+    process = started(*arguments, cwd=tmp_path)
+
+    def epochs():
+        return [len(record.get("epochs", [])) for record in records(tmp_path)]
+
+    wait_until(lambda: epochs() and epochs()[0] >= 3, process)
+    if number == signal.SIGINT:  # a terminal sends it to every process
+        for pid in descendants(process.pid):
+            os.kill(pid, number)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code, output
+    assert "the same command continues where it stopped" in output
+    assert "Traceback" not in output
+    (record,) = records(tmp_path)
+    assert record["status"] == "failed"
+    assert record["error"] == ("interrupted" if code == 130 else "terminated")
+
+
+def descendants(pid: int) -> list[int]:
+    """Of a process, itself not included."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = {int(line.split()[0]): int(line.split()[1]) for line in listed.stdout.splitlines()}
+    found, edge = [], {pid}
+    while edge := {child for child, parent in parents.items() if parent in edge}:
+        found += edge
+    return found
+
+
+def test_two_launchers_at_once_train_every_cell_once(tmp_path):
+    arguments = ("seed=0,1,2,3", "hydra.sweep.dir=sweep", "trainer.max_epochs=2")
+    both = [started(*arguments, cwd=tmp_path) for _ in range(2)]
+    outputs = [process.communicate(timeout=200)[0] for process in both]
+    found = records(tmp_path)
+    assert [record["status"] for record in found] == ["finished"] * 4, outputs
+    logs = [path.read_text() for path in tmp_path.rglob("train.log")]
+    assert [text.count("epoch 1/2") for text in logs] == [1] * 4
+
+
+def test_a_full_disk_costs_one_cell(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() or not shutil.which("mount") or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        arguments = ("seed=0,1", f"hydra.sweep.dir={disk}/sweep", "hydra.output_subdir=null")
+        done = in_sweep(*arguments, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "No space left on device" in done.stdout
+        assert "0 of 2 cells finished" in done.stdout
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        again = in_sweep(*arguments, cwd=tmp_path)
+        assert again.returncode == 0, again.stdout + again.stderr
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_twelve_cells_killed_ten_times_end_as_if_nothing_had_happened(tmp_path):
+    arguments = (
+        "optim=sgd,adam,rmsprop", "seed=0,1,2,3", "trainer.max_epochs=3", "model.dropout=0.3",
+        "scheduler=plateau", "aug=on",
+    )  # fmt: skip
+    torn, whole = tmp_path / "torn", tmp_path / "whole"
+    torn.mkdir(), whole.mkdir()
+    chance = random.Random(0)
+    for _ in range(10):
+        process = started(*arguments, cwd=torn)
+        before = states(torn)
+        wait_until(lambda seen=before: states(torn) != seen, process)
+        time.sleep(chance.uniform(0, 0.7))
+        process.kill()
+        process.communicate()
+    last = in_sweep(*arguments, cwd=torn)
+    assert last.returncode == 0, last.stdout + last.stderr
+    uninterrupted = in_sweep(*arguments, cwd=whole)
+    assert uninterrupted.returncode == 0
+    pairs = [records(folder) for folder in (torn, whole)]
+    assert [len(found) for found in pairs] == [12, 12]
+    for one, other in zip(*pairs, strict=True):
+        assert timeless(one) == timeless(other)
+
+
+def states(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted(folder.rglob("result.json"))]
+
+
+def test_what_cells_import_is_preloaded():
+    """Otherwise every cell pays for it; a name that no longer exists would be skipped silently."""
+    code = f"import sys; [__import__(name) for name in {PRELOADED}]; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
