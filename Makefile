@@ -11,7 +11,7 @@ endif
 endif
 ARGS ?= model=lenet5 optim=adam
 
-.PHONY: help setup train test lint format clean
+.PHONY: help setup train dashboard test lint format clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -36,6 +36,10 @@ train: setup ## train; ARGS="model=fashioncnn aug=on" passes overrides
 	  echo "*  Numbers from this run say nothing about Fashion-MNIST.            *"; \
 	  echo "**********************************************************************"; echo; \
 	  $(BIN)/python -m fmnist.train $(ARGS) data=synthetic; }
+
+dashboard: setup ## the runs of this folder in the terminal, without an account
+	@test -d wandb || { echo "no runs yet: make train" >&2; exit 1; }
+	$(BIN)/wandb leet
 
 test: setup ## run the tests; ARGS="-k errors" passes pytest's options
 	$(BIN)/python -m pytest $(if $(filter command environment,$(origin ARGS)),$(ARGS))

@@ -17,6 +17,8 @@ from fmnist.terminal import epoch_label, epoch_line
 
 log = logging.getLogger(__name__)
 
+# Not tqdm's own lock, one of multiprocessing's, which a killed process would leak.
+tqdm.set_lock(threading.RLock())
 INTERVAL = 0.2  # seconds between updates of the bar: what makes it cost nothing measurable
 
 

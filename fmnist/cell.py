@@ -11,21 +11,30 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
-from multiprocessing.connection import wait
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from fmnist.config import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.launch import Launch
-from fmnist.run import Run, claimed, finished_run, load_run, signal_exit_code
+from fmnist.loggers import prepare
+from fmnist.run import claimed, finished_run, load_run, signal_exit_code
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
 PRELOADED = [
     "torch", "torch._dynamo", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
-    "hydra", "fmnist.callbacks", "fmnist.classifier", "fmnist.data.datamodule",
+    "hydra", "fmnist.callbacks", "fmnist.checkpoint", "fmnist.classifier", "fmnist.data.datamodule",
     "fmnist.loggers",
 ]  # fmt: skip
+
+# What a cluster sends to every process of a job that it stops. The server, which knows no handlers,
+# would die of them, and nobody would learn how its cells end.
+STOPPING = (signal.SIGTERM, signal.SIGUSR2)
+TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
+PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 
 
 def run_cell(config: dict[str, Any], launch: Launch) -> float:
@@ -43,21 +52,37 @@ def run_cell(config: dict[str, Any], launch: Launch) -> float:
     """
     done = finished_run(launch.dir, name := config_hash(config))
     if done is None:
-        code = _in_process(config, launch)
+        code, words = _in_process(config, launch)
+        if code in TERMINATED and "SLURM_JOB_ID" in os.environ:
+            # Slurm is about to kill the job and may run it again: submitit must not say before
+            # that it has failed.
+            time.sleep(PATIENCE)
         if code == RunBusy.exit_code:
             raise RunBusy(f"{launch.dir.name}: another process is training this cell")
         done = finished_run(launch.dir, name)
     if done is None:
-        raise CellFailed(_reason(launch, code))
+        raise CellFailed(_reason(launch, code, words))
     return float(done.record["metrics"]["val/acc_best"])
 
 
-def _in_process(config: dict[str, Any], launch: Launch) -> int:
-    """The exit code of a process that trains the cell; minus the number of what killed it."""
+def _in_process(config: dict[str, Any], launch: Launch) -> tuple[int, str | None]:
+    """Train in a process of its own: how it exited, and its last words.
+
+    An exit code, or minus the number of the signal that killed it; the error that it met.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_train_here, args=(config, launch))
+    context.set_forkserver_preload([*PRELOADED, *prepare(config["logger"])])
+    if multiprocessing.get_start_method() == "loky":  # joblib's: a cell's process has no such one
+        multiprocessing.set_start_method("forkserver", force=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    resource_tracker.ensure_running()  # first: starting it unblocks SIGTERM
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    forkserver.ensure_running()  # inherits the mask
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_train_here, args=(config, launch, sender))
     process.start()
+    sender.close()
     stopped: BaseException | None = None
     while process.exitcode is None:
         try:
@@ -69,25 +94,27 @@ def _in_process(config: dict[str, Any], launch: Launch) -> int:
             stopped = error
     if stopped:
         raise stopped
-    return process.exitcode
+    words: str | None = None
+    with suppress(EOFError, OSError):  # none when it was killed
+        words = receiver.recv()
+    return process.exitcode, words
 
 
-def _train_here(config: dict[str, Any], launch: Launch) -> None:
+def _train_here(config: dict[str, Any], launch: Launch, words: Connection) -> None:
     """The cell's process: train, and exit with a code. The record holds everything else."""
     from fmnist.train import train
 
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    if hasattr(signal, "SIGUSR2"):  # clusters send it to every process; it is for the launcher
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the launcher
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     _configure_logging(launch)
     try:
         train(config, launch)
-    except UserError as error:
-        sys.exit(error.exit_code)
-    except (SystemExit, KeyboardInterrupt) as error:
-        sys.exit(signal_exit_code(error) or 1)  # sys.exit(0) in a cell is no success either
-    except Exception as error:  # its traceback stands in the record
-        sys.exit(signal_exit_code(error) or 1)
+    except BaseException as error:  # sys.exit(0) in a cell is no success either
+        # Normally in the record as well, but for a disk that is full.
+        words.send(f"{type(error).__name__}: {error}")
+        code = error.exit_code if isinstance(error, UserError) else signal_exit_code(error)
+        sys.exit(code or 1)
 
 
 def _die_with_parent() -> None:
@@ -107,15 +134,18 @@ def _configure_logging(launch: Launch) -> None:
     logging.config.dictConfig(launch.logging)
 
 
-def _reason(launch: Launch, code: int) -> str:
+def _reason(launch: Launch, code: int, words: str | None) -> str:
     """Why the cell has not finished; a record that does not say so yet is made to."""
+    reason = words or _by(code)
     try:
         run = load_run(launch.dir)
     except RunError:
-        return f"ended with exit code {code} before its record began" if code >= 0 else _by(code)
-    if run.record["status"] != "failed":
-        _record_failure(run, _by(code))
-    return str(run.record["error"])
+        return reason
+    if run.record["status"] == "failed":
+        return str(run.record["error"])
+    with suppress(OSError, RunBusy), claimed(run.dir):  # a full disk; somebody goes on already
+        run.update(status="failed", error=reason, traceback=None)
+    return reason
 
 
 def _by(code: int) -> str:
@@ -124,9 +154,3 @@ def _by(code: int) -> str:
     name = signal.Signals(-code).name
     hint = ": out of memory, or by hand" if name == "SIGKILL" else ""
     return f"killed by {name}{hint}"
-
-
-def _record_failure(run: Run, error: str) -> None:
-    run.record["error"] = error
-    with suppress(OSError, RunBusy), claimed(run.dir):  # a full disk; somebody goes on already
-        run.update(status="failed", traceback=None)

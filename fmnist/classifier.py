@@ -50,7 +50,8 @@ class Classifier(LightningModule):
     A row: epoch (from 0), step (optimiser steps so far), lr (of its first step), train/loss and
     train/acc (while training: augmented, with dropout, before each step; the loss as trained,
     smoothing included), val/loss and val/acc (plain cross-entropy), val/acc_best (so far), seconds
-    (training and validation together). Accuracies are in [0, 1].
+    (training and validation together), train/images_per_second (training alone). Accuracies are in
+    [0, 1].
 
     Args:
         net: images float [B, 1, 28, 28] -> logits [B, 10], or while training a tuple of such
@@ -176,6 +177,9 @@ class Classifier(LightningModule):
             scaler.unscale_(optimizer.optimizer)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.gradient_clip_val)
 
+    def on_validation_epoch_start(self) -> None:
+        self.train_seconds = time.perf_counter() - self.epoch_began
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self.net(images.contiguous(memory_format=self.memory_format))
@@ -205,6 +209,9 @@ class Classifier(LightningModule):
             "val/acc": (accuracy := round(float(self.val_acc.compute()), 6)),
             "val/acc_best": max(best, accuracy),
             "seconds": time.perf_counter() - self.epoch_began,
+            "train/images_per_second": float(sizes.sum())
+            * self.trainer.world_size
+            / self.train_seconds,
         }
         # The callbacks' copy; the loggers get the row as it is, with the number of steps done.
         self.log_dict(row, logger=False, sync_dist=True)

@@ -59,3 +59,15 @@ def hydra_launch() -> Launch:
         alone=not sweep or hydra.launcher._target_ == BASIC_LAUNCHER,
         logging={str(key): value for key, value in job_logging.items()},
     )
+
+
+def hide_from_help(folder: str) -> None:
+    """Hydra lists every folder of conf/ as a group; this one holds files of another program."""
+    from hydra._internal.hydra import Hydra
+
+    listed = Hydra.list_all_config_groups
+
+    def others(self: Hydra, parent: str = "") -> list[str]:
+        return [group for group in listed(self, parent) if group != folder]
+
+    Hydra.list_all_config_groups = others  # type: ignore[method-assign]

@@ -5,20 +5,30 @@ metrics.csv is not among them: it belongs to the run directory and is always wri
 
 import logging
 import os
+import re
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmnist.errors import UserError
+from fmnist.terminal import shown
 
 if TYPE_CHECKING:
     import wandb
     from lightning.pytorch.loggers import Logger
 
+    from fmnist.data.datamodule import ImageData
     from fmnist.launch import Launch
+    from fmnist.run import Run
 
 log = logging.getLogger(__name__)
+
+# What this process found out, for itself and for the processes that it starts.
+HINTED, SERVER = "FMNIST_WANDB_HINTED", "FMNIST_WANDB_SERVER"
 
 
 @contextmanager
@@ -53,6 +63,8 @@ def wandb_logger(
     project: str = "fmnist",
     entity: str | None = None,
     mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+    media: bool = True,
+    checkpoint: bool = True,
 ) -> "Iterator[Logger]":
     """One Weights & Biases run, closed with the job's own fate: finished or failed.
 
@@ -66,31 +78,127 @@ def wandb_logger(
             scalars beside it, so that dashboards can filter and colour by them.
         project, entity: W&B's.
         mode: "auto": WANDB_MODE if set; else online when there is a key, offline without one.
+        media, checkpoint: what `publish` adds at the end.
     """
     from lightning.pytorch.loggers import WandbLogger
 
-    folder = Path(os.environ.get("WANDB_DIR", "."))
-    # Otherwise media, artifacts and debug logs go to the home directory, and a copied project
-    # lacks them.
-    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
-        os.environ.setdefault(name, str((folder / "wandb").absolute()))
-    with _open(mode, {
+    from fmnist.run import package_versions
+
+    folder = _project_folder()
+    run = _open(mode, {
         "project": project,
         "entity": entity,
         "dir": folder,
         "job_type": "train",
         "reinit": "create_new",  # one W&B run a job, also when jobs share a process
-        "name": launch.name[:128],  # W&B's limits: names of 128, tags of 64 characters
+        # A cell is called as its folder is. W&B's limits: names of 128, tags of 64 characters.
+        "name": (launch.dir.name if launch.group else launch.name)[:128],
         "group": launch.group,
-        "tags": list(dict.fromkeys(override[:64] for override in launch.overrides)),
-        "config": {**launch.choices, "seed": config["seed"], "cfg": config},
-    }) as run:  # fmt: skip
-        # With a run of ours Lightning defines no step metric.
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        "tags": list(dict.fromkeys(tag[:64] for tag in tags(launch))),
+        "config": {
+            **launch.choices,
+            "seed": config["seed"],
+            "versions": package_versions(),
+            "cfg": config,
+        },
+    })  # fmt: skip
+    # With a run of ours Lightning defines no step metric.
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    try:
         yield WandbLogger(experiment=run)
-        where = run.settings.sync_dir if run.offline else run.url
+    except BaseException as error:  # not `with run`, which prints a traceback
+        run.summary["error"] = f"{type(error).__name__}: {error}"
+        run.finish(exit_code=1)
+        raise
+    where = shown(Path(run.settings.sync_dir)) if run.offline else run.url
+    run.finish()
     log.info("W&B    %s", where)
+
+
+def _project_folder() -> Path:
+    """Where W&B's folder lies, absolute: its service keeps the directory in which it was started.
+
+    Media, artifacts and logs go there, too. Otherwise they go to the home directory, and a copied
+    project lacks them.
+    """
+    folder = Path(os.environ.get("WANDB_DIR", ".")).absolute()
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
+        os.environ.setdefault(name, str(folder / "wandb"))
+    return folder
+
+
+def tags(launch: "Launch") -> list[str]:
+    """By what a dashboard finds the job: overrides, experiment and ablation, source, claims.
+
+    Options of these two groups begin with the study that they come from: s2_best gives S2.
+    """
+    named = [launch.choices.get(group) for group in ("experiment", "ablation")]
+    options = [name for name in named if name]
+    sources = [name[:2].upper() for name in options if re.match(r"s\d_", name)]
+    claims = [f"claim:{name}" for name in claims_tested_by(launch.choices.get("ablation"))]
+    return list(dict.fromkeys([*launch.overrides, *options, *sources, *claims]))
+
+
+def claims_tested_by(ablation: str | None) -> list[str]:
+    """Names of the claims that an ablation is the test of, without parsing sixty YAML files."""
+    from fmnist.analysis.claim import CLAIMS_DIR
+
+    line = re.compile(rf"^sweep: ablation={re.escape(ablation or '')}$", re.MULTILINE)
+    files = sorted(CLAIMS_DIR.glob("*.yaml")) if ablation else []
+    return [path.stem for path in files if line.search(path.read_text(encoding="utf-8"))]
+
+
+def prepare(node: dict[str, Any]) -> list[str]:
+    """What a sweep does once, before the processes of its cells are started.
+
+    Without it every cell would say that there is no key, or wait for an unreachable server. What
+    is found out stands in the environment, which processes started from now on inherit.
+
+    Args:
+        node: the configuration of the logger group.
+
+    Returns:
+        Modules to import in the process from which the cells are forked: a W&B run then opens in
+        a quarter of a second instead of more than one.
+
+    Raises:
+        UserError: online is asked for and there is no key.
+    """
+    if node["_target_"] != f"{__name__}.{wandb_logger.__name__}":
+        return ["lightning.pytorch.loggers"]
+    _project_folder()
+    _resolve(node["mode"])
+    wandb_imports_late = ["wandb.sdk.launch.inputs.internal", "requests"]
+    return ["lightning.pytorch.loggers", "wandb", *wandb_imports_late, "fmnist.media"]
+
+
+def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
+    """Show what a trained run can do: its test set's figures and its best checkpoint.
+
+    To be called after predictions.npz is written and the metrics are in the record.
+
+    Args:
+        logger: any; only W&B's and TensorBoard's show figures.
+        run: its directory is complete but for its last state.
+        data: the run's, loaded, for the images.
+    """
+    from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
+    if isinstance(logger, WandbLogger) and not logger.experiment.disabled:
+        from fmnist.media import best_checkpoint, figures
+
+        node = run.config["logger"]
+        if node.get("media", True):
+            logger.experiment.log(figures(run, data.test_images))
+        if node.get("checkpoint", True):
+            logger.experiment.log_artifact(
+                best_checkpoint(run, logger.experiment.id), aliases=["best"]
+            )
+    elif isinstance(logger, TensorBoardLogger):
+        from fmnist.media import confusion_figure
+
+        logger.experiment.add_figure("test/confusion_matrix", confusion_figure(run))
 
 
 def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":
@@ -102,26 +210,27 @@ def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":
         silent=True,  # what it has to say, this module says in a line
         # The default of 15 s loses everything of a run that is killed earlier.
         x_transaction_log_flush_interval=1,
+        x_save_requirements=False,  # a tenth of a second; the versions that matter are in config
     )
+    _use_no_service_of_another_process()
     mode = _resolve(mode)
     try:
         return wandb.init(mode=mode, settings=settings, **arguments)  # type: ignore[arg-type]
     except wandb.errors.CommError as error:
         if mode != "online":
             raise
-        log.warning("W&B    unreachable (%s): offline for the rest of this process", error)
-        _remember_offline()
+        _give_up_on_the_server(str(error).partition("\n")[0])
         return wandb.init(mode="offline", settings=settings, **arguments)
 
 
-_hint_given = False
-_unreachable = False
+def _use_no_service_of_another_process() -> None:
+    """The service that writes the run ends with the process that started it.
 
-
-def _remember_offline() -> None:
-    """The wait for an unreachable server is paid once a process, not once a job."""
-    global _unreachable
-    _unreachable = True
+    W&B lets children inherit a parent's, which then records a killed child as finished, exit code
+    0. The address begins with protocol version and the owner's process id.
+    """
+    if os.environ.get("WANDB_SERVICE", "").split("-")[1:2] != [str(os.getpid())]:
+        os.environ.pop("WANDB_SERVICE", None)
 
 
 def _resolve(mode: str) -> str:
@@ -130,27 +239,49 @@ def _resolve(mode: str) -> str:
     Raises:
         UserError: online is asked for and there is no key: W&B would prompt, or fail.
     """
-    global _hint_given
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE", "auto")
     if mode not in ("auto", "online"):
         return mode
-    if _unreachable:
-        return "offline"
-    if _has_key():
-        return "online"
+    if SERVER in os.environ or has_key():
+        return "online" if _server_answers() else "offline"
     if mode == "online":
         raise UserError("logger.mode=online: W&B has no API key; wandb login first, or mode=auto")
-    if not _hint_given:
+    if HINTED not in os.environ:
         log.info("W&B    no API key: offline. See it: wandb leet. Upload: wandb login, wandb sync")
-        _hint_given = True
+        os.environ[HINTED] = "1"
     return "offline"
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
+    """Whether W&B finds an API key, without asking for one."""
     import wandb
 
+    wandb.setup(wandb.Settings(silent=True))  # login would tell how it found the key
     try:
         return bool(wandb.login(prompt=False, verify=False))
     except wandb.errors.AuthenticationError:  # a malformed key
         return False
+
+
+def _server_answers() -> bool:
+    """Asked once, for this process and those that it starts: W&B itself would wait for long."""
+    if SERVER not in os.environ:
+        import wandb
+
+        address = wandb.setup().settings.base_url
+        try:
+            urllib.request.urlopen(address, timeout=10).close()
+        except urllib.error.HTTPError:
+            pass  # an answer
+        except OSError as error:
+            # A certificate that only W&B is told to trust is an answer, too.
+            if not isinstance(getattr(error, "reason", None), ssl.SSLError):
+                _give_up_on_the_server(f"unreachable, {getattr(error, 'reason', error)}")
+        os.environ.setdefault(SERVER, "answers")
+    return os.environ[SERVER] == "answers"
+
+
+def _give_up_on_the_server(reason: str) -> None:
+    log.warning("W&B    %s: offline. Upload later: wandb sync", reason)
+    os.environ[SERVER] = "unreachable"

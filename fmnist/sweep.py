@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from fmnist.analysis.runs import SWEEP
@@ -244,13 +245,15 @@ def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None)
     log.info("sweep  %s", shown(folder))
     log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(left))
     size, names = size or max(len(left), 1), names_of(cells)
+    errors: dict[str, str | None] = {}
     with sigterm_exits(), nullcontext() if size == 1 else watched(folder, left, names):
         for start in range(0, len(left), size):
             batch = left[start : start + size]
             if size == 1:
                 log.info("\n[%d/%d] %s", start + 1, len(left), names[batch[0].dir])
             try:
-                launcher.launch([cell.overrides for cell in batch], initial_job_idx=start)
+                jobs = launcher.launch([cell.overrides for cell in batch], initial_job_idx=start)
+                errors |= {cell.dir: error_of(job) for cell, job in zip(batch, jobs, strict=True)}
             except (KeyboardInterrupt, SystemExit) as stop:
                 code = signal_exit_code(stop) or SIGTERM_CODE
                 word = "terminated" if code == SIGTERM_CODE else "interrupted"
@@ -258,9 +261,17 @@ def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None)
                 return code
             except Exception as error:  # the records tell what became of each cell
                 log.error("launcher: %s: %s", type(error).__name__, error)
-            if size == 1 and (state := outcome(folder, batch[0]))[0] != "finished":
-                log.error("%s: %s", *state)
-    return report(folder, cells)
+                errors |= {cell.dir: f"{type(error).__name__}: {error}" for cell in batch}
+            if size == 1 and (error_text := errors[batch[0].dir]):
+                log.error("failed: %s", error_text.partition("\n")[0])
+    return report(folder, cells, errors)
+
+
+def error_of(job: JobReturn) -> str | None:
+    """What a job says of its failure."""
+    if job.status != JobStatus.FAILED:
+        return None
+    return str(job._return_value)  # return_value raises it
 
 
 @contextmanager
@@ -277,9 +288,18 @@ def sigterm_exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def report(folder: Path, cells: Sequence[Cell]) -> int:
-    """Say how the cells ended: 0 when all of them finished, else 1 and a table of the others."""
+def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]) -> int:
+    """Say how the cells ended: 0 when all of them finished, else 1 and a table of the others.
+
+    Args:
+        errors: by folder, for cells whose record could not be written.
+    """
     rows = [(cell, *outcome(folder, cell)) for cell in cells]
+    rows = [
+        (cell, "failed", error) if state in ("missing", "killed") and error else (cell, state, text)
+        for cell, state, text in rows
+        for error in [errors.get(cell.dir)]
+    ]
     bad = [row for row in rows if row[1] != "finished"]
     log.info("\n%d of %d cells finished: %s", len(rows) - len(bad), len(rows), shown(folder))
     if not bad:

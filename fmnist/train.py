@@ -26,7 +26,8 @@ from fmnist.cell import run_cell
 from fmnist.config import CONF_DIR, check, config_hash, explain
 from fmnist.ddp import is_main_process, one_job
 from fmnist.errors import UserError
-from fmnist.launch import Launch, hydra_launch
+from fmnist.launch import Launch, hide_from_help, hydra_launch
+from fmnist.loggers import publish
 from fmnist.run import (
     PREDICTIONS,
     Run,
@@ -82,7 +83,7 @@ def train(config: dict[str, Any], launch: Launch) -> float:
             with open_loggers(config, launch) as loggers:
                 trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
                 test(run, trainer, classifier, data)
-                finish(run, trainer, loggers, time.perf_counter() - began)
+                finish(run, trainer, data, loggers, time.perf_counter() - began)
     return float(run.record["metrics"]["val/acc_best"])
 
 
@@ -104,6 +105,8 @@ def send_library_messages_to_log() -> None:
     logging.captureWarnings(True)
     # The run directory is never empty, and metrics.csv is the only file that would be deleted.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
+    # Lightning's, wherever Slurm is installed; here a cluster's job is one process, see `fit`.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     import lightning
 
     logger = logging.getLogger(lightning.__name__)
@@ -143,10 +146,12 @@ def fit(
         checkpoints: folder for best.ckpt and last.ckpt.
         run: the record to keep up to date; None in the extra processes of DDP.
     """
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch import seed_everything
     from lightning.pytorch.callbacks import ModelCheckpoint
 
     from fmnist.callbacks import EpochBar, RecordEpochs, ResumableEarlyStopping, StopAfterStep
+    from fmnist.checkpoint import AtomicCheckpointIO
     from fmnist.classifier import Classifier, flops, parameter_count
 
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -182,6 +187,9 @@ def fit(
         log_every_n_steps=0,  # steps log nothing; the classifier logs epochs
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module shares out the batches itself
+        # A cluster's job is one process, which starts the others itself: Lightning, where it sees
+        # Slurm, would wait for Slurm to start them, and requeue jobs beside the launcher.
+        plugins=[LightningEnvironment(), AtomicCheckpointIO()],
     )
     if run is not None:
         run.update(params=params, flops=flops(net), **machine(trainer))
@@ -242,7 +250,9 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     run.update(best_epoch=best, metrics=metrics)
 
 
-def finish(run: Run, trainer: "Trainer", loggers: "list[Logger]", seconds: float) -> None:
+def finish(
+    run: Run, trainer: "Trainer", data: "ImageData", loggers: "list[Logger]", seconds: float
+) -> None:
     """Log the result, write the record's last state and show it."""
     rows, metrics = run.record["epochs"], run.record["metrics"]
     # Not the chosen epoch's validation metrics: they would bend the curves at their end.
@@ -253,6 +263,7 @@ def finish(run: Run, trainer: "Trainer", loggers: "list[Logger]", seconds: float
     }
     for logger in loggers:
         logger.log_metrics(summary, step=trainer.global_step)
+        publish(logger, run, data)
         logger.save()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
     run.update(
@@ -284,6 +295,7 @@ def main() -> None:
     """The command: what Hydra says of a mistake in many lines is said here in one."""
     os.environ.setdefault("FMNIST_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on
+    hide_from_help("wandb_sweep")
     try:
         hydra_main()
     except Exception as error:

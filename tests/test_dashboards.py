@@ -1,21 +1,64 @@
 """What a run leaves for W&B and TensorBoard, read back offline; and never a prompt or a hang."""
 
+import base64
+import functools
+import hashlib
+import http.server
 import json
+import logging
 import os
 import pty
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+import wandb
+import yaml
+from omegaconf import OmegaConf
 
+from fmnist.config import CONF_DIR
 from fmnist.errors import UserError
+from fmnist.launch import Launch
+from fmnist.loggers import HINTED, SERVER, prepare, tags, wandb_logger
 from fmnist.run import load_run
-from tests.conftest import CHECKOUT, TINY, command
+from fmnist.workspace import COURSE, FACTORS, RESULTS
+from tests.conftest import CHECKOUT, TINY, command, composed
 
 # Everything of TINY but its logger.
 WITH_WANDB = [text for text in TINY if not text.startswith("logger")]
 
+# A net that dies as by the out-of-memory killer, in its third epoch.
+KILLER = """
+import os, signal, time
+from fmnist.models.lenet5 import LeNet5
 
+class Killer(LeNet5):
+    steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        if self.steps > 36:  # of 16 an epoch
+            time.sleep(1.5)  # W&B writes every second
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+"""
+
+
+@pytest.fixture(autouse=True)
+def a_new_process(monkeypatch):
+    """W&B keeps its service, the key and what it knows of the server for a whole process."""
+    for name in (HINTED, SERVER, "WANDB_SERVICE"):
+        monkeypatch.setenv(name, "")  # so that it is restored afterwards
+        monkeypatch.delenv(name)
+    yield
+    wandb.teardown()
+
+
+@functools.cache
 def records(folder):
     """All records of an offline run, as `wandb leet inspect` reads them."""
     done = subprocess.run(
@@ -25,106 +68,354 @@ def records(folder):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def of_type(lines, kind):
-    return [line for line in lines if line.get("type") == kind]
+def of_type(folder, kind):
+    return [line[kind] for line in records(folder) if line.get("type") == kind]
+
+
+def offline_runs(folder):
+    """W&B run directories below a project."""
+    return sorted((folder / "wandb").glob("offline-run-*"))
+
+
+def history(folder):
+    return [row["item"] for row in of_type(folder, "history")]
+
+
+def exit_code(folder):
+    """Of the process; None when it did not live to say."""
+    codes = [record.get("exit_code", 0) for record in of_type(folder, "exit")]
+    return codes[0] if codes else None
+
+
+def config_of(folder):
+    return of_type(folder, "run")[0]["config"]["update"]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A run, and a sweep whose first job fails, started from one folder without a key."""
+    """A 2 x 2 sweep without a key: one cell finishes, two diverge, one is killed."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "home").mkdir()
-    env = {"HOME": str(folder / "home"), "NETRC": str(folder / "netrc"), "WANDB_API_KEY": ""}
-    single = command(
-        "fmnist.train", *WITH_WANDB, "trainer.max_epochs=3", "hydra.run.dir=single",
-        cwd=folder, **env,
+    (folder / "killer.py").write_text(KILLER)
+    done = command(
+        "fmnist.train", "-m", *WITH_WANDB, "trainer.max_epochs=4", "optim=sgd",
+        "model._target_=fmnist.models.lenet5.LeNet5,killer.Killer", "optim.lr=0.01,1e30",
+        "model.activation=relu", "hydra.sweep.dir=sweep", cwd=folder,
+        PYTHONPATH=f"{CHECKOUT}:{folder}", HOME=str(folder / "home"),
+        NETRC=str(folder / "netrc"), WANDB_API_KEY="",
     )  # fmt: skip
-    sweep = command(
-        "fmnist.train", "-m", *WITH_WANDB, "optim=sgd", "model.activation=relu",
-        "optim.lr=1e30,0.01", "hydra.sweep.dir=rates", cwd=folder, **env,
-    )  # fmt: skip
-    return folder, single, sweep
+    return folder, done
 
 
-def runs(folder):
-    """Records of every W&B run below a project, by its tags."""
-    found = {}
-    for path in sorted((folder / "wandb").glob("offline-run-*")):
-        lines = records(path)
-        run = of_type(lines, "run")[0]["run"]
-        assert 0 < len(run["display_name"]) <= 128  # W&B refuses longer ones
-        found[",".join(run["tags"])] = lines
-    return found
+def cell(folder, net, rate):
+    """The W&B run of a cell, and its run directory."""
+    for path in offline_runs(folder):
+        config = config_of(path)["cfg"]
+        if config["model"]["_target_"].endswith(net) and config["optim"]["lr"] == rate:
+            return path, folder / "sweep" / of_type(path, "run")[0]["display_name"]
+    raise AssertionError(f"no run of {net} with {rate}")
 
 
-def test_without_a_key_the_run_is_offline_and_says_once_how_to_see_it(project):
-    folder, single, _ = project
-    assert single.returncode == 0, single.stderr
-    assert single.stdout.count("wandb leet") == 1
-    assert "wandb/offline-run-" in single.stdout
-    assert single.stderr == ""
-    assert len(list((folder / "wandb").glob("offline-run-*"))) == 3
+@pytest.fixture(scope="module")
+def finished(project):
+    return cell(project[0], "LeNet5", 0.01)
 
 
-def test_a_run_carries_its_factors_and_its_resolved_configuration(project):
-    folder, _, _ = project
-    lines = next(lines for name, lines in runs(folder).items() if "max_epochs=3" in name)
-    described = of_type(lines, "run")[0]["run"]
-    config = described["config"]["update"]
-    assert config["model"] == "lenet5"
-    assert config["data"] == "synthetic"
-    assert config["seed"] == 0
-    # JSON from here on knows no difference between 1 and 1.0.
-    assert config["cfg"] == load_run(folder / "single").config
-    assert set(described["tags"]) == {*WITH_WANDB, "trainer.max_epochs=3"}
-    assert described["project"] == "fmnist"
+def test_a_sweep_without_a_key_is_offline_and_says_once_how_to_see_it(project):
+    folder, done = project
+    assert done.returncode == 1, done.stdout + done.stderr  # three cells fail
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stdout.count("wandb leet") == 1
+    assert "wandb/offline-run-" in done.stdout
+    assert len(offline_runs(folder)) == 4
 
 
-def test_metrics_are_drawn_over_optimiser_steps_and_the_best_is_the_maximum(project):
-    folder, _, _ = project
-    lines = next(lines for name, lines in runs(folder).items() if "max_epochs=3" in name)
-    rows = [line["history"]["item"] for line in of_type(lines, "history")]
-    assert [row["trainer/global_step"] for row in rows] == [16, 32, 48, 48]
-    assert [row.get("val/acc") for row in rows[:3]] == [
-        row["val/acc"] for row in load_run(folder / "single").record["epochs"]
-    ]
-    assert rows[-1]["val/acc_best"] == max(row["val/acc"] for row in rows[:3])
-    assert "val/acc" not in rows[-1]
-    assert rows[-1]["test/acc"] == load_run(folder / "single").record["metrics"]["test/acc"]
-    assert rows[-1]["model/params"] == 61_706
-    metric = [line["metric"] for line in of_type(lines, "metric")]
-    assert any(m.get("step_metric") == "trainer/global_step" for m in metric)
+def test_every_cell_is_a_run_of_its_own_in_the_group_of_the_sweep(project):
+    described = [of_type(path, "run")[0] for path in offline_runs(project[0])]
+    assert len({run["run_id"] for run in described}) == 4
+    assert {run["run_group"] for run in described} == {"sweep"}
+    assert {run["project"] for run in described} == {"fmnist"}
+    assert len({run["display_name"] for run in described}) == 4
+    assert all(0 < len(run["display_name"]) <= 128 for run in described)  # W&B's limit
 
 
-def test_a_failed_job_of_a_sweep_is_failed_and_the_next_one_is_its_own_run(project):
-    folder, _, sweep = project
-    assert sweep.returncode == 1
-    assert "diverged" in sweep.stderr
-    jobs = [lines for name, lines in runs(folder).items() if "optim=sgd" in name]
-    described = [of_type(lines, "run")[0]["run"] for lines in jobs]
-    rates = [run["config"]["update"]["cfg"]["optim"]["lr"] for run in described]
-    codes = [of_type(lines, "exit")[0]["exit"].get("exit_code", 0) for lines in jobs]
-    assert dict(zip(rates, codes, strict=True)) == {1e30: 1, 0.01: 0}
-    assert len({run["run_id"] for run in described}) == 2
-    assert {run["run_group"] for run in described} == {"rates"}
-    assert load_run(folder / "rates" / "0").record["status"] == "failed"
-    assert load_run(folder / "rates" / "1").record["status"] == "finished"
+def test_tags_are_the_overrides_and_the_configuration_is_hydras(project):
+    folder, _ = project
+    for path in offline_runs(folder):
+        directory = folder / "sweep" / of_type(path, "run")[0]["display_name"]
+        overrides = OmegaConf.load(directory / ".hydra/overrides.yaml")
+        assert of_type(path, "run")[0]["tags"] == [text[:64] for text in overrides]
+        hydra = OmegaConf.load(directory / ".hydra/config.yaml")
+        # JSON knows no difference between 1 and 1.0.
+        assert config_of(path)["cfg"] == OmegaConf.to_container(hydra, resolve=True)
+        assert config_of(path)["model"] == "lenet5"
+        assert config_of(path)["optim"] == "sgd"
+        assert config_of(path)["seed"] == 0
 
 
-def test_nothing_is_staged_under_the_home_directory(project):
-    folder, _, _ = project
+def test_a_cell_that_fails_is_failed_and_leaves_the_others_alone(project, finished):
+    folder, _ = project
+    assert exit_code(finished[0]) == 0
+    for net in ("LeNet5", "Killer"):
+        path, directory = cell(folder, net, 1e30)
+        assert exit_code(path) == 1
+        assert "diverged" in load_run(directory).record["error"]
+        summary = [item for record in of_type(path, "summary") for item in record["update"].items()]
+        assert "diverged" in dict(summary)["error"]
+        assert all(row.get("test/acc") is None for row in history(path))
+
+
+def test_a_killed_cell_is_not_finished_and_keeps_its_epochs(project):
+    path, directory = cell(project[0], "Killer", 0.01)
+    assert load_run(directory).record["status"] == "failed"
+    assert exit_code(path) is None  # W&B shows it as crashed
+    assert [row["trainer/global_step"] for row in history(path)] == [16, 32]
+
+
+def test_rows_have_the_optimiser_step_and_the_best_is_the_maximum(finished):
+    path, directory = finished
+    rows, record = history(path), load_run(directory).record
+    epochs = [row for row in rows if "val/acc" in row]
+    assert [row["trainer/global_step"] for row in epochs] == [16, 32, 48, 64]
+    assert [row["val/acc"] for row in epochs] == [row["val/acc"] for row in record["epochs"]]
+    assert all(row["lr"] == 0.01 for row in epochs)
+    assert all(row["train/images_per_second"] > 0 for row in epochs)
+    assert all(row["trainer/global_step"] == 64 for row in rows[4:])
+    (summary,) = [row for row in rows if "model/params" in row]
+    assert summary["val/acc_best"] == max(row["val/acc"] for row in epochs)
+    assert summary["test/acc"] == record["metrics"]["test/acc"]
+    assert summary["model/params"] == 61_706
+    assert summary["train/seconds"] == record["train_seconds"]
+    metrics = of_type(path, "metric")
+    assert any(metric.get("step_metric") == "trainer/global_step" for metric in metrics)
+
+
+def test_the_workspace_asks_for_what_runs_log(finished):
+    path, _ = finished
+    logged = set().union(*history(path))
+    assert {*RESULTS, *COURSE} <= logged
+    assert set(FACTORS) - {"experiment", "ablation"} <= set(config_of(path))
+
+
+def table(folder, key):
+    """A logged table: columns and rows."""
+    (file,) = (folder / "files/media/table/test").glob(f"{key}_*.table.json")
+    content = json.loads(file.read_text())
+    return content["columns"], content["data"]
+
+
+def test_figures_of_the_test_set_are_logged(finished):
+    path, directory = finished
+    logits, labels = load_run(directory).predictions()
+    predicted = logits.argmax(1)
+    _, counts = table(path, "confusion_matrix_table")
+    assert len(counts) == 100
+    right = sum(count for label, guess, count in counts if label == guess)
+    assert right == (predicted == labels).sum()
+    _, scores = table(path, "f1_by_class_table")
+    assert len(scores) == 10
+    (row,) = [row for row in history(path) if "test/f1_macro" in row]
+    assert row["test/f1_macro"] == pytest.approx(np.mean([score for _, score in scores]), abs=1e-6)
+    assert 0 <= row["test/ece"] <= 1
+    for name in ("roc_table", "pr_table"):
+        _, points = table(path, name)
+        assert len({line for _, line, _ in points}) == 10
+        assert all(0 <= x <= 1 and 0 <= y <= 1 for x, _, y in points)
+    _, points = table(path, "calibration_table")
+    assert {line.partition(" ")[0] for _, line, _ in points} == {"accuracy", "calibrated"}
+    columns, errors = table(path, "errors")
+    assert columns[:5] == ["image", "index", "class", "predicted", "confidence"]
+    assert len(errors) == min(50, (predicted != labels).sum())
+    confidences = [row[4] for row in errors]
+    assert confidences == sorted(confidences, reverse=True)
+    for row in errors:
+        assert row[2] != row[3]
+        assert predicted[row[1]] == np.argmax(row[5:])
+        assert sum(row[5:]) == pytest.approx(1, abs=1e-3)
+    assert len(list((path / "files/media/images/test").glob("samples_*.png"))) == 20
+
+
+def test_the_best_checkpoint_is_an_artifact_of_its_run(finished):
+    path, directory = finished
+    (model,) = [item for item in of_type(path, "artifact") if item["type"] == "model"]
+    assert "best" in model["aliases"]
+    assert model["run_id"] == of_type(path, "run")[0]["run_id"]
+    (file,) = model["manifest"]["contents"]
+    content = (directory / "checkpoints/best.ckpt").read_bytes()
+    md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    assert file["digest"] == md5
+    facts = json.loads(model["metadata"])
+    assert facts["test/acc"] == load_run(directory).record["metrics"]["test/acc"]
+
+
+def test_everything_lies_inside_the_projects_folder(project, finished):
+    folder, _ = project
     left = [path for path in (folder / "home").rglob("*") if path.is_file()]
-    assert [path for path in left if "settings" not in path.name] == []
+    assert [path for path in left if "wandb" in path.parts and path.name != "settings"] == []
+    for item in of_type(finished[0], "artifact"):
+        for file in item["manifest"]["contents"]:
+            assert Path(file["local_path"]).is_relative_to(folder)
+            assert Path(file["local_path"]).is_file()
 
 
-def test_a_terminal_is_never_prompted(tmp_path):
+def test_wandb_sync_needs_no_arguments(project):
+    folder, _ = project
+    done = command("wandb", "sync", "--dry-run", cwd=folder, HOME=str(folder / "home"))
+    assert done.returncode == 0
+    assert "Would sync 4 run(s)" in done.stdout + done.stderr
+
+
+def test_a_key_without_a_network_is_found_out_once(tmp_path, monkeypatch, caplog):
+    """By the process of the sweep; those of its cells inherit the answer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    caplog.set_level(logging.INFO, "fmnist")
+    began = time.perf_counter()
+    config = composed(*WITH_WANDB)
+    assert "wandb" in prepare(config["logger"])
+    assert caplog.text.count("unreachable") == 1
+    assert os.environ[SERVER] == "unreachable"
+    for number in (1, 2):
+        with wandb_logger(Launch(tmp_path / str(number)), config):
+            pass
+    assert time.perf_counter() - began < 60
+    assert caplog.text.count("unreachable") == 1
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
+    assert prepare({"_target_": "fmnist.loggers.csv_only"}) == ["lightning.pytorch.loggers"]
+
+
+def test_any_answer_of_a_server_is_an_answer(monkeypatch):
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
+    ) as it:
+        threading.Thread(target=it.serve_forever, daemon=True).start()  # answers 501 to all
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{it.server_port}")
+        prepare(composed(*WITH_WANDB)["logger"])
+        it.shutdown()
+    assert os.environ[SERVER] == "answers"
+
+
+def test_joblib_runs_are_apart_also_with_a_key_and_no_network(tmp_path):
+    done = command(
+        "fmnist.train", "-m", *WITH_WANDB, "seed=0,1", "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep", cwd=tmp_path,
+        WANDB_API_KEY="0" * 40, WANDB_BASE_URL="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    paths = offline_runs(tmp_path)
+    assert sorted(config_of(path)["cfg"]["seed"] for path in paths) == [0, 1]
+    assert [exit_code(path) for path in paths] == [0, 0]
+    for path in paths:
+        seed = config_of(path)["cfg"]["seed"]
+        assert f"seed={seed}" in of_type(path, "run")[0]["tags"]
+        assert len([row for row in history(path) if "test/acc" in row]) == 1
+
+
+def test_runs_in_threads_are_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    both_open = threading.Barrier(2)
+    config = composed(*WITH_WANDB)
+
+    def job(seed):
+        launch = Launch(tmp_path / str(seed), {"model": "lenet5"}, (f"seed={seed}",), "threads")
+        with wandb_logger(launch, {**config, "seed": seed}) as logger:
+            both_open.wait(timeout=60)
+            for step in range(5):
+                logger.log_metrics({"val/acc": float(seed)}, step=step)
+            if seed == 1:
+                raise ValueError("the job's own mistake")
+
+    def ignoring_its_mistake(seed):
+        with pytest.raises(ValueError, match="own") if seed else threading.Lock():
+            job(seed)
+
+    threads = [threading.Thread(target=ignoring_its_mistake, args=(seed,)) for seed in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    found = {config_of(path)["seed"]: path for path in offline_runs(tmp_path)}
+    assert set(found) == {0, 1}
+    for seed, path in found.items():
+        assert of_type(path, "run")[0]["tags"] == [f"seed={seed}"]
+        assert exit_code(path) == seed
+        assert config_of(path)["seed"] == seed
+        assert [row["val/acc"] for row in history(path)] == [seed] * 5
+
+
+def test_the_second_run_of_a_process_opens_quickly(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, seconds = composed(*WITH_WANDB), []
+    for number in range(4):
+        began = time.perf_counter()
+        with wandb_logger(Launch(tmp_path / str(number)), config):
+            seconds.append(time.perf_counter() - began)
+    assert min(seconds[1:]) < 0.3
+
+
+@pytest.mark.parametrize(("media", "checkpoint"), [(True, False), (False, True)])
+def test_media_and_checkpoint_can_be_left_out(run_tiny, monkeypatch, tmp_path, media, checkpoint):
+    monkeypatch.chdir(tmp_path)
+    run_tiny("logger=wandb", f"logger.media={media}", f"logger.checkpoint={checkpoint}")
+    (path,) = offline_runs(tmp_path)
+    kinds = {item["type"] for item in of_type(path, "artifact")}
+    assert ("model" in kinds) == checkpoint
+    assert ("run_table" in kinds) == media
+    assert (path / "files/media").exists() == media
+
+
+SWEEPS = sorted((CONF_DIR / "wandb_sweep").glob("*.yaml"))
+
+
+def rendered(path, level):
+    """The command that W&B's agent makes of a sweep's file.
+
+    Args:
+        level: index of the value of every factor; of a range its ends.
+    """
+    from wandb.sdk.launch.sweeps import utils
+
+    sweep, arguments = yaml.safe_load(path.read_text()), {}
+    for key, node in sweep["parameters"].items():
+        values = [node["min"], node["max"]] if "min" in node else node.get("values")
+        values = values or [node["value"]]
+        arguments[key] = {"value": values[level % len(values)]}
+    macros = utils.create_sweep_command_args({"args": arguments})
+    macros |= {"env": ["/usr/bin/env"]}
+    words = [macros.get(str(word)[2:-1], [word]) for word in sweep["command"]]
+    return [str(word) for group in words for word in group]
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_the_commands_of_a_wandb_sweep_compose_and_run(path, run_tiny):
+    for level in range(5):
+        words = rendered(path, level)
+        assert words[:4] == ["/usr/bin/env", "python", "-m", "fmnist.train"]
+        config = composed(*words[4:])
+        assert config["model"]["_target_"].endswith("LeNet5")
+    run = run_tiny(*words[4:], "trainer.max_epochs=1")
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["metric"] == {"name": "val/acc_best", "goal": "maximize"}
+    assert "val/acc_best" in run.record["epochs"][0]  # hyperband compares epochs
+    assert (CHECKOUT / sweep["program"]).is_file()
+
+
+def test_a_rendered_command_runs_and_a_terminal_is_never_prompted(tmp_path):
     """Without a key and with a terminal W&B would ask and wait for ever."""
     terminal, child = pty.openpty()
+    overrides = [*rendered(SWEEPS[-1], 1), *WITH_WANDB, "hydra.run.dir=run"]
     try:
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "WANDB_RUN_ID": "chosen42",  # as W&B's agent does
+        }
         done = subprocess.run(
-            [sys.executable, "-m", "fmnist.train", *WITH_WANDB, "hydra.run.dir=run"],
-            cwd=tmp_path, env=environment, stdin=child, stdout=child, stderr=child,
+            overrides, cwd=tmp_path, env=environment, stdin=child, stdout=child, stderr=child,
             timeout=100, check=False,
         )  # fmt: skip
     finally:
@@ -132,16 +423,17 @@ def test_a_terminal_is_never_prompted(tmp_path):
         os.close(terminal)
     assert done.returncode == 0
     assert load_run(tmp_path / "run").record["status"] == "finished"
+    (path,) = offline_runs(tmp_path)
+    assert of_type(path, "run")[0]["run_id"] == "chosen42"
 
 
-def test_a_key_without_a_network_costs_one_wait_a_process(tmp_path):
-    done = command(
-        "fmnist.train", "-m", *WITH_WANDB, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path,
-        WANDB_API_KEY="0" * 40, WANDB_BASE_URL="http://127.0.0.1:9", timeout=110,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("unreachable") == 1
-    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) == 2
+def test_source_and_claims_of_a_study_are_tags():
+    launch = Launch(Path("x"), {"ablation": "s2_pooling", "experiment": "s2_base"}, ("seed=1",))
+    found = tags(launch)
+    assert found[:4] == ["seed=1", "s2_base", "s2_pooling", "S2"]
+    assert "claim:s2_pooling" in found
+    assert not any("s4" in tag for tag in found)
+    assert tags(Launch(Path("x"), {"model": "lenet5"}, ("model=lenet5",))) == ["model=lenet5"]
 
 
 def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
@@ -154,6 +446,8 @@ def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
 def test_online_without_a_key_is_refused_and_not_asked_for(run_tiny):
     with pytest.raises(UserError, match=r"logger\.mode=online: W&B has no API key"):
         run_tiny("logger=wandb", "logger.mode=online")
+    with pytest.raises(UserError, match=r"logger\.mode=online: W&B has no API key"):
+        prepare(composed("logger.mode=online")["logger"])
 
 
 @pytest.mark.parametrize("logger", ["csv", "none"])
@@ -173,3 +467,4 @@ def test_tensorboard_reads_what_was_logged(run_tiny):
     assert points == [
         (row["step"], pytest.approx(row["val/acc"], abs=1e-6)) for row in run.record["epochs"]
     ]
+    assert events.Images("test/confusion_matrix")[0].width > 300

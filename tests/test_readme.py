@@ -115,7 +115,8 @@ def test_every_experiment_composes_and_tells_what_was_published(path):
 
 
 def test_the_options_of_the_readme_are_those_of_conf():
-    for group in (path for path in CONF_DIR.iterdir() if path.is_dir()):
+    groups = [path for path in CONF_DIR.iterdir() if path.is_dir()]
+    for group in (path for path in groups if path.name not in ("hydra", "wandb_sweep")):
         row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{group.name}`"))
         for option in group.glob("*.yaml"):
             assert f"`{option.stem}`" in row, f"{group.name}={option.stem}"

@@ -1,0 +1,162 @@
+"""What a dashboard shows of a finished run: figures of its test set, and its best checkpoint."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import wandb
+
+from fmnist.analysis.evaluation import Curve, Evaluation, evaluate_predictions
+from fmnist.data.datamodule import Images
+from fmnist.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+POINTS = 50  # of a drawn curve; W&B keeps every point as a row of a table
+SAMPLES = 20  # the first images of the test set: the same ones in every run
+ERRORS = 50  # the most confident ones
+SCALE = 4  # images are shown with so many pixels for one
+
+
+def figures(run: Run, test: Images) -> dict[str, Any]:
+    """What `wandb.Run.log` takes: charts, tables, images and two scalars, by key.
+
+    Args:
+        run: predictions.npz is there, and the record says what the classes are called.
+        test: the images that the predictions are of, in their order.
+
+    Raises:
+        RunError: the predictions cannot be read.
+    """
+    result = evaluation(run)
+    pixels = test.pixels.cpu().numpy()
+    return {
+        "test/confusion_matrix": wandb.plot.confusion_matrix(
+            y_true=result.labels.tolist(),
+            preds=result.predicted.tolist(),
+            class_names=result.classes,
+            title="Confusion matrix, test set",
+        ),
+        "test/f1_by_class": wandb.plot.bar(
+            wandb.Table(["class", "F1"], list(zip(result.classes, result.f1, strict=True))),
+            "class",
+            "F1",
+            title="F1 by class, test set",
+        ),
+        "test/roc": _curves(result, result.roc, "ROC, one class against the rest",
+                            "false-positive rate"),
+        "test/pr": _curves(result, result.pr, "Precision over recall, one class against the rest",
+                           "recall"),
+        "test/calibration": _calibration(result),
+        "test/errors": _errors(result, pixels),
+        "test/samples": _samples(result, pixels),
+        "test/f1_macro": result.macro[2],
+        "test/ece": result.ece,
+    }  # fmt: skip
+
+
+def evaluation(run: Run) -> Evaluation:
+    """The run's test predictions, evaluated."""
+    return evaluate_predictions(*run.predictions(), run.record["dataset"]["classes"])
+
+
+def _curves(result: Evaluation, curves: list[Curve], title: str, xname: str) -> Any:
+    """A line for every class that the test set has, its area in the legend."""
+    lines = {
+        f"{name} ({curve.area:.3f})": _thinned(curve)
+        for name, curve in zip(result.classes, curves, strict=True)
+        if not np.isnan(curve.area)
+    }
+    xs, ys = zip(*lines.values(), strict=True)
+    return wandb.plot.line_series(list(xs), list(ys), list(lines), title, xname)
+
+
+def _thinned(curve: Curve) -> tuple[list[float], list[float]]:
+    """`POINTS` of a curve's points, evenly spread along its length."""
+    steps = np.abs(np.diff(curve.x)) + np.abs(np.diff(curve.y))
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    chosen = np.unique(np.searchsorted(length, np.linspace(0, length[-1], POINTS)))
+    return curve.x[chosen].tolist(), curve.y[chosen].tolist()
+
+
+def _calibration(result: Evaluation) -> Any:
+    """Accuracy over confidence in bins of confidence, beside the diagonal."""
+    filled = result.bin_count > 0
+    confidence, accuracy = result.bin_confidence[filled], result.bin_accuracy[filled]
+    return wandb.plot.line_series(
+        [confidence.tolist(), [0.0, 1.0]],
+        [accuracy.tolist(), [0.0, 1.0]],
+        [f"accuracy (ECE {result.ece:.3f})", "calibrated"],
+        "Calibration, test set",
+        "confidence",
+    )
+
+
+def _errors(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> wandb.Table:
+    """The misclassified images that the net was surest of, with all probabilities."""
+    confidence = result.probabilities.max(1)
+    wrong = np.flatnonzero(~result.correct)
+    columns = ["image", "index", "class", "predicted", "confidence"]
+    table = wandb.Table([*columns, *(f"p({name})" for name in result.classes)])
+    for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:ERRORS]:
+        table.add_data(
+            _image(pixels[index]),
+            int(index),
+            result.classes[result.labels[index]],
+            result.classes[result.predicted[index]],
+            float(confidence[index]),
+            *result.probabilities[index].round(4).tolist(),
+        )
+    return table
+
+
+def _samples(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> list[wandb.Image]:
+    """The first test images with what was predicted, and what they are where that was wrong."""
+    images = []
+    for index in range(min(SAMPLES, len(pixels))):
+        predicted, label = result.predicted[index], result.labels[index]
+        caption = f"{result.classes[predicted]} {result.probabilities[index].max():.2f}"
+        truth = "" if predicted == label else f", is {result.classes[label]}"
+        images.append(_image(pixels[index], caption + truth))
+    return images
+
+
+def _image(pixels: "np.ndarray[Any, Any]", caption: str | None = None) -> wandb.Image:
+    """uint8 [28, 28], enlarged."""
+    return wandb.Image(pixels.repeat(SCALE, 0).repeat(SCALE, 1), caption=caption)
+
+
+def best_checkpoint(run: Run, name: str) -> wandb.Artifact:
+    """best.ckpt as an artifact, with the numbers by which one chooses a model.
+
+    Args:
+        run: its record holds the metrics.
+        name: of the artifact, one for every run.
+    """
+    metrics = run.record["metrics"]
+    facts = {"best_epoch": run.record["best_epoch"], "config_hash": run.record["config_hash"]}
+    numbers = {key: metrics[key] for key in ("val/acc_best", "test/acc", "test/loss")}
+    artifact = wandb.Artifact(f"model-{name}", "model", metadata={**facts, **numbers})
+    # Immutable: uploaded from where it is, without a copy of it in W&B's cache.
+    artifact.add_file(str(run.checkpoints / "best.ckpt"), policy="immutable")
+    return artifact
+
+
+def confusion_figure(run: Run) -> "Figure":
+    """The confusion matrix of the test set, in shares of each class."""
+    from matplotlib.figure import Figure
+
+    result = evaluation(run)
+    shares = result.confusion / result.confusion.sum(1, keepdims=True).clip(1)
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(result.classes))
+    axes.set_xticks(ticks, result.classes, rotation=45, ha="right")
+    axes.set_yticks(ticks, result.classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("class")
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.5 else "black"
+        axes.text(column, row, f"{100 * share:.1f}", ha="center", va="center", color=colour)
+    return figure

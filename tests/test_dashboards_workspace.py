@@ -1,0 +1,102 @@
+"""The saved workspace and the report drafts, up to what would be uploaded."""
+
+import json
+import sys
+
+import pytest
+
+from fmnist import workspace
+from fmnist.config import CONF_DIR
+from fmnist.workspace import main, read_studies
+
+# wandb-workspaces 0.4 defines its models in pydantic's old way.
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+
+STUDIES = read_studies(CONF_DIR / "ablation")
+
+
+@pytest.fixture
+def written(tmp_path):
+    """What an upload with two report drafts would send."""
+    file = tmp_path / "workspace.json"
+    assert main(["--json", str(file), "--report", "s2_activation", "s2_factorial"]) == 0
+    return json.loads(file.read_text())
+
+
+def panels(section):
+    return [(panel["viewType"], panel["config"]) for panel in section["panels"]]
+
+
+def test_every_study_says_what_it_varies():
+    assert {study.name for study in STUDIES} == {
+        path.stem for path in (CONF_DIR / "ablation").glob("*.yaml")
+    }
+    for study in STUDIES:
+        assert study.factors, study.name
+        assert study.text
+        assert "#" not in study.text
+    factorial = next(study for study in STUDIES if study.name == "s2_factorial")
+    assert set(factorial.factors) == {
+        "model.activation", "model.pooling", "optim", "model.dropout", "aug",
+    }  # fmt: skip
+
+
+def test_the_table_of_runs_has_factors_and_results_as_columns(written):
+    (runs,) = written["workspace"]["spec"]["section"]["runSets"]
+    columns = runs["runFeed"]["columnOrder"]
+    assert columns[:3] == ["run:displayName", "run:state", "tags:__ALL__"]
+    assert {"config:model.value", "config:optim.value", "summary:test/acc"} <= set(columns)
+    assert runs["sort"]["keys"][0]["key"] == {"section": "summary", "name": "val/acc_best"}
+
+
+def test_a_study_is_a_section_whose_panels_are_grouped_by_its_factors(written):
+    sections = written["workspace"]["spec"]["section"]["panelBankConfig"]["sections"]
+    by_name = {section["name"]: section for section in sections}
+    assert {study.name for study in STUDIES} <= set(by_name)
+    grouped = {config["groupBy"] for _, config in panels(by_name["s2_factorial"])}
+    assert grouped == {
+        "cfg.value.model.activation", "cfg.value.model.pooling", "optim.value",
+        "cfg.value.model.dropout", "aug.value",
+    }  # fmt: skip
+    kinds = [kind for kind, _ in panels(sections[0])]
+    assert kinds[:2] == ["Parallel Coordinates Plot", "Parameter Importance"]
+    drawn = [config["metrics"] for _, config in panels(by_name["Training"])]
+    assert ["val/acc"] in drawn
+    assert ["train/images_per_second"] in drawn
+
+
+def test_a_report_draft_shows_the_runs_of_its_study_alone(written):
+    first, second = written["reports"]
+    assert (first["displayName"], second["displayName"]) == (
+        "s2_activation: draft", "s2_factorial: draft",
+    )  # fmt: skip
+    grids = [block for block in first["spec"]["blocks"] if block["type"] == "panel-grid"]
+    assert len(grids) == 2
+    for grid in grids:
+        (runs,) = grid["metadata"]["runSets"]
+        (only,) = runs["filters"]["filters"]
+        assert only["key"] == {"section": "config", "name": "ablation"}
+        assert (only["op"], only["value"]) == ("=", "s2_activation")
+        assert grid["metadata"]["panelBankSectionConfig"]["panels"]
+    assert "fmnist.train ablation=s2_activation" in json.dumps(first["spec"])
+
+
+def test_what_is_uploaded_is_what_is_written(written, monkeypatch):
+    sent = []
+    monkeypatch.setattr(workspace, "default_entity", lambda: "entity")
+    monkeypatch.setattr(
+        workspace, "upload", lambda view, reports: sent.append((view.entity, len(reports)))
+    )
+    assert main(["--report", "leak"]) == 0
+    assert main(["--entity", "team"]) == 0
+    assert sent == [("entity", 1), ("team", 0)]
+
+
+def test_mistakes_are_one_line(capsys, monkeypatch, tmp_path):
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("error: W&B has no API key: wandb login first")
+    assert main(["--report", "s2_activatoin"]) == 2
+    assert capsys.readouterr().err.startswith("error: s2_activatoin: no such study; there are")
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    assert main(["--json", str(tmp_path / "x.json")]) == 2
+    assert capsys.readouterr().err == "error: pip install 'fmnist[workspaces]' first\n"
