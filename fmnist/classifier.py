@@ -104,7 +104,7 @@ class Classifier(LightningModule):
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch, of which the trainer may use fewer."""
         self.trainer.fit_loop.setup_data()
-        loader = self.trainer.train_dataloader
+        loader: Any = self.trainer.train_dataloader  # ours: `fmnist.data.datamodule.Executions`
         return int(min(len(loader.batches), self.trainer.num_training_batches * loader.steps))
 
     def _advance_schedule(self, when: Literal["step", "epoch"]) -> None:

@@ -28,6 +28,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 from filelock import FileLock, Timeout
 
@@ -109,9 +111,9 @@ class Run:
 
         path = self.dir / PREDICTIONS
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return arrays["logits"], arrays["labels"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, ZlibError) as error:
             raise RunError(f"{path}: cannot be read: {error}") from error
 
 

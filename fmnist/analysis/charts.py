@@ -1,0 +1,131 @@
+"""One style for all figures, and a figure as the page and the disk want it."""
+
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+INK, MUTED, GRID, PAPER = "#1f2933", "#5d6b7a", "#dfe4ea", "#fefefe"
+# Okabe and Ito's colours, which colour-blind people tell apart, in an order of falling contrast.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#b8508f", "#b27d00", "#3d93c9", "#6b6b6b")
+SEQUENTIAL = "cividis"
+# In the page these colours are the style sheet's, so that figures follow light and dark.
+VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {
+    color: f"series-{index}" for index, color in enumerate(SERIES, 1)
+}
+HALF = (4.6, 3.2)  # inches; two beside each other on a desktop, one on a phone
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.facecolor": "none",  # the page's ground, light or dark
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "text.color": INK,
+    "text.parse_math": False,  # names come from configurations: a $ is a $
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "axes.prop_cycle": cycler(color=SERIES),
+    "savefig.facecolor": "#ffffff",
+    "svg.fonttype": "none",  # text stays text: small, sharp, and found by a search
+    "svg.hashsalt": "fmnist",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of the report.
+
+    Args:
+        name: of its files, without the ending.
+        title: a few words.
+        caption: what to see in it.
+        figure: drawn under `STYLE`.
+        wide: needs the page's full width.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    wide: bool = False
+
+    def files(self) -> dict[str, bytes]:
+        """PNG and SVG, by ending."""
+        png = io.BytesIO()
+        FigureCanvasAgg(self.figure).print_png(png)  # type: ignore[no-untyped-call]
+        self.figure.set_layout_engine("none")  # keep the layout: computing it takes the longest
+        svg = io.BytesIO()
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        self.figure.savefig(svg, format="svg", metadata=nothing)
+        return {"png": png.getvalue(), "svg": svg.getvalue()}
+
+
+def new_figure(size: tuple[float, float] = HALF) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes."""
+    figure = Figure(size, dpi=150, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def plain_numbers(axis: Axis) -> None:
+    """On a logarithmic axis: numbers as people write them; powers of ten would need TeX."""
+    axis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def name_on_hover(artist: "Artist", text: str) -> None:
+    """Show the text where the pointer rests on the artist, in the page."""
+    artist.set_gid(f"tip:{text}")
+
+
+def inline_svg(document: str, title: str) -> str:
+    """An SVG document as part of a page: themed, named, without what only a file needs.
+
+    Args:
+        document: of `Chart.files`.
+        title: its text alternative, as HTML.
+    """
+    svg = document[document.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)  # matplotlib repeats every text in one
+    svg = re.sub(r'<g id="tip:([^"]*)">', r'<g class="tip"><title>\1</title>', svg)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    background = r'<g>\s*<path d="[^"]*" style="fill: #ffffff"/>\s*</g>'
+    svg = re.sub(background, "", svg, count=1)
+    for color, name in VARIABLES.items():
+        svg = svg.replace(color, f"var(--{name})")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*sans-serif", "var(--sans)", svg)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    # A hundredth of a point is enough; numbers outside tags are text.
+    svg = re.sub("<[^>]*>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), svg)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return re.sub(r">\s*\n\s*<", "><", svg)

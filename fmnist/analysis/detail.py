@@ -1,0 +1,277 @@
+"""Everything that a report shows of one finished run."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fmnist.analysis.charts import Chart
+from fmnist.analysis.evaluation import Evaluation, evaluate_predictions, wilson_interval
+from fmnist.analysis.gallery import (
+    Sample,
+    class_activation,
+    confident_errors,
+    contact_sheet,
+    pair_errors,
+    samples,
+    typical,
+)  # fmt: skip
+from fmnist.analysis.latency import Latency, measure_latency, weights_bytes
+from fmnist.analysis.run_figures import (
+    class_scores,
+    confusion_matrices,
+    reliability,
+    roc_and_pr,
+    training_curves,
+)  # fmt: skip
+from fmnist.analysis.table import Row
+from fmnist.errors import DataError, DataUnavailable
+from fmnist.run import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+PAIRS = 5  # confused pairs that get a gallery
+CAM_IMAGES = 10
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some test images under a heading, or the reason why there are none."""
+
+    name: str
+    title: str
+    caption: str
+    samples: list[Sample]
+
+
+@dataclass
+class Detail:
+    """One run. What could not be made is None or empty, and `notes` says why, by section."""
+
+    row: Row
+    evaluation: Evaluation | None = None
+    curves: list[Chart] = field(default_factory=list)
+    matrices: list[Chart] = field(default_factory=list)
+    scores: list[Chart] = field(default_factory=list)
+    galleries: list[Gallery] = field(default_factory=list)
+    activation: Gallery | None = None
+    latency: Latency | None = None
+    weights: int | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def charts(self) -> list[Chart]:
+        """All figures, the galleries' contact sheets among them."""
+        shown = [*self.galleries, *([self.activation] if self.activation else [])]
+        sheets = [
+            Chart(gallery.name, gallery.title, gallery.caption, contact_sheet(gallery.samples))
+            for gallery in shown
+            if gallery.samples
+        ]
+        return [*self.curves, *self.matrices, *self.scores, *sheets]
+
+
+def detail_of(row: Row, prefix: str = "", full: bool = True, latency: bool = True) -> Detail:
+    """One finished run.
+
+    Args:
+        row: finished.
+        prefix: of the figures' file names.
+        full: every section; else only the curves, the confusion matrices and efficiency.
+        latency: measure inference on this machine.
+    """
+    assert row.run is not None
+    run, detail = row.run, Detail(row)
+    detail.curves = training_curves(run.record, prefix)
+    detail.evaluation = _attempt(detail, "predictions", lambda: evaluation_of(run))
+    evaluation = detail.evaluation
+    if evaluation is not None:
+        detail.matrices = confusion_matrices(evaluation, prefix)
+    net = _attempt(detail, "net", lambda: run.net("best"))
+    if net is not None:
+        detail.weights = weights_bytes(net)
+        if latency:
+            detail.latency = _attempt(detail, "net", lambda: measure_latency(net))
+    if not full or evaluation is None:
+        return detail
+    detail.scores = [class_scores(evaluation), *roc_and_pr(evaluation), reliability(evaluation)]
+    pixels = _attempt(detail, "images", lambda: test_images(run, evaluation))
+    if pixels is not None:
+        detail.galleries = _galleries(evaluation, pixels)
+        if net is not None:
+            detail.activation = _attempt(
+                detail, "activation", lambda: _activation(net, run, evaluation, pixels)
+            )
+    return detail
+
+
+def _attempt(detail: Detail, section: str, make: Callable[[], T]) -> T | None:
+    """What `make` gives, or None and a note: one broken part of a run stops no report.
+
+    Files of a run may be damaged in any way, and its net and data may be anybody's code.
+    """
+    try:
+        return make()
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        detail.notes[section] = text
+        return None
+
+
+def evaluation_of(run: Run) -> Evaluation:
+    """Of the recorded test predictions.
+
+    Raises:
+        RunError, ValueError: no predictions, or not those of this run; and whatever a damaged
+            archive makes of itself.
+    """
+    logits, labels = run.predictions()
+    return evaluate_predictions(logits, labels, [str(c) for c in run.record["dataset"]["classes"]])
+
+
+def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
+    """Pixels of the run's test set, uint8 [N, 28, 28]; nothing is downloaded.
+
+    Where the recorded data root no longer holds the files, that of the environment is tried.
+
+    Raises:
+        DataUnavailable: the files are not on this machine.
+        DataError: they are not those that the run was tested on.
+    """
+    from fmnist.data.files import FILES
+
+    data = run.data()
+    if data.source != "synthetic":
+        roots = [data.root, Path(os.environ.get("FMNIST_DATA") or "data").expanduser()]
+        folders = {root: root / data.source / "raw" for root in roots}
+        there = [r for r in roots if all((folders[r] / file).is_file() for file in FILES)]
+        if not there:
+            raise DataUnavailable(
+                f"{data.source} is not in {folders[data.root]}; FMNIST_DATA=DIR says where it is"
+            )
+        data.root = there[0]
+    facts = data.describe()
+    if facts["checksums"] != run.record["dataset"].get("checksums") or (
+        data.test_images.labels.tolist() != evaluation.labels.tolist()
+    ):
+        raise DataError("the images found now are not those that the run was tested on")
+    return data.test_images.pixels
+
+
+def _galleries(evaluation: Evaluation, pixels: "Tensor") -> list[Gallery]:
+    array, names = pixels.numpy(), evaluation.classes
+    chosen = [
+        Gallery(
+            "sample_predictions", "Sample predictions",
+            "The first two test images of every class, right or wrong.",
+            samples(evaluation, array, typical(evaluation)),
+        )
+    ]  # fmt: skip
+    wrong = int((~evaluation.correct).sum())
+    if wrong:
+        errors = samples(evaluation, array, confident_errors(evaluation))
+        caption = (
+            f"{len(errors)} of {wrong:,} errors, those with the highest probability for the wrong "
+            "class. Some are labels that a person would contest."
+        )
+        chosen.append(Gallery("confident_errors", "Most confident errors", caption, errors))
+    for i, j, count in evaluation.confused_pairs()[:PAIRS]:
+        there, back = int(evaluation.confusion[i, j]), int(evaluation.confusion[j, i])
+        title = f"Confused pair: {names[i]} and {names[j]}"
+        caption = (
+            f"{count} errors: {there} {names[i]} called {names[j]}, {back} the other way. "
+            "The most confident of both."
+        )
+        shown = samples(evaluation, array, pair_errors(evaluation, i, j))
+        chosen.append(Gallery(f"confused_{i}_{j}", title, caption, shown))
+    return chosen
+
+
+def _activation(net: Any, run: Run, evaluation: Evaluation, pixels: "Tensor") -> Gallery | None:
+    indices = confident_errors(evaluation, CAM_IMAGES)
+    if not indices:
+        raise ValueError("there are no errors to explain")
+    maps = class_activation(net, run, evaluation, pixels, indices)
+    if maps is None:
+        raise ValueError("this net has no convolution, so there are no maps to weigh")
+    caption = (
+        "The most confident errors: the image, the evidence for the predicted class, the evidence "
+        "for the true class. Orange: parts of the image that speak for the class in the last "
+        "convolution (Grad-CAM, Selvaraju et al. 2017); no orange: nothing does."
+    )
+    shown = samples(evaluation, pixels.numpy(), indices, maps)
+    return Gallery("grad_cam", "Class-activation maps", caption, shown)
+
+
+def headline(row: Row) -> list[tuple[str, str, str]]:
+    """(what, value, interval or remark) of the numbers that come first."""
+    record = row.record
+    data, rows = record["dataset"], record["epochs"]
+    tested, validated = int(data["test_size"]), int(data.get("val_size") or 0)
+    test, val = row.metric("test/acc"), row.metric("val/acc")
+    items = [("Test accuracy", f"{100 * test:.2f} %", _wilson(test, tested))]
+    items.append(("Validation accuracy", f"{100 * val:.2f} %", _wilson(val, validated)))
+    items.append(("Test loss", f"{row.metric('test/loss'):.4f}", "cross-entropy, nats"))
+    epoch = f"epoch {record['best_epoch'] + 1} of {len(rows)}, chosen on validation"
+    items.append(("Training accuracy", f"{100 * row.metric('train/acc'):.2f} %", epoch))
+    seconds = row.metric("train_seconds")
+    per_epoch = f"{mean(r['seconds'] for r in rows):.1f} s an epoch, validation included"
+    items.append(("Training", duration(seconds), per_epoch))
+    items.append(("Parameters", f"{int(row.metric('params')):,}", flops_text(row.metric("flops"))))
+    return items
+
+
+def _wilson(share: float, total: int) -> str:
+    if not total or not 0 <= share <= 1:
+        return ""
+    low, high = wilson_interval(round(share * total), total)
+    return f"{100 * low:.2f} to {100 * high:.2f} on {total:,} images"
+
+
+def flops_text(flops: float) -> str:
+    return f"{flops / 1e6:,.2f} MFLOPs an image"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if math.isnan(seconds):
+        return "–"  # noqa: RUF001
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{seconds / 3600:.1f} h"
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
+
+
+def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
+    """(what, value, how it was measured)."""
+    row, record = detail.row, detail.row.record
+    rows = record["epochs"]
+    items = [
+        ("Parameters", f"{int(row.metric('params')):,}", "trainable"),
+        ("Forward pass", flops_text(row.metric("flops")), "a multiply-add counts two"),
+    ]
+    if detail.weights is not None:
+        items.append(("Model size", f"{detail.weights / 1e6:.3g} MB", "parameters and buffers"))
+    items.append(
+        ("Training", f"{mean(r['seconds'] for r in rows):.2f} s an epoch",
+         f"{duration(row.metric('train_seconds'))} in all, on {record.get('device', 'unknown')}, "
+         f"{_threads(record.get('threads', 0))}, {record.get('precision', '?')}")
+    )  # fmt: skip
+    memory = f"{row.metric('peak_memory_mib'):,.0f} MiB"
+    items.append(("Peak memory", memory, "of the whole training process, libraries included"))
+    if detail.latency:
+        here = f"CPU of this machine, {_threads(detail.latency.threads)}, when the report was made"
+        for batch, milliseconds in detail.latency.milliseconds.items():
+            speed = f"{detail.latency.images_per_second(batch):,.0f} images/s"
+            value = f"{milliseconds:.3g} ms, {speed}"
+            items.append((f"Inference, batch {batch}", value, f"median; {here}"))
+    return items

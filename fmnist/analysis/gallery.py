@@ -1,0 +1,168 @@
+"""Which test images to look at, and those images as small pictures."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.analysis.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor, nn
+
+    from fmnist.run import Run
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test image and what the net says of it.
+
+    Args:
+        index: in the test set.
+        pictures: PNG as data URIs: the image, then Grad-CAM overlays if there are any.
+        label, predicted: names of classes.
+        p_label, p_predicted: their probabilities.
+    """
+
+    index: int
+    pictures: list[str]
+    label: str
+    predicted: str
+    p_label: float
+    p_predicted: float
+
+    @property
+    def correct(self) -> bool:
+        return self.label == self.predicted
+
+
+def typical(evaluation: Evaluation, per_class: int = 2) -> list[int]:
+    """The first test images of every class, in the order of the classes: not chosen by result."""
+    return [
+        int(index)
+        for k in range(len(evaluation.classes))
+        for index in np.flatnonzero(evaluation.labels == k)[:per_class]
+    ]
+
+
+def confident_errors(evaluation: Evaluation, count: int = 16) -> list[int]:
+    """Misclassified images, the most confident first."""
+    wrong = np.flatnonzero(~evaluation.correct)
+    confidence = evaluation.probabilities[wrong].max(1)
+    return [int(i) for i in wrong[np.argsort(-confidence, kind="stable")][:count]]
+
+
+def pair_errors(evaluation: Evaluation, i: int, j: int, count: int = 8) -> list[int]:
+    """Images of one class taken for the other, the most confident first, both ways in turn."""
+    ways = []
+    for label, predicted in ((i, j), (j, i)):
+        hits = (evaluation.labels == label) & (evaluation.predicted == predicted)
+        order = np.flatnonzero(hits)
+        ways.append(order[np.argsort(-evaluation.probabilities[order, predicted], kind="stable")])
+    half = count // 2
+    first = max(half, count - len(ways[1]))
+    second = max(half, count - len(ways[0]))
+    return [int(index) for index in (*ways[0][:first], *ways[1][:second])]
+
+
+def samples(
+    evaluation: Evaluation,
+    pixels: NDArray[np.uint8],
+    indices: Sequence[int],
+    maps: Sequence[NDArray[np.float32]] = (),
+) -> list[Sample]:
+    """The images with what the net says of them.
+
+    Args:
+        pixels: of the test set, uint8 [N, 28, 28].
+        indices: of the images to show.
+        maps: Grad-CAM maps in [0, 1] to lay over them, float [len(indices), 28, 28] each.
+    """
+    shown = []
+    for place, index in enumerate(indices):
+        label, predicted = int(evaluation.labels[index]), int(evaluation.predicted[index])
+        overlays = [overlay(pixels[index], some[place]) for some in maps]
+        shown.append(
+            Sample(
+                index,
+                [picture(pixels[index]), *map(picture, overlays)],
+                evaluation.classes[label],
+                evaluation.classes[predicted],
+                float(evaluation.probabilities[index, label]),
+                float(evaluation.probabilities[index, predicted]),
+            )
+        )
+    return shown
+
+
+def picture(pixels: NDArray[np.uint8]) -> str:
+    """A PNG as data URI, of uint8 [H, W] or [H, W, 3]."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """uint8 [28, 28, 3]: the image in grey, the map over it from clear to orange."""
+    grey = np.repeat(0.75 * pixels[..., None].astype(float), 3, axis=2)
+    share = 0.8 * heat[..., None]
+    mixed = (1 - share) * grey + share * np.array([255.0, 128.0, 0.0])
+    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+
+
+def class_activation(
+    net: "nn.Module", run: "Run", evaluation: Evaluation, pixels: "Tensor", indices: Sequence[int]
+) -> list[NDArray[np.float32]] | None:
+    """Grad-CAM maps for the predicted and for the true class, float [len(indices), 28, 28] each.
+
+    None when the net has no convolution.
+    """
+    import torch
+
+    from fmnist.analysis.gradcam import grad_cam
+    from fmnist.data.datamodule import Normalize
+
+    facts = run.record["dataset"]
+    chosen = list(indices)
+    images = Normalize(facts["mean"], facts["std"])(pixels[chosen])  # [B, 1, 28, 28]
+    maps = []
+    for classes in (evaluation.predicted, evaluation.labels):
+        cam = grad_cam(net, images, torch.from_numpy(classes[chosen].copy()))
+        if cam is None:
+            return None
+        maps.append(cam.numpy())
+    return maps
+
+
+def contact_sheet(shown: Sequence[Sample], columns: int = 6) -> "Figure":
+    """The samples as one figure, for the disk; the page shows them one by one."""
+    from matplotlib.figure import Figure
+    from matplotlib.image import imread
+
+    wide, tall = 30 * len(shown[0].pictures) + 8, 42  # pixels of a sample, its text included
+    columns = max(1, columns // len(shown[0].pictures))
+    rows = -(-len(shown) // columns)
+    sheet = np.ones((rows * tall, columns * wide, 3))
+    figure = Figure((columns * wide / 28, rows * tall / 28), dpi=110)
+    axes = figure.add_axes((0, 0, 1, 1))
+    for place, sample in enumerate(shown):
+        top, left = place // columns * tall + 12, place % columns * wide + 3
+        axes.text(
+            left, top - 1.5, f"{sample.predicted} {sample.p_predicted:.2f}\n"
+            f"is {sample.label} {sample.p_label:.2f}", fontsize=7,
+        )  # fmt: skip
+        for number, uri in enumerate(sample.pictures):
+            image = imread(io.BytesIO(base64.b64decode(uri.partition(",")[2])), format="png")
+            pixels = image[..., :3] if image.ndim == 3 else image[..., None]
+            start = left + 30 * number
+            sheet[top : top + 28, start : start + 28] = pixels
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_axis_off()
+    return figure

@@ -1,0 +1,55 @@
+"""How long inference takes on this machine, now."""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One net on the CPU.
+
+    Args:
+        milliseconds: median of a forward pass, by batch size.
+        threads: that torch computed with.
+        weights_bytes: parameters and buffers, as they lie in memory.
+    """
+
+    milliseconds: dict[int, float]
+    threads: int
+    weights_bytes: int
+
+    def images_per_second(self, batch: int) -> float:
+        return 1000 * batch / self.milliseconds[batch]
+
+
+def measure_latency(
+    net: nn.Module, batches: tuple[int, ...] = (1, 256), seconds: float = 0.5
+) -> Latency:
+    """Median over as many passes as fit, at least 5, after 2 that do not count.
+
+    Args:
+        net: images float [B, 1, 28, 28] -> logits, on the CPU, in eval mode.
+        batches: batch sizes.
+        seconds: to spend on each of them.
+    """
+    milliseconds = {}
+    with torch.inference_mode():
+        for batch in batches:
+            images = torch.zeros(batch, 1, 28, 28)
+            times: list[float] = []
+            began = time.perf_counter()
+            while len(times) < 7 or time.perf_counter() - began < seconds:
+                start = time.perf_counter()
+                net(images)
+                times.append(1000 * (time.perf_counter() - start))
+            milliseconds[batch] = median(times[2:])
+    return Latency(milliseconds, torch.get_num_threads(), weights_bytes(net))
+
+
+def weights_bytes(net: nn.Module) -> int:
+    """Bytes of parameters and buffers."""
+    return sum(value.numel() * value.element_size() for value in net.state_dict().values())

@@ -1,0 +1,355 @@
+"""report.html: what is shown of one run or of many, in which order, and as what text."""
+
+import base64
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import escape
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib import rc_context
+
+from fmnist.analysis.charts import STYLE, Chart, inline_svg
+from fmnist.analysis.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
+from fmnist.analysis.effects import (
+    Comparison,
+    Interval,
+    McNemar,
+    compare_cells,
+    compare_levels,
+    in_words,
+    interactions,
+    level_means,
+    mcnemar,
+    show_p,
+    t_interval,
+)  # fmt: skip
+from fmnist.analysis.run_figures import comparison_curves
+from fmnist.analysis.sweep_figures import (
+    MODELS,
+    cost_and_accuracy,
+    main_effect,
+    model_bars,
+    parallel_coordinates,
+    two_factors,
+)  # fmt: skip
+from fmnist.analysis.table import Cell, Row, Table, read_table, runs_csv
+from fmnist.errors import RunError
+from fmnist.run import write_atomically
+
+HERE = Path(__file__).parent
+GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
+ALL_PAIRS = 8  # cells; with more, every cell is compared with the best one only
+PAIR_FIGURES = 15  # pairs of factors: six factors
+
+
+@dataclass
+class Page:
+    """What the template is given, and the figures to write beside it."""
+
+    title: str
+    table: Table
+    values: dict[str, Any] = field(default_factory=dict)
+    charts: dict[str, Chart] = field(default_factory=dict)
+
+    def draw(self, *charts: Chart) -> list[Chart]:
+        """Put figures on the page."""
+        self.charts |= {chart.name: chart for chart in charts}
+        return list(charts)
+
+
+def write_report(
+    paths: Sequence[Path], out: Path, compare: Sequence[Path] = (), latency: bool = True
+) -> Path:
+    """report.html, runs.csv and figures/ in `out`; the path of the first.
+
+    Args:
+        paths: run directories, sweeps, or folders of them.
+        compare: two of the runs, for McNemar's test; the best and the worst if not given.
+        latency: measure inference on this machine.
+
+    Raises:
+        RunError: nothing to report, unknown runs to compare, or a folder that cannot be written.
+    """
+    table = read_table(paths)
+    names = ", ".join(path.resolve().name for path in paths)
+    with rc_context(STYLE):
+        page = Page(names, table)
+        only = table.rows[0] if len(table.rows) == 1 else None
+        if only is not None and only.finished and not compare:
+            page.values |= one_run(page, only, latency)
+        else:
+            page.values |= many_runs(page, compare, latency)
+        files = {chart.name: chart.files() for chart in page.charts.values()}
+    try:
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        for name, versions in files.items():
+            for ending, content in versions.items():
+                write_atomically(out / "figures" / f"{name}.{ending}", content)
+        write_atomically(out / "runs.csv", runs_csv(table).encode())
+        html = render(page, {name: versions["svg"] for name, versions in files.items()})
+        write_atomically(out / "report.html", html.encode())
+    except OSError as error:
+        raise RunError(
+            f"{out}: cannot be written: {error.strerror}; --out chooses another"
+        ) from error
+    return out / "report.html"
+
+
+def render(page: Page, svgs: Mapping[str, bytes]) -> str:
+    """The page as HTML. Whatever comes from a run is escaped by the template."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.ChainableUndefined,  # older records lack some facts
+    )  # fmt: skip
+    environment.filters |= {
+        "percent": lambda share: "–" if math.isnan(share) else f"{100 * share:.2f}",  # noqa: RUF001
+        "interval": show_mean,
+        "difference": show_difference,
+        "p": show_p,
+        "duration": duration,
+        "flat": flat,
+        "svg": lambda chart: Markup(
+            inline_svg(svgs[chart.name].decode(), escape(f"{chart.title}. {chart.caption}"))
+        ),
+    }
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    # The only script that may run is ours: see the page's Content-Security-Policy.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.jinja").render(
+        title=page.title,
+        table=page.table,
+        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        counts=Counter(row.status for row in page.table.rows),
+        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        digest=digest,
+        **page.values,
+    )
+
+
+def one_run(page: Page, row: Row, latency: bool) -> dict[str, Any]:
+    """What the template needs for a report of one run."""
+    detail = detail_of(row, latency=latency)
+    page.draw(*detail.charts)
+    options = {key: row.record["choices"].get(key) for key in GROUPS}
+    settings = [f"{key} {option}" for key, option in options.items() if option]
+    text = ", ".join([*settings, f"seed {row.seed}"])
+    return {"kind": "run", "detail": detail, "settings": text, **_facts(row, detail)}
+
+
+def _facts(row: Row, detail: Detail) -> dict[str, Any]:
+    return {"headline": headline(row), "efficiency": efficiency(detail)}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cell as the table of cells shows it: finished or not."""
+
+    levels: dict[str, str]
+    statuses: dict[str, int]
+    reasons: list[str]
+    test: Interval | None = None
+    val: Interval | None = None
+    seconds: float = math.nan
+    params: float = math.nan
+
+
+def summaries(table: Table) -> list[Summary]:
+    """Every cell that any run belongs to, those without a finished run last."""
+    finished = {tuple(cell.levels.values()): cell for cell in table.cells}
+    rows: dict[tuple[str, ...], list[Row]] = {key: [] for key in finished}
+    for row in table.rows:
+        key = tuple(row.levels.get(name, "") for name in table.factors)
+        if row.status != "damaged" and (all(key) or key in rows):
+            rows.setdefault(key, []).append(row)
+    result = []
+    for key, members in rows.items():
+        levels = dict(zip(table.factors, key, strict=True))
+        statuses = dict(Counter(row.status for row in members))
+        reasons = [row.reason for row in members if row.status == "failed" and row.reason]
+        cell = finished.get(key)
+        if cell is None:
+            result.append(Summary(levels, statuses, list(dict.fromkeys(reasons))))
+            continue
+        test, val = (t_interval(list(cell.values(m).values())) for m in ("test/acc", "val/acc"))
+        costs = cell.mean("train_seconds"), cell.mean("params")
+        result.append(Summary(levels, statuses, list(dict.fromkeys(reasons)), test, val, *costs))
+    return result
+
+
+def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, Any]:
+    """What the template needs for a report of several runs, in whatever state."""
+    table = page.table
+    cells, factors = table.cells, _crossed(table)
+    values: dict[str, Any] = {
+        "kind": "sweep", "summaries": summaries(table), "pair": [], "mcnemar": None,
+        "effects": [], "bars": [], "grids": [], "front": [], "parallel": [], "sentences": [],
+        "levels": {}, "interactions": [], "cells": [], "against": None, "curves": [],
+        "claims": [], "claims_note": "", "best_cell": None,
+    }  # fmt: skip
+    if not cells:
+        return values
+    best_cell = max(cells, key=lambda cell: cell.mean("val/acc"))
+    values["best_cell"] = next(
+        summary for summary in values["summaries"] if summary.levels == best_cell.levels
+    )
+    try:
+        values["claims"] = claims_of(table)
+    except Exception as error:  # of a claim's file or a damaged run: no reason to show nothing
+        values["claims_note"] = " ".join(str(error).split())
+    values["pair"] = _best_and_worst(page, values, latency)
+    values["mcnemar"] = _mcnemar(table, compare, values["pair"])
+    means = {name: level_means(cells, [name]) for name in factors}
+    values["effects"] = page.draw(*(main_effect(name, means[name]) for name in factors))
+    nets = [name for name in factors if name in MODELS]
+    values["bars"] = page.draw(*(model_bars(name, means[name]) for name in nets))
+    values["levels"] = compare_levels(cells, factors)
+    values["interactions"] = interactions(cells, factors)
+    values["sentences"] = [
+        in_words(
+            name,
+            made,
+            [other for other in factors if other != name],
+            [
+                (other, item.contrast.difference.mean)
+                for item in values["interactions"]
+                if item.contrast.significant and name in item.factors
+                for other in item.factors
+                if other != name
+            ],
+        )
+        for name, made in values["levels"].items()
+    ]
+    pairs = [pair for pair in combinations(factors, 2) if _is_crossed(cells, pair)]
+    grids = [two_factors(cells, pair, factors) for pair in pairs[:PAIR_FIGURES]]
+    values["grids"] = page.draw(*(chart for charts in grids for chart in charts))
+    if len(cells) > 1:
+        values["against"] = best_cell if len(cells) > ALL_PAIRS else None
+        values["cells"] = compare_cells(cells, against=values["against"])
+        values["front"] = page.draw(*_fronts(cells))
+        values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
+    return values
+
+
+def _crossed(table: Table) -> dict[str, list[str]]:
+    """The factors with those levels that have a finished run; at least two of them."""
+    levels = {
+        name: [level for level in known if any(r.levels.get(name) == level for r in table.finished)]
+        for name, known in table.factors.items()
+    }
+    return {name: known for name, known in levels.items() if len(known) > 1}
+
+
+def _is_crossed(cells: Sequence[Cell], pair: tuple[str, str]) -> bool:
+    """Whether some two levels of one factor meet the same two of the other."""
+    met: dict[str, set[str]] = {}
+    for cell in cells:
+        met.setdefault(cell.levels[pair[0]], set()).add(cell.levels[pair[1]])
+    return any(len(a & b) > 1 for a, b in combinations(met.values(), 2))
+
+
+def _fronts(cells: Sequence[Cell]) -> list[Chart]:
+    charts = [
+        cost_and_accuracy(cells, "train_seconds", "training time (s)", "Accuracy and time"),
+    ]
+    if len({cell.mean("params") for cell in cells}) > 1:
+        charts.append(cost_and_accuracy(cells, "params", "parameters", "Accuracy and parameters"))
+    return charts
+
+
+def _best_and_worst(page: Page, values: dict[str, Any], latency: bool) -> list[dict[str, Any]]:
+    """The runs of highest and lowest validation accuracy: the test set selects nothing."""
+    ranked = sorted(page.table.finished, key=lambda row: -row.metric("val/acc"))
+    chosen = [("best", ranked[0])] + ([("worst", ranked[-1])] if len(ranked) > 1 else [])
+    pair = []
+    for name, row in chosen:
+        detail = detail_of(row, f"{name}_", full=False, latency=latency)
+        page.draw(*detail.matrices)
+        pair.append({"name": name, "detail": detail, **_facts(row, detail)})
+    if len(ranked) > 1:
+        records = ranked[0].record, ranked[-1].record
+        values["curves"] = page.draw(*comparison_curves(*records, ("best", "worst")))
+    else:
+        values["curves"] = page.draw(*pair[0]["detail"].curves)
+    return pair
+
+
+def _mcnemar(
+    table: Table, compare: Sequence[Path], pair: Sequence[Mapping[str, Any]]
+) -> tuple[str, str, McNemar] | None:
+    """The test of two runs, with their names; None where there are not two to compare.
+
+    Raises:
+        RunError: a named run is not a finished one of this report, or the two cannot be compared.
+    """
+    if not compare:
+        made = [item["detail"] for item in pair if item["detail"].evaluation]
+        if len(made) < 2 or not _same_images(*(item.evaluation for item in made)):
+            return None
+        names = [item.row.name for item in made]
+        return *names, mcnemar(*(item.evaluation.correct for item in made))
+    by_path = {row.run.dir.resolve(): row for row in table.finished if row.run}
+    for path in compare:
+        if path.resolve() not in by_path:
+            raise RunError(f"--compare {path}: not one of the finished runs of this report")
+    rows = [by_path[path.resolve()] for path in compare]
+    try:
+        first, second = (evaluation_of(row.run) for row in rows if row.run)
+    except Exception as error:  # a damaged archive can raise anything
+        raise RunError(f"--compare: predictions cannot be read: {error}") from error
+    if not _same_images(first, second):
+        raise RunError("--compare: the two runs were tested on different images")
+    return rows[0].name, rows[1].name, mcnemar(first.correct, second.correct)
+
+
+def _same_images(first: Any, second: Any) -> bool:
+    return bool(first.labels.tolist() == second.labels.tolist())
+
+
+def claims_of(table: Table) -> list[Any]:
+    """The claims of the sources that these runs measure, with their verdicts."""
+    from fmnist.claims import effect, evaluate_claims, verdict_words
+
+    outcomes = evaluate_claims([row.run for row in table.finished if row.run])
+    return [
+        {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
+         "effect": effect(o), "seeds": o.statement.seeds, "p": o.judgement.p_holm,
+         "verdict": verdict_words(o), "runs": o.runs}
+        for o in outcomes
+        if o.statement is not None
+    ]  # fmt: skip
+
+
+def flat(node: Any, path: str = "") -> list[tuple[str, str]]:
+    """A configuration as (dotted name, value) in its order."""
+    if not isinstance(node, Mapping):
+        return [(path, "null" if node is None else str(node))]
+    pairs = []
+    for key, value in node.items():
+        pairs += flat(value, f"{path}.{key}" if path else str(key))
+    return pairs
+
+
+def show_mean(interval: Interval | None) -> str:
+    """ "90.12 ± 0.34", in percent."""
+    if interval is None:
+        return "–"  # noqa: RUF001
+    if math.isnan(interval.low):
+        return f"{interval.mean:.2f}"
+    return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}"
+
+
+def show_difference(comparison: Comparison) -> str:
+    """ "+1.20 (+0.80 to +1.60)", in points."""
+    interval = comparison.difference
+    if math.isnan(interval.low):
+        return f"{interval.mean:+.2f}"
+    return f"{interval.mean:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"

@@ -1,0 +1,241 @@
+"""The figures of one run. All are drawn under `charts.STYLE`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fmnist.analysis.charts import (
+    GRID,
+    HALF,
+    INK,
+    MUTED,
+    PAPER,
+    SERIES,
+    Chart,
+    name_on_hover,
+    new_figure,
+    plain_numbers,
+)  # fmt: skip
+from fmnist.analysis.evaluation import BINS, Curve, Evaluation
+
+SQUARE = (4.9, 4.5)
+POINTS = 250  # of a curve in a figure; areas come from all of them
+
+
+def training_curves(record: Mapping[str, Any], prefix: str = "") -> list[Chart]:
+    """Loss, accuracy and learning rate by epoch, of a run record."""
+    rows, best = record["epochs"], record["best_epoch"]
+    epochs = [row["epoch"] + 1 for row in rows]
+    chosen = f"epoch {best + 1}"
+    charts = []
+    for key, title, factor, unit, where in (
+        ("loss", "Loss by epoch", 1, "cross-entropy (nats)", "lowest"),
+        ("acc", "Accuracy by epoch", 100, "accuracy (%)", "highest"),
+    ):
+        figure, axes = new_figure()
+        axes.axvline(best + 1, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+        for series, color, marker in (("train", SERIES[1], "s"), ("val", SERIES[0], "o")):
+            values = [factor * row[f"{series}/{key}"] for row in rows]
+            label = {"train": "training", "val": "validation"}[series]
+            axes.plot(epochs, values, color=color, marker=marker, label=label)
+        value = factor * rows[best][f"val/{key}"]
+        ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markersize": 10}
+        axes.plot([best + 1], [value], "o", label=f"chosen, {chosen}", **ring)
+        axes.set(xlabel="epoch", ylabel=unit)
+        _whole_epochs(axes, epochs)
+        axes.legend()
+        extreme = (min if key == "loss" else max)(rows, key=lambda row: row[f"val/{key}"])
+        caption = (
+            f"Training and validation {'loss' if key == 'loss' else 'accuracy'}. The ring marks "
+            f"{chosen}, whose weights were tested; validation is {where} at epoch "
+            f"{extreme['epoch'] + 1}. A widening gap between the lines is overfitting."
+        )
+        charts.append(Chart(f"{prefix}{key}", title, caption, figure))
+    return [*charts, _learning_rate(rows, epochs, prefix)]
+
+
+def _learning_rate(rows: Sequence[Mapping[str, Any]], epochs: list[int], prefix: str) -> Chart:
+    figure, axes = new_figure((HALF[0], 2.3))
+    rates = [row["lr"] for row in rows]
+    axes.plot(epochs, rates, color=SERIES[2], marker="o", drawstyle="steps-post")
+    axes.set(xlabel="epoch", ylabel="learning rate")
+    if min(rates) > 0 and max(rates) / min(rates) > 20:
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
+    else:
+        axes.set_ylim(0, 1.15 * max(rates) or 1)
+    _whole_epochs(axes, epochs)
+    caption = f"At the first step of each epoch: from {rates[0]:g} to {rates[-1]:g}."
+    return Chart(f"{prefix}learning_rate", "Learning rate", caption, figure)
+
+
+def _whole_epochs(axes: Axes, epochs: Sequence[int]) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+    axes.set_xlim(epochs[0] - 0.4, epochs[-1] + 0.4)
+
+
+def confusion_matrices(evaluation: Evaluation, prefix: str = "") -> list[Chart]:
+    """Counts, and each row as shares of its class."""
+    counts = evaluation.confusion
+    errors = counts.copy()
+    np.fill_diagonal(errors, 0)
+    i, j = (int(k) for k in np.unravel_index(errors.argmax(), errors.shape))
+    names = evaluation.classes
+    most = (
+        f"The largest error: {errors[i, j]} of {counts[i].sum()} {names[i]} called {names[j]}."
+        if errors[i, j]
+        else "There are no errors."
+    )
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return [
+        Chart(
+            f"{prefix}confusion_counts", "Confusion matrix, images",
+            f"Rows: what the image is; columns: what the net says. {most}",
+            _matrix(counts, [[str(n) for n in row] for row in counts], names),
+        ),
+        Chart(
+            f"{prefix}confusion_shares", "Confusion matrix, % of each class",
+            "Every row sums to 100; the diagonal is the recall of the class.",
+            _matrix(shares, [[f"{n:.1f}" if n else "" for n in row] for row in shares], names),
+        ),
+    ]  # fmt: skip
+
+
+def _matrix(values: Any, texts: Sequence[Sequence[str]], names: Sequence[str]) -> Figure:
+    """A matrix with its numbers; errors that are large for errors get a colour that shows."""
+    figure, axes = new_figure(SQUARE)
+    # The square root: on a linear scale the diagonal outshines every error.
+    shade = np.sqrt(np.asarray(values, dtype=float) / max(1e-9, np.max(values)))
+    # From the ground, whatever its colour is, to full colour: right in light and in dark.
+    clear = LinearSegmentedColormap.from_list("clear", [f"{SERIES[0]}00", f"{SERIES[0]}ff"])
+    axes.pcolormesh(shade, cmap=clear, vmin=0, vmax=1, edgecolors=PAPER, linewidth=0.8)
+    for i, row in enumerate(texts):
+        for j, text in enumerate(row):
+            color = MUTED if not shade[i, j] else PAPER if shade[i, j] > 0.6 else INK
+            axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=7, color=color)
+    places = np.arange(len(names)) + 0.5
+    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def class_scores(evaluation: Evaluation) -> Chart:
+    """F1 of every class, with precision and recall around it, the worst at the bottom."""
+    figure, axes = new_figure(SQUARE)
+    order = np.argsort(evaluation.f1)
+    places = np.arange(len(order))
+    axes.barh(places, 100 * evaluation.f1[order], height=0.62, color=SERIES[5], label="F1")
+    axes.plot(100 * evaluation.precision[order], places, "o", color=SERIES[1], label="precision")
+    axes.plot(100 * evaluation.recall[order], places, "D", color=SERIES[3], label="recall")
+    axes.set_yticks(places, [evaluation.classes[k] for k in order])
+    axes.set(xlabel="score (%)", xlim=(0, 101))
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.09), ncols=3)
+    names = evaluation.classes
+    caption = (
+        f"Worst: {names[order[0]]}, F1 {100 * evaluation.f1[order[0]]:.1f} %; best: "
+        f"{names[order[-1]]}, {100 * evaluation.f1[order[-1]]:.1f} %. Precision left of recall: "
+        "the class is predicted too often."
+    )
+    return Chart("class_scores", "Scores by class", caption, figure)
+
+
+def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
+    """ROC and precision-recall curves of every class; the four hardest in colour."""
+    charts = []
+    for name, title, curves, labels, unit, what in (
+        ("roc", "ROC, one class against the rest", evaluation.roc,
+         ("false-positive rate (%)", "true-positive rate (%)"), "AUC", "upper left"),
+        ("precision_recall", "Precision and recall, one class against the rest", evaluation.pr,
+         ("recall (%)", "precision (%)"), "AP", "upper right"),
+    ):  # fmt: skip
+        figure, axes = new_figure((4.6, 3.7))
+        defined = [k for k, curve in enumerate(curves) if not math.isnan(curve.area)]
+        hardest = sorted(defined, key=lambda k: curves[k].area)[:4]
+        for k in defined:
+            if k not in hardest:
+                axes.plot(*_thinned(curves[k]), color=MUTED, linewidth=0.8, alpha=0.55)
+        for k, color in zip(hardest, SERIES, strict=False):
+            label = f"{evaluation.classes[k]}, {unit} {curves[k].area:.4f}"
+            axes.plot(*_thinned(curves[k]), color=color, label=label)
+        if len(defined) > len(hardest):
+            axes.plot([], [], color=MUTED, linewidth=0.8, label="the other classes")
+        if name == "roc":
+            axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-1.5, 101.5), ylim=(-1.5, 101.5))
+        axes.legend(loc="lower right" if name == "roc" else "lower left")
+        caption = (
+            f"The four hardest classes in colour. A perfect class touches the {what} corner. "
+            "The table of classes has all areas."
+        )
+        charts.append(Chart(name, title, caption, figure))
+    return charts
+
+
+def _thinned(curve: Curve) -> tuple[Any, Any]:
+    """At most `POINTS` points, in percent, evenly spaced along the curve."""
+    steps = np.abs(np.diff(curve.x)) + np.abs(np.diff(curve.y))
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    targets = np.linspace(0, along[-1], POINTS)
+    index = np.unique(np.searchsorted(along, targets).clip(0, len(along) - 1))
+    return 100 * curve.x[index], 100 * curve.y[index]
+
+
+def reliability(evaluation: Evaluation) -> Chart:
+    """Accuracy against confidence, and how many images have which confidence."""
+    figure, axes = new_figure((4.6, 3.7))
+    edges = 100 * np.arange(BINS) / BINS
+    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    share = 100 * evaluation.bin_count / evaluation.bin_count.sum()
+    axes.bar(edges, share, width=92 / BINS, align="edge", color=GRID, label="images (% of all)")
+    full = evaluation.bin_count > 0
+    x, y = 100 * evaluation.bin_confidence[full], 100 * evaluation.bin_accuracy[full]
+    axes.plot(x, y, color=SERIES[0], marker="o", label="accuracy in the bin")
+    axes.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))
+    axes.legend(loc="upper left")
+    gap = float(evaluation.probabilities.max(1).mean() - evaluation.correct.mean())
+    side = "overconfident" if gap > 0 else "underconfident"
+    caption = (
+        f"ECE {100 * evaluation.ece:.2f} % in {BINS} bins. On the dashed line a confidence of 80 % "
+        f"is right in 80 of 100 cases; on average the net is {side} by {100 * abs(gap):.2f} points."
+    )
+    return Chart("reliability", "Calibration", caption, figure)
+
+
+def comparison_curves(
+    best: Mapping[str, Any], worst: Mapping[str, Any], names: tuple[str, str]
+) -> list[Chart]:
+    """Two runs' validation curves, on the same axes."""
+    charts = []
+    for key, title, factor, unit in (
+        ("acc", "Accuracy of best and worst", 100, "accuracy (%)"),
+        ("loss", "Loss of best and worst", 1, "cross-entropy (nats)"),
+    ):
+        figure, axes = new_figure()
+        for record, name, color in zip((best, worst), names, (SERIES[0], SERIES[1]), strict=True):
+            epochs = [row["epoch"] + 1 for row in record["epochs"]]
+            for series, style in (("val", "-"), ("train", (0, (2, 1.5)))):
+                values = [factor * row[f"{series}/{key}"] for row in record["epochs"]]
+                label = f"{name}, {'validation' if series == 'val' else 'training'}"
+                (line,) = axes.plot(
+                    epochs, values, color=color, linestyle=style, marker="o", markersize=3,
+                    label=label,
+                )  # fmt: skip
+                name_on_hover(line, label)
+        axes.set(xlabel="epoch", ylabel=unit)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+        axes.legend()
+        caption = "Solid: validation; dashed: training, as measured during the epoch."
+        charts.append(Chart(f"best_worst_{key}", title, caption, figure))
+    return charts

@@ -1,0 +1,271 @@
+"""The figures of a sweep. All are drawn under `charts.STYLE`; accuracies are in percent."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
+
+from fmnist.analysis.charts import (
+    HALF,
+    MUTED,
+    PAPER,
+    SEQUENTIAL,
+    SERIES,
+    Chart,
+    name_on_hover,
+    new_figure,
+    plain_numbers,
+)  # fmt: skip
+from fmnist.analysis.effects import Interval, level_means, pareto_front
+from fmnist.analysis.table import Cell, Row
+
+MODELS = ("model", "experiment")  # factors whose levels are nets
+
+
+def numbers(levels: Sequence[str]) -> list[float] | None:
+    """The levels as numbers, if they are numbers."""
+    try:
+        values = [float(level) for level in levels]
+    except ValueError:
+        return None
+    return values if all(map(math.isfinite, values)) else None
+
+
+def file_name(*parts: str) -> str:
+    """Letters, digits, dots and underscores only: factors become parts of file names."""
+    return "_".join("".join(c if c.isalnum() or c in "._" else "-" for c in p) for p in parts)
+
+
+def main_effect(name: str, means: Mapping[tuple[str, ...], Interval]) -> Chart:
+    """Mean test accuracy of every level of one factor, with intervals."""
+    levels = [key[0] for key in means]
+    figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.36 * len(levels))))
+    for place, interval in enumerate(means.values()):
+        _point_with_interval(axes, interval, place)
+    axes.set_yticks(range(len(levels)), levels)
+    axes.set(xlabel="test accuracy (%)", ylabel=name, ylim=(len(levels) - 0.4, -0.6))
+    axes.grid(visible=False, axis="y")
+    seeds = max(interval.seeds for interval in means.values())
+    caption = (
+        f"Mean over the other factors and 95 % t interval over {seeds} seeds. "
+        "Overlap of intervals is no test: seeds are matched, see the comparisons."
+        if seeds > 1
+        else "Mean over the other factors; one seed, so there is no interval."
+    )
+    return Chart(file_name("effect", name), f"Effect of {name}", caption, figure)
+
+
+def _point_with_interval(axes: Axes, interval: Interval, place: float) -> None:
+    if not math.isnan(interval.low):
+        axes.plot([interval.low, interval.high], [place, place], color=SERIES[0], linewidth=2.2)
+    (dot,) = axes.plot([interval.mean], [place], "o", color=SERIES[0], markersize=6.5)
+    name_on_hover(dot, show_interval(interval))
+
+
+def show_interval(interval: Interval) -> str:
+    """ "90.12 ± 0.34 %", or the mean alone where there is no interval."""
+    if math.isnan(interval.low):
+        return f"{interval.mean:.2f} %"
+    return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f} %"
+
+
+def two_factors(
+    cells: Sequence[Cell], names: tuple[str, str], factors: Mapping[str, Sequence[str]]
+) -> list[Chart]:
+    """Heatmap of two factors and a line plot of one by the other; the longer numeric one is x."""
+    across, down = sorted(
+        names, key=lambda n: (numbers(factors[n]) is None, -len(factors[n]), names.index(n))
+    )
+    means = level_means(cells, [across, down])
+    return [
+        _heatmap(across, down, factors, means),
+        _lines(across, down, factors, means),
+    ]
+
+
+def _heatmap(
+    across: str,
+    down: str,
+    factors: Mapping[str, Sequence[str]],
+    means: Mapping[tuple[str, ...], Interval],
+) -> Chart:
+    columns, rows = factors[across], factors[down]
+    grid = np.array([[_mean(means.get((c, r))) for c in columns] for r in rows])
+    size = (HALF[0], max(2.3, 1.1 + 0.42 * len(rows)))
+    figure, axes = new_figure(size)
+    low, high = np.nanmin(grid), np.nanmax(grid)
+    mesh = axes.pcolormesh(
+        np.ma.masked_invalid(grid), cmap=SEQUENTIAL, vmin=low, vmax=max(high, low + 1e-6),
+        edgecolors=PAPER, linewidth=1.5,
+    )  # fmt: skip
+    for i, j in np.ndindex(*grid.shape):
+        value, middle = grid[i, j], (low + high) / 2
+        color = MUTED if math.isnan(value) else "#ffffff" if value < middle else "#111111"
+        text = "none" if math.isnan(value) else f"{value:.2f}"
+        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=8, color=color)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    if sum(map(len, columns)) > 40:
+        axes.tick_params(axis="x", rotation=35)
+    axes.set(xlabel=across, ylabel=down)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(mesh, ax=axes, label="test accuracy (%)", pad=0.02)
+    bar.outline.set_visible(False)
+    best = max(means, key=lambda key: means[key].mean)
+    caption = (
+        f"Mean test accuracy over seeds and all other factors. Highest: {across}={best[0]} with "
+        f"{down}={best[1]}, {means[best].mean:.2f} %."
+    )
+    title = f"{across} and {down}"
+    return Chart(file_name("heatmap", across, down), title, caption, figure)
+
+
+def _lines(
+    across: str,
+    down: str,
+    factors: Mapping[str, Sequence[str]],
+    means: Mapping[tuple[str, ...], Interval],
+) -> Chart:
+    columns, places = factors[across], numbers(factors[across])
+    figure, axes = new_figure((HALF[0], 3.0))
+    xs = places or list(range(len(columns)))
+    for index, level in enumerate(factors[down]):
+        line = [means.get((column, level)) for column in columns]
+        color = SERIES[index % len(SERIES)]
+        errors = [0.0 if i is None or math.isnan(i.low) else i.high - i.mean for i in line]
+        marker = "osD^vPX"[index % 7]
+        axes.errorbar(
+            xs, [_mean(i) for i in line], yerr=errors if any(errors) else None, color=color,
+            marker=marker, capsize=2, elinewidth=0.8, label=level,
+        )  # fmt: skip
+    if places and min(places) > 0 and max(places) / min(places) >= 4:
+        axes.set_xscale("log")
+    axes.set_xticks(xs, columns)
+    axes.xaxis.set_minor_locator(NullLocator())
+    if places is None:
+        axes.set_xlim(-0.3, len(xs) - 0.7)
+    if sum(map(len, columns)) > 40:
+        axes.tick_params(axis="x", rotation=35)
+    axes.set(xlabel=across, ylabel="test accuracy (%)")
+    axes.legend(title=down, ncols=2 if len(factors[down]) > 4 else 1)
+    caption = (
+        f"Parallel lines: the effect of {down} is the same at every {across}; crossing or fanning "
+        "lines: it depends on it. Bars: 95 % t interval over seeds, where there is one."
+    )
+    title = f"{across} by {down}"
+    return Chart(file_name("lines", across, down), title, caption, figure)
+
+
+def _mean(interval: Interval | None) -> float:
+    return math.nan if interval is None else interval.mean
+
+
+def model_bars(name: str, means: Mapping[tuple[str, ...], Interval]) -> Chart:
+    """Test error of every net, as bars from zero."""
+    order = sorted(means, key=lambda key: -means[key].mean)
+    figure, axes = new_figure((HALF[0], max(1.8, 0.8 + 0.4 * len(order))))
+    for place, key in enumerate(order):
+        interval = means[key]
+        half = 0.0 if math.isnan(interval.low) else interval.high - interval.mean
+        axes.barh(place, 100 - interval.mean, xerr=half or None, height=0.6, color=SERIES[5],
+                  error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": MUTED})  # fmt: skip
+        label = f"{interval.mean:.2f} % correct"
+        axes.text((100 - interval.mean) * 0.03, place, label, va="center", fontsize=8,
+                  color="#ffffff", fontweight="bold")  # fmt: skip
+    axes.set_yticks(range(len(order)), [key[0] for key in order])
+    axes.set(xlabel="test error (%)", ylabel=name, ylim=(len(order) - 0.4, -0.6), xlim=(0, None))
+    axes.grid(visible=False, axis="y")
+    caption = (
+        "Share of test images that are misclassified, shortest is best; bars start at zero. "
+        "Lines: 95 % t interval over seeds."
+    )
+    return Chart(file_name("bars", name), f"Error by {name}", caption, figure)
+
+
+def parallel_coordinates(rows: Sequence[Row], factors: Mapping[str, Sequence[str]]) -> Chart:
+    """Every finished run as a line through its settings, cost and accuracy."""
+    import matplotlib as mpl
+
+    names = [*factors, "seconds", "test accuracy (%)"]
+    accuracy = np.array([100 * row.metric("test/acc") for row in rows])
+    seconds = np.array([row.metric("train_seconds") for row in rows])
+    figure, axes = new_figure((9.6, 3.6))
+    low, spread = accuracy.min(), max(1e-9, float(np.ptp(accuracy)))
+    colors = mpl.colormaps[SEQUENTIAL]
+    for row, acc, cost in zip(rows, accuracy, seconds, strict=True):
+        heights = [_height(row.levels.get(name, ""), levels) for name, levels in factors.items()]
+        heights += [(cost - seconds.min()) / max(1e-9, float(np.ptp(seconds)))]
+        share = float((acc - low) / spread)
+        (line,) = axes.plot(
+            range(len(names)), [*heights, share], color=colors(share), linewidth=1.1, alpha=0.75
+        )
+        settings = ", ".join(f"{name}={level}" for name, level in row.levels.items())
+        name_on_hover(line, f"{row.name}: {settings}: {acc:.2f} %, {cost:.0f} s")
+    for place, name in enumerate(names):
+        axes.axvline(place, color=MUTED, linewidth=0.8)
+        for text, height in _ticks(name, factors, seconds, accuracy):
+            axes.text(
+                place + 0.03, height, text, fontsize=7.5, va="center", ha="left",
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.75},
+            )  # fmt: skip
+    labels = [name.rpartition(".")[2] if len(names) > 6 else name for name in names]
+    axes.set_xticks(range(len(names)), labels)
+    axes.set(xlim=(-0.15, len(names) - 0.45), ylim=(-0.08, 1.08), yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    caption = (
+        "One line a run, from its settings through its training seconds to its test accuracy; the "
+        "lighter, the more accurate. Levels through which only light lines pass are good ones."
+    )
+    title = "Parallel coordinates"
+    return Chart("parallel_coordinates", title, caption, figure, wide=True)
+
+
+def _height(level: str, levels: Sequence[str]) -> float:
+    if level not in levels or len(levels) < 2:
+        return 0.5
+    return levels.index(level) / (len(levels) - 1)
+
+
+def _ticks(
+    name: str,
+    factors: Mapping[str, Sequence[str]],
+    seconds: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    accuracy: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+) -> list[tuple[str, float]]:
+    if name in factors:
+        return [(level, _height(level, factors[name])) for level in factors[name]]
+    values, form = (seconds, "{:.1f}") if name == "seconds" else (accuracy, "{:.2f}")
+    return [(form.format(values.min()), 0.0), (form.format(values.max()), 1.0)]
+
+
+def cost_and_accuracy(cells: Sequence[Cell], cost: str, label: str, title: str) -> Chart:
+    """Test accuracy of every cell against a cost, with the Pareto front."""
+    points = [(cell.mean(cost), cell.mean("test/acc")) for cell in cells]
+    front = pareto_front(points)
+    figure, axes = new_figure()
+    steps = [points[index] for index in front]
+    axes.plot(*zip(*steps, strict=True), color=SERIES[1], linewidth=1, drawstyle="steps-post")
+    for index, (x, y) in enumerate(points):
+        best = index in front
+        (dot,) = axes.plot(
+            [x], [y], "o", color=SERIES[1] if best else SERIES[0], markersize=6 if best else 5,
+            markeredgecolor=PAPER, markeredgewidth=0.6,
+        )  # fmt: skip
+        name_on_hover(dot, f"{cells[index].label}: {y:.2f} %, {x:,.4g} {label}")
+    if min(p[0] for p in points) > 0 and max(p[0] for p in points) > 8 * min(p[0] for p in points):
+        axes.set_xscale("log")
+        plain_numbers(axes.xaxis)
+    axes.set(xlabel=label, ylabel="test accuracy (%)")
+    named = [cells[index].label for index in front]
+    shown = "; ".join(named[:4]) + (f"; and {len(named) - 4} more" if len(named) > 4 else "")
+    caption = (
+        "One point a cell, mean over its seeds. On the line: the Pareto front, cells that no other "
+        f"beats in both. By rising cost: {shown}."
+    )
+    return Chart(file_name("pareto", cost), title, caption, figure)

@@ -1,0 +1,55 @@
+"""`python -m fmnist.report DIR ...`: report.html, runs.csv and every figure, from run directories.
+
+One run is shown in detail; several, or a sweep, are compared. Reads run directories only: nothing
+is trained and nothing is fetched. Exit code 0: the report was written; 2: there is nothing to
+report, or it cannot be written.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmnist.errors import UserError
+from fmnist.terminal import shown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="fmnist.report", description=(__doc__ or "").split("\n\n")[0]
+    )
+    parser.add_argument(
+        "directories", nargs="+", metavar="DIR", type=Path, help="run or sweep directory"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where to write; default: report/ in the first DIR"
+    )
+    parser.add_argument(
+        "--compare", nargs=2, metavar="RUN", type=Path, default=(),
+        help="two run directories for McNemar's test; default: best and worst",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-latency", action="store_true", help="do not measure inference on this machine"
+    )
+    options = parser.parse_args(arguments)
+    began = time.perf_counter()
+    out = options.out or options.directories[0] / "report"
+    try:
+        missing = [path for path in options.directories if not path.is_dir()]
+        if missing:  # before anything heavy is imported
+            print(f"error: {missing[0]}: no such directory", file=sys.stderr)
+            return UserError.exit_code
+        from fmnist.analysis.page import write_report
+
+        path = write_report(options.directories, out, options.compare, not options.no_latency)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    size = path.stat().st_size / 1e6
+    print(f"{shown(path.absolute())}: {size:.1f} MB in {time.perf_counter() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""The report's numbers against independent computations: scikit-learn, scipy, statsmodels, hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn import metrics
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+from torch import nn
+
+from fmnist.analysis.effects import (
+    compare_levels,
+    in_words,
+    interactions,
+    level_means,
+    mcnemar,
+    pareto_front,
+    t_interval,
+)  # fmt: skip
+from fmnist.analysis.evaluation import BINS, Evaluation, evaluate_predictions, wilson_interval
+from fmnist.analysis.gallery import confident_errors, pair_errors, typical
+from fmnist.analysis.gradcam import grad_cam
+from fmnist.analysis.table import Cell, Row
+from fmnist.models.lenet5 import LeNet5
+from fmnist.run import Run
+
+CLASSES = [f"class {k}" for k in range(10)]
+
+
+@pytest.fixture(scope="module")
+def predictions() -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a net that is right two times in three, and unbalanced labels."""
+    random = np.random.default_rng(0)
+    labels = random.choice(10, 800, p=np.arange(1, 11) / 55)
+    logits = random.normal(size=(800, 10)) + 2.2 * np.eye(10)[labels]
+    return logits.astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def evaluation(predictions: tuple[np.ndarray, np.ndarray]) -> Evaluation:
+    return evaluate_predictions(*predictions, CLASSES)
+
+
+def test_class_scores_are_those_of_scikit_learn(
+    evaluation: Evaluation, predictions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, labels = predictions
+    predicted = logits.argmax(1)
+    expected = metrics.precision_recall_fscore_support(labels, predicted)
+    ours = (evaluation.precision, evaluation.recall, evaluation.f1, evaluation.support)
+    for mine, theirs in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    for average in ("macro", "micro"):
+        theirs = metrics.precision_recall_fscore_support(labels, predicted, average=average)[:3]
+        np.testing.assert_allclose(getattr(evaluation, average), theirs, rtol=1e-6)
+    np.testing.assert_array_equal(evaluation.confusion, metrics.confusion_matrix(labels, predicted))
+
+
+def test_curves_and_their_areas_are_those_of_scikit_learn(
+    evaluation: Evaluation, predictions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    logits, labels = predictions
+    probabilities = np.exp(logits.astype(np.float64))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    for k in range(10):
+        hit, score = labels == k, probabilities[:, k]
+        assert evaluation.roc[k].area == pytest.approx(metrics.roc_auc_score(hit, score), rel=1e-5)
+        area = metrics.average_precision_score(hit, score)
+        assert evaluation.pr[k].area == pytest.approx(area, rel=1e-5)
+        x, y, _ = metrics.roc_curve(hit, score, drop_intermediate=False)
+        np.testing.assert_allclose(evaluation.roc[k].x, x, atol=1e-6)
+        np.testing.assert_allclose(evaluation.roc[k].y, y, atol=1e-6)
+
+
+def test_ece_is_the_mean_gap_of_the_bins_shown(evaluation: Evaluation) -> None:
+    confidence = evaluation.probabilities.max(1)
+    bins = np.ceil(confidence * BINS).astype(int)
+    gaps = [
+        abs(confidence[bins == b].mean() - evaluation.correct[bins == b].mean()) * (bins == b).sum()
+        for b in np.unique(bins)
+    ]
+    assert evaluation.ece == pytest.approx(sum(gaps) / len(confidence), abs=1e-6)
+    shown = np.abs(evaluation.bin_confidence - evaluation.bin_accuracy) * evaluation.bin_count
+    assert np.nansum(shown) / len(confidence) == pytest.approx(evaluation.ece, abs=1e-6)
+    assert evaluation.bin_count.sum() == 800
+
+
+def test_a_class_without_images_has_no_area() -> None:
+    random = np.random.default_rng(1)
+    labels = np.repeat(np.arange(9), 20)
+    result = evaluate_predictions(random.normal(size=(180, 10)).astype("f4"), labels, CLASSES)
+    assert math.isnan(result.roc[9].area)
+    assert math.isnan(result.pr[9].area)
+    assert not math.isnan(result.roc[8].area)
+
+
+@pytest.mark.parametrize("damage", ["shape", "nan", "label"])
+def test_damaged_predictions_are_refused(damage: str) -> None:
+    logits, labels = np.zeros((20, 10), np.float32), np.arange(20) % 10
+    if damage == "shape":
+        logits = logits[:, :9]
+    elif damage == "nan":
+        logits[3, 3] = np.nan
+    else:
+        labels[5] = 10
+    with pytest.raises(ValueError, match="logits"):
+        evaluate_predictions(logits, labels, CLASSES)
+
+
+def test_wilson_interval_by_its_formula() -> None:
+    k, n, z = 8842, 10_000, stats.norm.ppf(0.975)
+    p = k / n
+    center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert wilson_interval(k, n) == pytest.approx((center - half, center + half), abs=1e-9)
+
+
+def test_galleries_show_the_images_that_they_name(evaluation: Evaluation) -> None:
+    errors = confident_errors(evaluation, 12)
+    confidence = evaluation.probabilities.max(1)
+    assert not evaluation.correct[errors].any()
+    assert confidence[errors].tolist() == sorted(confidence[errors], reverse=True)
+    assert confidence[errors].min() >= np.sort(confidence[~evaluation.correct])[-12]
+    i, j, count = evaluation.confused_pairs()[0]
+    both = evaluation.confusion + evaluation.confusion.T
+    assert count == (both - np.diag(np.diag(both))).max()
+    for index in pair_errors(evaluation, i, j):
+        assert {evaluation.labels[index], evaluation.predicted[index]} == {i, j}
+    assert evaluation.labels[typical(evaluation)].tolist() == np.repeat(np.arange(10), 2).tolist()
+
+
+class Linear(nn.Module):
+    """One convolution, global average pooling and a linear layer: Grad-CAM by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.head = nn.Linear(3, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.relu(self.conv(x))
+        return self.head(maps.mean((2, 3)))
+
+
+def test_grad_cam_by_hand() -> None:
+    torch.manual_seed(0)
+    net, images, classes = Linear().eval(), torch.randn(4, 1, 28, 28), torch.tensor([1, 2, 3, 4])
+    cam = grad_cam(net, images, classes)
+    assert cam is not None
+    with torch.no_grad():
+        maps = net.conv(images)  # [4, 3, 28, 28]
+        # d logit / d map = weight / 784 where the ReLU lets it through
+        through = (maps > 0).float().mean((2, 3))
+        weights = net.head.weight[classes] * through
+        expected = (weights[:, :, None, None] * maps).sum(1).relu()
+        expected /= expected.amax((1, 2), keepdim=True).clamp(min=1e-30)
+    torch.testing.assert_close(cam, expected, rtol=1e-4, atol=1e-5)
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_grad_cam_of_nets_with_and_without_convolutions() -> None:
+    cam = grad_cam(LeNet5().eval(), torch.randn(2, 1, 28, 28), torch.tensor([0, 9]))
+    assert cam is not None
+    assert cam.shape == (2, 28, 28)
+    assert cam.min() >= 0
+    assert cam.max() <= 1
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    assert grad_cam(flat, torch.randn(2, 1, 28, 28), torch.tensor([0, 9])) is None
+
+
+def cells(effects: dict[tuple[str, str], float], seeds: int = 5, noise: float = 0.1) -> list[Cell]:
+    """A sweep of two factors with known cell means in percent."""
+    random = np.random.default_rng(3)
+    made = []
+    for (a, b), mean in effects.items():
+        rows = {}
+        for seed in range(seeds):
+            value = (mean + noise * random.normal()) / 100
+            record = {"metrics": {"test/acc": value, "val/acc": value}, "seed": seed}
+            rows[seed] = Row(f"{a}{b}{seed}", "finished", run=Run(None, record))  # type: ignore[arg-type]
+        made.append(Cell({"net": a, "optim": b}, rows))
+    return made
+
+
+FACTORS = {"net": ["small", "large"], "optim": ["sgd", "adam"]}
+ADDITIVE = {
+    ("small", "sgd"): 80.0, ("small", "adam"): 80.0,
+    ("large", "sgd"): 83.0, ("large", "adam"): 83.0,
+}  # fmt: skip
+
+
+def test_levels_are_compared_over_seeds_with_the_paired_t_test() -> None:
+    made = cells(ADDITIVE)
+    by_factor = compare_levels(made, FACTORS)
+    net, optim = by_factor["net"][0], by_factor["optim"][0]
+    values = {
+        tuple(cell.levels.values()): np.array(list(cell.values("test/acc").values()))
+        for cell in made
+    }
+    small = (values["small", "sgd"] + values["small", "adam"]) / 2
+    large = (values["large", "sgd"] + values["large", "adam"]) / 2
+    expected = stats.ttest_rel(small, large)
+    assert net.p == pytest.approx(expected.pvalue, rel=1e-6)
+    low, high = expected.confidence_interval()
+    assert (net.difference.low, net.difference.high) == pytest.approx((low, high))
+    assert net.difference.seeds == 5
+    corrected = multipletests([net.p, optim.p], method="holm")[1]
+    assert [net.p_holm, optim.p_holm] == pytest.approx(list(corrected))
+    words = in_words("net", by_factor["net"], ["optim"])
+    assert "large beats small by" in words
+    assert "no difference may be concluded between sgd and adam" in in_words(
+        "optim", by_factor["optim"], ["net"]
+    )
+
+
+def test_one_seed_concludes_nothing() -> None:
+    comparisons = compare_levels(cells(ADDITIVE, seeds=1), FACTORS)["net"]
+    assert math.isnan(comparisons[0].p)
+    assert "nothing may be concluded" in in_words("net", comparisons, ["optim"])
+    assert math.isnan(t_interval([80.0]).low)
+
+
+def test_an_interaction_is_found_where_there_is_one() -> None:
+    (absent,) = interactions(cells(ADDITIVE), FACTORS)
+    (there,) = interactions(cells(ADDITIVE | {("large", "adam"): 86.0}), FACTORS)
+    assert not absent.contrast.significant
+    assert there.contrast.significant
+    words = in_words("net", [there.contrast], ["optim"], [("optim", 3.0)])
+    assert "its effect changes with optim by 3.00 points" in words
+    assert there.contrast.difference.mean == pytest.approx(3, abs=0.3)
+
+
+def test_level_means_use_only_what_all_levels_have() -> None:
+    made = cells(ADDITIVE | {("small", "adam"): 90.0}, noise=0.0)
+    made = [cell for cell in made if cell.levels != {"net": "large", "optim": "adam"}]
+    means = level_means(made, ["net"])
+    # small has adam and large has not: the difference must not be that of the optimiser
+    assert means["small",].mean == pytest.approx(80)
+    assert means["large",].mean == pytest.approx(83)
+
+
+def test_mcnemar_is_that_of_statsmodels() -> None:
+    random = np.random.default_rng(4)
+    first, second = random.random(500) < 0.9, random.random(500) < 0.85
+    ours = mcnemar(first, second)
+    table = [[ours.both, ours.only_first], [ours.only_second, ours.neither]]
+    assert ours.p == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue)
+    assert sum(map(sum, table)) == 500
+    assert mcnemar(first, first).p == 1.0
+
+
+def test_the_pareto_front_is_what_nothing_beats() -> None:
+    points = [(3.0, 90.0), (1.0, 80.0), (2.0, 79.0), (3.0, 91.0), (5.0, 91.0), (9.0, 95.0)]
+    front = pareto_front(points)
+    assert front == [1, 3, 5]
+    for index in range(len(points)):
+        cost, accuracy = points[index]
+        beaten = any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
+        assert (index in front) != beaten
