@@ -32,6 +32,7 @@ from fmnist.terminal import shown
 
 log = logging.getLogger(__name__)
 
+NAMED = ("ablation", "search")  # groups whose options give the sweep its folder
 NAME_LENGTH = 120  # of a folder; file systems allow 255 bytes
 SIGTERM_CODE = 128 + signal.SIGTERM
 POLL = 1.0  # seconds between looks at the records of cells that run elsewhere
@@ -92,10 +93,10 @@ def sweep_name(overrides: Sequence[str], params: Iterable[str] | None) -> str:
     arguments are those of `varied_keys`.
     """
     varied = varied_keys(overrides, params)
-    named = [text.partition("=")[2] for text in overrides if key_of(text) == "ablation"]
+    named = [text.partition("=")[2] for text in overrides if key_of(text) in NAMED]
     words = named or [key for key in varied if counts(key)]
     fixed = [text for text in overrides if counts(text) and key_of(text) not in varied]
-    words += [text for text in fixed if key_of(text) != "ablation"]
+    words += [text for text in fixed if key_of(text) not in NAMED]
     if named:  # what the command line varies beside the ablation's own factors
         words += [key for key in varied if key not in (params or []) and counts(key)]
     return folder_name(",".join(words)) or "sweep"

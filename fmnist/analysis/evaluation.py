@@ -63,7 +63,8 @@ class Evaluation:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """int64 [N]."""
-        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+        found: NDArray[np.int64] = self.probabilities.argmax(1)
+        return found
 
     @property
     def correct(self) -> NDArray[np.bool_]:

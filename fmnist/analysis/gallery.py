@@ -114,7 +114,8 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
     grey = np.repeat(0.75 * pixels[..., None].astype(float), 3, axis=2)
     share = 0.8 * heat[..., None]
     mixed = (1 - share) * grey + share * np.array([255.0, 128.0, 0.0])
-    return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
+    coloured: NDArray[np.uint8] = mixed.round().clip(0, 255).astype(np.uint8)
+    return coloured
 
 
 def class_activation(

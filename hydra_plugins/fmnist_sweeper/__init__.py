@@ -3,7 +3,8 @@
 What it does stands in `fmnist.sweep`; Hydra finds sweepers below `hydra_plugins` only.
 """
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ class ResumeSweeperConfig:
 
 
 ConfigStore.instance().store(
-    "resume", ResumeSweeperConfig, group="hydra/sweeper", provider="fmnist"
+    # Plain values: conf/search/ puts another sweeper's settings over them.
+    "resume", asdict(ResumeSweeperConfig()), group="hydra/sweeper", provider="fmnist"
 )
 
 
@@ -50,5 +52,7 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
             fingerprint(plain),
         )
         size = 1 if hydra.launcher._target_ == BASIC_LAUNCHER else self.max_batch_size
+        if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
+            size = size or os.cpu_count()
         if code := launch(self.launcher, folder, planned, size):
             raise SystemExit(code)
