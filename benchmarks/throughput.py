@@ -10,7 +10,8 @@ For LeNet-5 and FashionCNN at batch 64, without and with study S1's augmentation
 One measurement is an epoch of training with one validation, from the first batch to the last
 checkpoint, divided by its steps; for `fmnist` the whole of `Trainer.fit`. The contenders take
 turns, so that a slow moment of the machine hits all of them; medians and ratios of medians are
-what to read. `fmnist bf16` is the same with bf16 autocast and channels-last.
+what to read. `bf16` is the same with bf16 autocast and channels-last; `fmnist csv` the same without
+W&B.
 """
 
 import argparse
@@ -45,6 +46,7 @@ from fmnist.train import build_data, fit, open_loggers, processor_name
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
 BATCH = 64
+CONTENDERS = ("sources", "bare", "bare bf16", "fmnist", "fmnist csv", "fmnist bf16")
 CPU = torch.device("cpu")
 
 
@@ -69,15 +71,21 @@ def compose_config(*overrides: str) -> dict[str, Any]:
         return check(compose("config", overrides=list(overrides)))
 
 
-def loop(net: nn.Module, train: Any, val: Any) -> None:
-    """The plain loop: train on every batch, then validate."""
+def loop(net: nn.Module, train: Any, val: Any, half: bool = False) -> None:
+    """The plain loop: train on every batch, then validate; `half`: bf16 and channels-last."""
+    if half:
+        net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     net.train()
     for images, labels in train:
         optimizer.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
+        if half:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = F.cross_entropy(net(images), labels)
+        loss.backward()
         optimizer.step()
-    predict(net, val, CPU, "32-true", channels_last=False)
+    predict(net, val, CPU, "bf16-mixed" if half else "32-true", channels_last=half)
 
 
 def sources_epoch(net: nn.Module, data: ImageData, aug: str, workers: int) -> None:
@@ -96,18 +104,19 @@ def sources_epoch(net: nn.Module, data: ImageData, aug: str, workers: int) -> No
     )
 
 
-def bare_epoch(net: nn.Module, data: ImageData) -> None:
+def bare_epoch(net: nn.Module, data: ImageData, half: bool = False) -> None:
     prepare = Normalize(0.5, 0.5, data.augment)
     loop(
         net,
         TrainBatches(data.train_images, prepare, BATCH, seed=0, epoch=lambda: 0),
         EvalBatches(data.val_images, Normalize(0.5, 0.5), 1000),
+        half,
     )
 
 
 def fmnist_epoch(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     """Seconds of `Trainer.fit`, everything on, opening and closing the dashboard left out."""
-    run = start_run(Path(tempfile.mkdtemp(dir=folder)), config=config, choices={})
+    run = start_run(Path(tempfile.mkdtemp(dir=folder)), config_hash="", config=config, choices={})
     run.update(dataset=data.describe(), seed=0)
     with open_loggers(config, Launch(run.dir)) as loggers:
         began = time.perf_counter()
@@ -116,13 +125,14 @@ def fmnist_epoch(config: dict[str, Any], data: ImageData, folder: Path) -> float
 
 
 def measure(
-    model: str, aug: str, rounds: int, workers: int, folder: Path
+    model: str, aug: str, rounds: int, workers: int, folder: Path, chosen: list[str]
 ) -> dict[str, list[float]]:
     """Milliseconds a step of every contender, one value a round."""
     size = STEPS[model] * BATCH
     arguments = [f"model={model}", f"aug={aug}", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     config = compose_config(*arguments)
     half = compose_config(*arguments, "trainer.precision=bf16-mixed", "channels_last=true")
+    plain = compose_config(*arguments, "logger=csv")
     data = build_data(config)
     data.train_images = Images(data.train_images.pixels[:size], data.train_images.labels[:size])
 
@@ -138,17 +148,23 @@ def measure(
     contenders: dict[str, Callable[[], Any]] = {
         "sources": lambda: sources_epoch(net(), data, aug, workers),
         "bare": lambda: bare_epoch(net(), data),
+        "bare bf16": lambda: bare_epoch(net(), data, half=True),
         "fmnist": lambda: fmnist_epoch(config, data, folder),
+        "fmnist csv": lambda: fmnist_epoch(plain, data, folder),
         "fmnist bf16": lambda: fmnist_epoch(half, data, folder),
     }
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    times: dict[str, list[float]] = {name: [] for name in chosen}
     for number in range(rounds + 1):
-        for name, epoch in contenders.items():
-            seconds = timed(epoch)
+        for name in chosen:
+            seconds = timed(contenders[name])
             if number:  # the first round warms up
                 times[name].append(1000 * seconds / STEPS[model])
         print(f"  {model} aug={aug}: round {number} of {rounds}", file=sys.stderr)
     return times
+
+
+def ratio(one: float | None, other: float | None) -> str:
+    return f"{one / other:.2f}" if one and other else ""
 
 
 def main() -> None:
@@ -156,10 +172,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=0, help="of the sources' DataLoader")
     parser.add_argument("--models", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--csv", type=Path, help="also write the medians to this file")
     arguments = parser.parse_args()
     os.environ["WANDB_MODE"] = "offline"
-    logging.getLogger("lightning").setLevel(logging.ERROR)
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # a bare loop has no Lightning to set it
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("fmnist").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     version, packages = code_version(), package_versions()
@@ -180,13 +198,16 @@ def main() -> None:
         os.environ["WANDB_DIR"] = folder
         for model in arguments.models:
             for aug in ("off", "on"):
-                times = measure(model, aug, arguments.rounds, arguments.workers, Path(folder))
+                times = measure(
+                    model, aug, arguments.rounds, arguments.workers, Path(folder),
+                    arguments.contenders,
+                )  # fmt: skip
                 medians = {name: statistics.median(values) for name, values in times.items()}
                 for name, values in times.items():
                     row = [model, aug, name, f"{medians[name]:.2f}",
                            f"{min(values):.2f}", f"{max(values):.2f}",
-                           f"{medians[name] / medians['bare']:.2f}",
-                           f"{medians['sources'] / medians[name]:.2f}"]  # fmt: skip
+                           ratio(medians[name], medians.get("bare")),
+                           ratio(medians.get("sources"), medians[name])]  # fmt: skip
                     print("| " + " | ".join(row) + " |", flush=True)
                     writer.writerow([*row, *origin])
     if arguments.csv:

@@ -108,8 +108,10 @@ class Classifier(LightningModule):
         return int(min(len(loader.batches), self.trainer.num_training_batches * loader.steps))
 
     def _advance_schedule(self, when: Literal["step", "epoch"]) -> None:
+        if self.schedule.interval != when:
+            return
         scheduler = self.lr_schedulers()
-        if scheduler is not None and self.schedule.interval == when:
+        if scheduler is not None:
             values = [self.history[-1][self.schedule.monitor]] if self.schedule.monitor else []
             scheduler.step(*values)  # type: ignore[union-attr, arg-type]
 
@@ -234,7 +236,8 @@ class Classifier(LightningModule):
             Diverged: naming the first step whose loss is not a finite number.
         """
         losses = [loss for loss, _, _ in self.outputs[-last:]]
-        if bool(torch.isfinite(losses[0] if last == 1 else torch.stack(losses)).all()):
+        values = [losses[0].item()] if last == 1 else torch.stack(losses).tolist()
+        if all(map(math.isfinite, values)):
             return
         first = next(i for i, (loss, _, _) in enumerate(self.outputs) if not math.isfinite(loss))
         raise Diverged(
