@@ -11,7 +11,7 @@ endif
 endif
 ARGS ?= model=lenet5 optim=adam
 
-.PHONY: help setup train dashboard test lint format clean
+.PHONY: help setup train dashboard test slurm-test lint format clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -43,6 +43,12 @@ dashboard: setup ## the runs of this folder in the terminal, without an account
 
 test: setup ## run the tests; ARGS="-k errors" passes pytest's options
 	$(BIN)/python -m pytest $(if $(filter command environment,$(origin ARGS)),$(ARGS))
+
+# Exit code 77 of up.sh: no root, no packages, or a Slurm runs here already.
+slurm-test: setup ## sweeps on a real one-node Slurm; needs root and apt-get
+	@tests/slurm/up.sh || { code=$$?; [ $$code -eq 77 ] && exit 0; tests/slurm/up.sh stop; exit $$code; }; \
+	  FMNIST_SLURM=1 $(BIN)/python -m pytest -n 0 tests/slurm; code=$$?; \
+	  tests/slurm/up.sh stop; exit $$code
 
 lint: setup ## ruff and the type checker
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ def one_job(run_dir: Path) -> Iterator[None]:
     import torch
     from lightning.pytorch.strategies.launchers import subprocess_script
 
-    def command(local_rank: int) -> tuple[Sequence[str], str]:
+    def command() -> Sequence[str]:
         arguments = [
             "--config-path", str(run_dir / ".hydra"),
             "--config-name", "config",
@@ -41,18 +41,25 @@ def one_job(run_dir: Path) -> Iterator[None]:
             "hydra/job_logging=disabled",  # train.log is the main process's
             "hydra.output_subdir=null",
         ]  # fmt: skip
-        return [sys.executable, "-m", "fmnist.train", *arguments], str(Path.cwd())
+        return [sys.executable, "-m", "fmnist.train", *arguments]
 
-    name = "_hydra_subprocess_cmd"  # private: a test with two processes watches over it
-    original = getattr(subprocess_script, name)
+    # Private: tests with two processes watch over them. Lightning takes the first in a process
+    # where Hydra has been set up, as in a single run, and the second in that of a sweep's cell.
+    commands = {
+        "_hydra_subprocess_cmd": lambda local_rank: (command(), str(Path.cwd())),
+        "_basic_subprocess_cmd": command,
+    }
+    originals = {name: getattr(subprocess_script, name) for name in commands}
     before = {variable: os.environ.get(variable) for variable in PROCESS_VARIABLES}
     threads = torch.get_num_threads()
     if is_main_process():
-        setattr(subprocess_script, name, command)
+        for name, ours in commands.items():
+            setattr(subprocess_script, name, ours)
     try:
         yield
     finally:
-        setattr(subprocess_script, name, original)
+        for name, original in originals.items():
+            setattr(subprocess_script, name, original)
         torch.set_num_threads(threads)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

@@ -1,10 +1,19 @@
 """Two real processes (gloo): the result of one, in a single run and inside a sweep."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 import torch
 
+from fmnist.analysis.runs import find_runs
+from fmnist.errors import RunError
 from fmnist.run import load_run
-from tests.conftest import TINY, command
+from tests.conftest import CHECKOUT, TINY, command
 
 # SGD and a tail: 520 training images leave 8 for the last batch, 4 a process.
 ARGUMENTS = [
@@ -40,18 +49,94 @@ def test_two_processes_train_the_same_net_as_one(tmp_path):
     # One process speaks, and only the files of a run are there.
     assert done.stdout.count("epoch 1/2") == 1
     assert sorted(path.name for path in (tmp_path / "ddp").iterdir()) == [
-        ".hydra", "checkpoints", "metrics.csv", "predictions.npz", "result.json", "train.log",
+        ".hydra", ".lock", "checkpoints", "metrics.csv", "predictions.npz", "result.json",
+        "train.log",
     ]  # fmt: skip
 
 
-def test_inside_a_sweep_every_job_trains_its_own_configuration(tmp_path):
+# A net whose main process fails in mid-training, while the other one trains on.
+BROKEN = """
+import os
+from fmnist.models.lenet5 import LeNet5
+
+class Net(LeNet5):
+    fails, steps = False, 0
+    def forward(self, images):
+        self.steps += self.training
+        if self.fails and self.steps > 20 and os.environ.get("LOCAL_RANK", "0") == "0":
+            raise RuntimeError("only the main process")
+        return super().forward(images)
+
+def net(activation: str, pooling: str, dropout: float, fails: bool):
+    made = Net(activation, pooling, dropout)
+    made.fails = fails
+    return made
+"""
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_failure_of_one_process_leaves_the_next_cell_alone(tmp_path, launcher):
+    (tmp_path / "broken.py").write_text(BROKEN)
     done = command(
-        "fmnist.train", "-m", "trainer=ddp", *ARGUMENTS, "seed=0,1", "hydra.sweep.dir=sweep",
-        cwd=tmp_path,
+        "fmnist.train", "-m", f"hydra/launcher={launcher}", "trainer=ddp", *ARGUMENTS,
+        "model._target_=broken.net", "+model.fails=true,false", "hydra.sweep.dir=sweep",
+        cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{CHECKOUT}",
     )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 of 2 cells finished" in done.stdout
+    bad, good = sorted(find_runs([tmp_path / "sweep"]).runs, key=lambda run: run.record["status"])
+    assert bad.record["error"] == "RuntimeError: only the main process"
+    assert good.record["devices"] == 2
+    state = torch.load(good.checkpoints / "last.ckpt", weights_only=True)["state_dict"]
+    trained = torch.cat([values.flatten() for values in state.values()])
+    expected = weights(single(tmp_path, "single"))
+    torch.testing.assert_close(trained, expected, rtol=1e-3, atol=1e-5)
+
+
+def epochs_of(run_dir):
+    try:
+        return len(load_run(run_dir).record.get("epochs", []))
+    except RunError:
+        return 0
+
+
+def processes_with(word):
+    """Command lines of living processes that contain the word."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if word in line:
+            lines.append(line)
+    return lines
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at /proc")
+def test_killed_and_resumed_it_is_the_run_of_one_process(tmp_path):
+    run_dir, long = tmp_path / "ddp", [*ARGUMENTS, "trainer.max_epochs=12", "patience=null"]
+    arguments = ["fmnist.train", "trainer=ddp", *long, f"hydra.run.dir={run_dir}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 100
+        while epochs_of(run_dir) < 2:
+            assert time.monotonic() < deadline, "two epochs did not pass in time"
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert load_run(run_dir).status == "killed"
+    deadline = time.monotonic() + 60
+    while left := processes_with(str(run_dir)):
+        assert time.monotonic() < deadline, f"the other process lives on: {left}"
+        time.sleep(0.2)
+    done = command(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for seed in (0, 1):
-        job = load_run(tmp_path / "sweep" / str(seed))
-        assert job.record["seed"] == seed
-        expected = weights(single(tmp_path, f"single{seed}", f"seed={seed}"))
-        torch.testing.assert_close(weights(job), expected, rtol=1e-3, atol=1e-5)
+    resumed = load_run(run_dir)
+    assert resumed.record["resumed"][0]["epochs"] >= 1
+    alone = single(tmp_path, "single", "trainer.max_epochs=12", "patience=null")
+    torch.testing.assert_close(weights(resumed), weights(alone), rtol=1e-3, atol=1e-4)

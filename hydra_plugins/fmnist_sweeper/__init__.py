@@ -24,7 +24,10 @@ class ResumeSweeperConfig:
 
 ConfigStore.instance().store(
     # Plain values: conf/search/ puts another sweeper's settings over them.
-    "resume", asdict(ResumeSweeperConfig()), group="hydra/sweeper", provider="fmnist"
+    "resume",
+    asdict(ResumeSweeperConfig()),
+    group="hydra/sweeper",
+    provider="fmnist",
 )
 
 

@@ -1,0 +1,103 @@
+"""Sweeps on every launcher that works on one machine; Slurm's has its own test (tests/slurm)."""
+
+import dataclasses
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
+from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+
+from fmnist.analysis.runs import find_runs
+from fmnist.config import CONF_DIR
+from tests.conftest import CHECKOUT, TINY, command
+
+RAY = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'fmnist[ray]'"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "plugin"),
+    [
+        ("joblib", JobLibLauncherConf),
+        ("submitit_local", LocalQueueConf),
+        ("submitit_slurm", SlurmQueueConf),
+    ],
+)
+def test_files_take_the_place_of_the_plugins_settings_completely(name, plugin):
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        config = compose("config", [f"hydra/launcher={name}"], return_hydra_config=True)
+    expected = {field.name for field in dataclasses.fields(plugin)}
+    assert set(config.hydra.launcher) == expected
+    assert config.hydra.launcher._target_ == plugin._target_
+    assert config.hydra.job.env_set.OMP_NUM_THREADS == "1"
+
+
+@pytest.mark.parametrize(
+    "launcher", ["joblib", "submitit_local", pytest.param("ray", marks=RAY)]
+)  # fmt: skip
+def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, launcher):
+    arguments = [
+        "fmnist.train", "-m", f"hydra/launcher={launcher}", *TINY, "optim=sgd",
+        "model.activation=relu", "optim.lr=0.01,1e30", "hydra.sweep.dir=sweep",
+    ]  # fmt: skip
+    done = command(*arguments, cwd=tmp_path)
+    text = done.stdout + done.stderr
+    assert done.returncode == 1, text
+    assert "Traceback" not in text
+    assert "UserWarning" not in text
+    assert "finished optim.lr=0.01  val acc" in text
+    assert "failed   optim.lr=1e+30  " in text
+    assert "training diverged" in text
+    assert "1 of 2 cells finished" in text
+    runs = find_runs([tmp_path / "sweep"]).runs
+    assert sorted(run.status for run in runs) == ["failed", "finished"]
+    assert [run.record["threads"] for run in runs] == [1, 1]
+    assert all((run.dir / "train.log").stat().st_size for run in runs)
+
+
+def test_ctrl_c_stops_the_cells_that_run_side_by_side(tmp_path):
+    arguments = [
+        "fmnist.train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *TINY,
+        "trainer.max_epochs=10000", "patience=null", "seed=0,1", "hydra.sweep.dir=sweep",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=tmp_path, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 100
+        while len(list(tmp_path.glob("sweep/*/checkpoints/last.ckpt"))) < 2:
+            assert time.monotonic() < deadline, "two cells did not begin in time"
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        text, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, text
+    assert "the same command continues" in text
+    assert "Traceback" not in text
+    deadline = time.monotonic() + 20
+    while any(run.status == "running" for run in find_runs([tmp_path / "sweep"]).runs):
+        assert time.monotonic() < deadline, "a cell trains on"
+        time.sleep(0.2)
+
+
+def test_a_launcher_that_is_not_installed(tmp_path):
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").write_text("raise ModuleNotFoundError('ray')")
+    path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
+    arguments = ["fmnist.train", "-m", "hydra/launcher=ray", *TINY, "seed=0,1"]
+    done = command(*arguments, cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: hydra/launcher=ray: Ray is not installed: pip install 'fmnist[ray]'"
+    ]
+    assert not (tmp_path / "multirun").exists()
