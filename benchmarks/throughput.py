@@ -14,6 +14,9 @@ what to read. `bf16` is the same with bf16 autocast and channels-last; `fmnist c
 W&B.
 """
 
+import fmnist.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
 import argparse
 import csv
 import io

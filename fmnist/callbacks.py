@@ -1,5 +1,8 @@
 """What happens beside training: the bar in the terminal and the record on disk."""
 
+import fmnist.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
 import logging
 import signal
 import sys

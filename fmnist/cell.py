@@ -25,7 +25,7 @@ from fmnist.run import claimed, finished_run, load_run, signal_exit_code
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
 PRELOADED = [
-    "torch", "torch._dynamo", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
+    "fmnist.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
     "hydra", "fmnist.callbacks", "fmnist.checkpoint", "fmnist.classifier", "fmnist.data.datamodule",
     "fmnist.loggers",
 ]  # fmt: skip

@@ -1,5 +1,8 @@
 """How checkpoints are written: whole or not at all."""
 
+import fmnist.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
 import io
 from pathlib import Path
 from typing import Any

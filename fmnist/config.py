@@ -92,7 +92,8 @@ RANGES = {
 # epoch with its validation, the checkpoints.
 RESERVED = {
     "trainer": [
-        "logger", "callbacks", "plugins", "default_root_dir", "enable_checkpointing", "enable_model_summary",
+        "logger", "callbacks", "plugins", "default_root_dir",
+        "enable_checkpointing", "enable_model_summary",
         "enable_progress_bar", "log_every_n_steps", "num_sanity_val_steps",
         "use_distributed_sampler", "check_val_every_n_epoch", "val_check_interval",
         "fast_dev_run", "barebones", "gradient_clip_val", "gradient_clip_algorithm",

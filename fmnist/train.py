@@ -107,6 +107,9 @@ def send_library_messages_to_log() -> None:
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
     # Lightning's, wherever Slurm is installed; here a cluster's job is one process, see `fit`.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
+    import fmnist.startup  # noqa: F401 (before what it quickens)
+
+    # isort: split
     import lightning
 
     logger = logging.getLogger(lightning.__name__)

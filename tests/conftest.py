@@ -11,6 +11,9 @@ from typing import Any
 # processes that share few cores wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import fmnist.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
 import pytest
 from hydra import compose, initialize_config_dir
 

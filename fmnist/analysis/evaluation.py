@@ -3,6 +3,9 @@
 Metrics and curves are those of torchmetrics; scores are one-vs-rest where they are of one class.
 """
 
+import fmnist.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,8 @@
 """From files to batches: one fixed split, resident uint8 tensors, everything else per batch."""
 
+import fmnist.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
