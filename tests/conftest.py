@@ -23,6 +23,9 @@ from fmnist.run import Run, load_run
 
 CHECKOUT = Path(__file__).parents[1]
 
+# Files of minutes, most first: begun last, they would keep one processor waiting for the other.
+LONG = ("sweep_killed", "ddp", "sweep", "dashboards", "search", "launchers", "train", "report")
+
 # A run of a second: 16 steps an epoch on drawn garments.
 TINY = (
     "data=synthetic",
@@ -34,6 +37,12 @@ TINY = (
     "trainer.accelerator=cpu",
     "logger=csv",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files keep their order otherwise, and tests theirs in their file."""
+    order = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(autouse=True)

@@ -37,9 +37,6 @@ double = torch.compile(lambda x: 2 * x, backend="eager")
 print(double(torch.ones(1)).item(), hasattr(torch._dynamo, "optimize"))
 from torch._dynamo.utils import is_compile_supported
 optimizer.step()
+import torchvision, scipy.signal
 """
     assert said(code) == "2.0 True"
-
-
-def test_torchvision_and_torchmetrics_of_images_can_still_be_imported():
-    assert said("import fmnist.startup, torchvision, scipy.signal; print(1)") == "1"

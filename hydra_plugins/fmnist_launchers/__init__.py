@@ -9,7 +9,9 @@ newer packages. What is needed of it is this module.
 """
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,12 @@ from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
+    SlurmLauncher as SubmititSlurmLauncher,
+)
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+SETTLED = 20  # seconds after which a job that is said to have ended has
 
 
 class OwnSettings(SearchPathPlugin):  # type: ignore[misc]
@@ -32,6 +39,42 @@ class OwnSettings(SearchPathPlugin):  # type: ignore[misc]
         for name in ("joblib", "submitit_local", "submitit_slurm", "ray"):
             registered["launcher"].pop(f"{name}.yaml", None)
         registered["sweeper"].pop("optuna.yaml", None)
+
+
+class SlurmLauncher(SubmititSlurmLauncher):  # type: ignore[misc]
+    """The plugin's, but patient: a job that is being requeued is not a job that has ended."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """What every job returned.
+
+        Raises:
+            submitit's UncompletedJobError: a job ended without a result.
+        """
+        with _ended_jobs_stay_ended():
+            returned: Sequence[JobReturn] = super().launch(job_overrides, initial_job_idx)
+            return returned
+
+
+@contextmanager
+def _ended_jobs_stay_ended() -> Iterator[None]:
+    """For a moment of its requeuing Slurm says of a job that it is cancelled or failed."""
+    from submitit.slurm.slurm import SlurmInfoWatcher
+
+    original, since = SlurmInfoWatcher.is_done, dict[str, float]()
+
+    def is_done(self: SlurmInfoWatcher, job_id: str, mode: str = "standard") -> bool:
+        if not original(self, job_id, mode):
+            since.pop(job_id, None)
+            return False
+        return time.monotonic() - since.setdefault(job_id, time.monotonic()) > SETTLED
+
+    SlurmInfoWatcher.is_done = is_done
+    try:
+        yield
+    finally:
+        SlurmInfoWatcher.is_done = original
 
 
 class RayLauncher(Launcher):  # type: ignore[misc]
