@@ -308,7 +308,8 @@ def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]
     names = names_of(cells)
     width = min(60, max(len(names[cell.dir]) for cell, _, _ in bad))
     for cell, status, reason in bad:
-        log.error("%-8s  %-*s  %s", status, width, names[cell.dir], reason)
+        line = reason.partition("\n")[0]
+        log.error("%-8s  %-*s  %s", status, width, names[cell.dir], line)
         log.error("%-8s  %s", "", shown(folder / cell.dir))
     log.error("the same command runs the unfinished cells again")
     return 1
