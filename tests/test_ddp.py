@@ -75,6 +75,7 @@ def net(activation: str, pooling: str, dropout: float, fails: bool):
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.long
 def test_a_failure_of_one_process_leaves_the_next_cell_alone(tmp_path, launcher):
     (tmp_path / "broken.py").write_text(BROKEN)
     done = command(
@@ -114,6 +115,7 @@ def processes_with(word):
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at /proc")
+@pytest.mark.long
 def test_killed_and_resumed_it_is_the_run_of_one_process(tmp_path):
     run_dir, long = tmp_path / "ddp", [*ARGUMENTS, "trainer.max_epochs=12", "patience=null"]
     arguments = ["fmnist.train", "trainer=ddp", *long, f"hydra.run.dir={run_dir}"]

@@ -22,6 +22,7 @@ def trials(folder):
     return optuna.load_study("search", f"sqlite:///{folder}/search/study.db").trials
 
 
+@pytest.mark.long
 def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     long = [*SEARCH, "hydra.sweeper.n_trials=1", "trainer.max_epochs=10000", "patience=null"]
     process = subprocess.Popen(

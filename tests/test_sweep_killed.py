@@ -4,9 +4,12 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.test_sweep import in_sweep, records, started, timeless, wait_until
 
 
+@pytest.mark.long
 def test_twelve_cells_killed_ten_times_end_as_if_nothing_had_happened(tmp_path):
     arguments = (
         "optim=sgd,adam,rmsprop", "seed=0,1,2,3", "trainer.max_epochs=3", "model.dropout=0.3",
