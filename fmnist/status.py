@@ -15,7 +15,7 @@ from statistics import fmean
 from fmnist.analysis.runs import find_runs
 from fmnist.errors import UserError
 from fmnist.run import Run
-from fmnist.sweep import distinct
+from fmnist.sweep import distinct, unfinished
 from fmnist.terminal import shown
 
 ORDER = ("running", "failed", "killed", "damaged", "missing")
@@ -50,7 +50,7 @@ def status(directory: str | Path) -> Status:
     named = list(zip(found.runs, names, strict=False))
     states = {run.dir: run.status for run in found.runs}  # once: each looks at a lock
     lines = [
-        (state, name, _detail(run, state))
+        (state, name, unfinished(run, state))
         for run, name in named
         if (state := states[run.dir]) != "finished"
     ]
@@ -61,14 +61,6 @@ def status(directory: str | Path) -> Status:
     counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
     left = _seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
     return Status(counted, sorted(lines, key=lambda line: ORDER.index(line[0])), best, left)
-
-
-def _detail(run: Run, state: str) -> str:
-    if state == "failed":
-        return str(run.record.get("error")).partition("\n")[0]
-    epochs, most = run.record.get("epochs", []), run.config["trainer"]["max_epochs"]
-    accuracy = f", val acc {epochs[-1]['val/acc_best']:.4f}" if epochs else ""
-    return f"{len(epochs)} of up to {most} epochs{accuracy}"
 
 
 def _seconds_left(runs: Sequence[Run], states: dict[Path, str], missing: int) -> float | None:

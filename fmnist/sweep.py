@@ -23,7 +23,7 @@ from filelock import FileLock
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from fmnist.analysis.runs import SWEEP
+from fmnist.analysis.runs import SWEEP, key_of
 from fmnist.config import COSMETIC, check, config_hash, resolve
 from fmnist.config import __file__ as config_module
 from fmnist.errors import ConfigError, RunError
@@ -53,11 +53,6 @@ class Cell:
     overrides: list[str]
     config_hash: str
     sources: str
-
-
-def key_of(override: str) -> str:
-    """ "optim.lr" of "+optim.lr=1"."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 def counts(override: str) -> bool:
@@ -205,29 +200,29 @@ def names_of(cells: Sequence[Cell]) -> dict[str, str]:
     return {cell.dir: name for cell, name in zip(cells, names, strict=True)}
 
 
-def record_of(folder: Path, cell: Cell) -> Run | None:
-    """The run of a cell, if it has begun."""
-    try:
-        return load_run(folder / cell.dir)
-    except RunError:
-        return None
-
-
 def outcome(folder: Path, cell: Cell) -> tuple[str, str]:
     """How a cell stands (finished, failed, running, killed, missing), and its result or reason."""
-    run = record_of(folder, cell)
-    if run is None:
+    try:
+        run = load_run(folder / cell.dir)
+    except RunError:
         return "missing", "not begun"
-    if run.status == "finished":
-        metrics, seconds = run.record["metrics"], run.record["seconds"]
-        return "finished", (
-            f"val acc {metrics['val/acc_best']:.4f}, test acc {metrics['test/acc']:.4f}, "
-            f"{seconds:.1f} s"
-        )
-    if run.status == "failed":
-        return "failed", str(run.record.get("error")).partition("\n")[0]
-    epochs, epochs_max = len(run.record.get("epochs", [])), run.config["trainer"]["max_epochs"]
-    return run.status, f"{epochs} of up to {epochs_max} epochs"
+    state = run.status
+    if state != "finished":
+        return state, unfinished(run, state)
+    metrics, seconds = run.record["metrics"], run.record["seconds"]
+    return "finished", (
+        f"val acc {metrics['val/acc_best']:.4f}, test acc {metrics['test/acc']:.4f}, "
+        f"{seconds:.1f} s"
+    )
+
+
+def unfinished(run: Run, state: str) -> str:
+    """Why a run failed, or how far it is."""
+    if state == "failed":
+        return str(run.record.get("error")).partition("\n")[0]
+    epochs, most = run.record.get("epochs", []), run.config["trainer"]["max_epochs"]
+    accuracy = f", val acc {epochs[-1]['val/acc_best']:.4f}" if epochs else ""
+    return f"{len(epochs)} of up to {most} epochs{accuracy}"
 
 
 def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None) -> int:
@@ -295,22 +290,21 @@ def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]
     Args:
         errors: by folder, for cells whose record could not be written.
     """
-    rows = [(cell, *outcome(folder, cell)) for cell in cells]
-    rows = [
-        (cell, "failed", error) if state in ("missing", "killed") and error else (cell, state, text)
-        for cell, state, text in rows
-        for error in [errors.get(cell.dir)]
-    ]
-    bad = [row for row in rows if row[1] != "finished"]
-    log.info("\n%d of %d cells finished: %s", len(rows) - len(bad), len(rows), shown(folder))
+    bad: list[tuple[str, str, str]] = []  # state, folder, reason
+    for cell in cells:
+        state, reason = outcome(folder, cell)
+        if state in ("missing", "killed") and (error := errors.get(cell.dir)):
+            state, reason = "failed", error.partition("\n")[0]
+        if state != "finished":
+            bad.append((state, cell.dir, reason))
+    log.info("\n%d of %d cells finished: %s", len(cells) - len(bad), len(cells), shown(folder))
     if not bad:
         return 0
     names = names_of(cells)
-    width = min(60, max(len(names[cell.dir]) for cell, _, _ in bad))
-    for cell, status, reason in bad:
-        line = reason.partition("\n")[0]
-        log.error("%-8s  %-*s  %s", status, width, names[cell.dir], line)
-        log.error("%-8s  %s", "", shown(folder / cell.dir))
+    width = min(60, max(len(names[name]) for _, name, _ in bad))
+    for state, name, reason in bad:
+        log.error("%-8s  %-*s  %s", state, width, names[name], reason)
+        log.error("%-8s  %s", "", shown(folder / name))
     log.error("the same command runs the unfinished cells again")
     return 1
 

@@ -40,7 +40,7 @@ from fmnist.run import (
 from fmnist.terminal import announcement, metrics_table, totals_line
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Trainer
+    from lightning.pytorch import Callback, Trainer
     from lightning.pytorch.loggers import Logger
 
     from fmnist.classifier import Classifier
@@ -151,9 +151,7 @@ def fit(
     """
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch import seed_everything
-    from lightning.pytorch.callbacks import ModelCheckpoint
 
-    from fmnist.callbacks import EpochBar, RecordEpochs, ResumableEarlyStopping, StopAfterStep
     from fmnist.checkpoint import AtomicCheckpointIO
     from fmnist.classifier import Classifier, flops, parameter_count
 
@@ -168,22 +166,9 @@ def fit(
         config["channels_last"],
         config["gradient_clip_val"],
     )
-    # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
-    callbacks: list[Any] = [
-        ModelCheckpoint(
-            checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False
-        ),
-        ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
-        EpochBar(),
-        StopAfterStep(),
-    ]
-    if config["patience"] is not None:
-        callbacks.append(ResumableEarlyStopping("val/acc", mode="max", patience=config["patience"]))
-    if run is not None:
-        callbacks.append(RecordEpochs(run))
     trainer = build(config["trainer"])(
         logger=loggers,
-        callbacks=callbacks,
+        callbacks=callbacks_of(config, checkpoints, run),
         default_root_dir=checkpoints.parent,
         enable_progress_bar=False,  # Lightning's own bar
         enable_model_summary=False,
@@ -204,6 +189,28 @@ def fit(
     with one_job(checkpoints.parent):
         trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
     return trainer, classifier
+
+
+def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> "list[Callback]":
+    """What happens beside training; the arguments are those of `fit`."""
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    from fmnist.callbacks import EpochBar, RecordEpochs, ResumableEarlyStopping, StopAfterStep
+
+    # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False
+        ),
+        ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
+        EpochBar(),
+        StopAfterStep(),
+    ]
+    if config["patience"] is not None:
+        callbacks.append(ResumableEarlyStopping("val/acc", mode="max", patience=config["patience"]))
+    if run is not None:
+        callbacks.append(RecordEpochs(run))
+    return callbacks
 
 
 def machine(trainer: "Trainer") -> dict[str, Any]:

@@ -75,6 +75,11 @@ def _run_folders(given: Path) -> tuple[list[Path], dict[Path, list[str]]]:
     return sorted(folders), missing
 
 
+def key_of(override: str) -> str:
+    """ "optim.lr" of "+optim.lr=1"."""
+    return override.lstrip("+~").partition("=")[0]
+
+
 def setting(run: Run, key: str) -> Any:
     """The option of a group ("model"), or a value of the configuration ("optim.lr"); or None."""
     choices = run.record.get("choices", {})
@@ -92,7 +97,7 @@ def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
     The seed is among them when it was varied. Keys with the same value in all runs are not.
     """
     keys = dict.fromkeys(
-        override.lstrip("+~").partition("=")[0]
+        key_of(override)
         for run in runs
         for override in run.record.get("overrides", [])
         if not override.startswith("hydra")

@@ -9,7 +9,7 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-from fmnist.analysis.runs import Found, factors, find_runs, setting
+from fmnist.analysis.runs import Found, factors, find_runs, key_of, setting
 from fmnist.run import Run
 
 METRICS = (
@@ -149,8 +149,7 @@ def _rows(
 
 
 def _split(overrides: Iterable[str]) -> dict[str, str]:
-    pairs = (override.lstrip("+~").partition("=") for override in overrides)
-    return {key: value for key, _, value in pairs}
+    return {key_of(override): override.partition("=")[2] for override in overrides}
 
 
 def _ordered(values: Sequence[Any]) -> list[Any]:

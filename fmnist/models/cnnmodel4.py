@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fmnist.models.cnnmodel5 import conv
+from fmnist.models.normalization import conv
 
 
 class CNNModel4(nn.Module):

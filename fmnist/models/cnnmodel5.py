@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fmnist.models.normalization import Normalization, normalization
+from fmnist.models.normalization import conv
 
 
 class CNNModel5(nn.Module):
@@ -56,14 +56,3 @@ class CNNModel5(nn.Module):
         """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
         logits: Tensor = self.classifier(torch.flatten(self.features(x), 1))
         return logits
-
-
-def conv(channels_in: int, channels_out: int, kind: Normalization) -> list[nn.Module]:
-    """3x3 convolution that keeps height and width, normalisation, ReLU."""
-    return [
-        # The bias stays also where normalisation takes it out again: all kinds, "none" among
-        # them, then have the same convolutions.
-        nn.Conv2d(channels_in, channels_out, 3, padding=1),
-        normalization(kind, channels_out),
-        nn.ReLU(inplace=True),
-    ]

@@ -6,13 +6,13 @@ figure 2 draws all four). All of them learn a scale and a shift a channel, so th
 the same number of parameters and differ only in what they average over.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
 Normalization = Literal["batch", "layer", "group", "instance", "none"]
 
-NORMALIZATIONS = ("batch", "layer", "group", "instance", "none")
+NORMALIZATIONS = get_args(Normalization)
 GROUP = 16  # channels in a group: the best of Wu & He's table 3 with this number held fixed
 
 
@@ -41,3 +41,14 @@ def normalization(kind: Normalization, channels: int) -> nn.Module:
         case "none":
             return nn.Identity()
     raise ValueError(f"normalization={kind!r}: should be one of {', '.join(NORMALIZATIONS)}")
+
+
+def conv(channels_in: int, channels_out: int, kind: Normalization) -> list[nn.Module]:
+    """3x3 convolution that keeps height and width, normalisation, ReLU."""
+    return [
+        # The bias stays also where normalisation takes it out again: all kinds, "none" among
+        # them, then have the same convolutions.
+        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        normalization(kind, channels_out),
+        nn.ReLU(inplace=True),
+    ]

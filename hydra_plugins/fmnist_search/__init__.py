@@ -121,8 +121,9 @@ class _Trials:
         self.config, self.loader = sweeper.config, sweeper.context.config_loader
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
+        from fmnist.analysis.runs import key_of
         from fmnist.launch import BASIC_LAUNCHER
-        from fmnist.sweep import key_of, plan, varied_keys, watched, write_manifest
+        from fmnist.sweep import plan, varied_keys, watched, write_manifest
 
         hydra, wanted = self.config.hydra, [list(overrides) for overrides in job_overrides]
         varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
