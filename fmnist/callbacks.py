@@ -78,6 +78,11 @@ class RecordEpochs(Callback):
         if module.history:  # a checkpoint may be an epoch behind the record
             self.run.record["resumed"][-1]["epochs"] = len(module.history)
 
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.run.record.setdefault("first_step_at", time.time())
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
         self.run.update(epochs=module.history)

@@ -25,8 +25,9 @@ from fmnist.analysis.claim import (
     near,
     unit,
 )
+from fmnist.analysis.leak import leak_warning
 from fmnist.analysis.matching import Side, misses, per_seed, select, side, unknown_settings
-from fmnist.analysis.rows import Row, newest, read_rows, rows_of
+from fmnist.analysis.rows import INFERENCE, Row, newest, read_rows, rows_of
 from fmnist.analysis.runs import find_runs
 from fmnist.analysis.statistics import Summary, summarize
 from fmnist.analysis.verdict import MOST_SEEDS, Judgement, Part, Statement, judge
@@ -43,6 +44,9 @@ class Outcome:
     Args:
         runs: finished runs that its sides select.
         failed: runs that they select and that failed: what they would have said is missing.
+        lacking: finished runs whose row lacks the metric, such as one of an older CSV file.
+        never: finished runs that never came to the accuracy that the metric is the time to.
+        leaking: finished runs whose epoch the test images chose.
         statement: None when there was nothing to measure.
         note: why there was nothing, when that needs saying.
     """
@@ -52,6 +56,9 @@ class Outcome:
     statement: Statement | None = None
     runs: int = 0
     failed: int = 0
+    lacking: int = 0
+    never: int = 0
+    leaking: int = 0
     note: str = ""
 
     @property
@@ -86,11 +93,39 @@ def _measure(claim: Claim, rows: Sequence[Row]) -> Outcome:
     sides = [side(selection, claim.metric) for selection in claim.selections]
     chosen = select(rows, sides)
     finished = [row for row in chosen if row.finished]
-    outcome = Outcome(
-        claim, Judgement("not measured"), None, len(finished), len(chosen) - len(finished)
+    lacking, never = (
+        [row for row in finished if any(test(row, name) for name in claim.metrics)]
+        for test in (_lacks, _never)
     )
     note = _why_not(claim, rows, sides) if rows and not chosen else ""
-    return replace(outcome, statement=_statement(claim, finished), note=note)
+    if finished and len(lacking) == len(finished):
+        option = " with --latency" if INFERENCE in claim.metrics else ""
+        names = ", ".join(claim.metrics)
+        note = f"its runs lack {names}: collect their directories again{option}"
+    elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
+        note = "none of its runs came so far"
+    return Outcome(
+        claim,
+        Judgement("not measured"),
+        None if note else _statement(claim, finished),
+        runs=len(finished),
+        failed=len(chosen) - len(finished),
+        lacking=len(lacking),
+        never=len(never),
+        leaking=sum(row.leaks for row in finished),
+        note=note,
+    )
+
+
+def _lacks(row: Row, metric: str) -> bool:
+    """A metric of classes is there with any class."""
+    return not any(name == metric or name.startswith(f"{metric}/") for name in row.metrics)
+
+
+def _never(row: Row, metric: str) -> bool:
+    """Whether it is the time to an accuracy that the run did not reach in the epochs it trained."""
+    epochs = row.metrics.get(f"epochs_to/{metric.partition('_to/')[2]}")
+    return epochs is not None and epochs > row.metrics["epochs"]
 
 
 def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
@@ -184,9 +219,14 @@ def _part(rows: Sequence[Row], sides: Sequence[Side], label: str, threshold: flo
     values = [scale * value for value in per_seed(rows, sides).values()]
     if not values:
         return None
-    # One image of the smallest set that accuracies are measured on here: 0.01 points.
-    resolution = 0.01 if is_share(metric) else 0.0
-    return Part(label, summarize(values, resolution, metric in EXACT), threshold)
+    return Part(label, summarize(values, _resolution(metric), metric in EXACT), threshold)
+
+
+def _resolution(metric: str) -> float:
+    """Of one run's number: an epoch, or one image of 10,000; seconds have none."""
+    if metric.startswith("epochs_to/"):
+        return 1.0
+    return 0.01 if is_share(metric) else 0.0
 
 
 def published_difference(claim: Claim, claims: Iterable[Claim]) -> float | None:
@@ -285,6 +325,9 @@ def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
                      f"{verdict_words(outcome)}")  # fmt: skip
         lines += textwrap.wrap(explanation(outcome, claims), WIDTH, initial_indent="    ",
                                subsequent_indent="    ")  # fmt: skip
+        if warning := leak_warning(outcome.leaking, outcome.runs):
+            lines += textwrap.wrap(f"WARNING {warning}", WIDTH, initial_indent="    ",
+                                   subsequent_indent="    ")  # fmt: skip
     missing = [outcome for outcome in outcomes if outcome.statement is None]
     if len(missing) == len(outcomes):
         lines = []
@@ -306,14 +349,32 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
         details.append(f"published {difference:+.2f}")
     elif claim.about and part:
         details.append(f"published {number(claim.about[part.label], part.label)}")
-    if outcome.failed:
-        details.append(f"{outcome.failed} failed run{'s' * (outcome.failed > 1)} left out")
+    details += remarks(outcome)
     return " ".join(words) + (f" [{'; '.join(details)}]" if details else "")
+
+
+def remarks(outcome: Outcome) -> list[str]:
+    """What the numbers leave out or assume."""
+    made = []
+    if outcome.failed:
+        made.append(f"{outcome.failed} failed run{'s' * (outcome.failed > 1)} left out")
+    if outcome.lacking:
+        made.append(f"{runs_in_words(outcome.lacking)} without the metric left out")
+    if outcome.never:
+        made.append(
+            f"{runs_in_words(outcome.never)} of {outcome.runs} never reached it: counted as one "
+            "epoch more than allowed"
+        )
+    return made
+
+
+def runs_in_words(count: int) -> str:
+    return f"{count} run{'s' * (count > 1)}"
 
 
 CSV_COLUMNS = (
     "claim", "source", "verdict", "metric", "part", "mean", "low", "high", "sd", "seeds", "margin",
-    "p", "p_holm", "more_seeds", "runs", "failed", "words",
+    "p", "p_holm", "more_seeds", "runs", "failed", "lacking", "never", "leaking", "words",
 )  # fmt: skip
 
 
@@ -332,7 +393,8 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
         writer.writerow([
             claim.name, claim.source, judgement.verdict, shown_metric(outcome),
             part.label if part else "", *numbers, claim.margin, judgement.p, judgement.p_holm,
-            judgement.more_seeds, outcome.runs, outcome.failed, claim.claim,
+            judgement.more_seeds, outcome.runs, outcome.failed, outcome.lacking, outcome.never,
+            outcome.leaking, claim.claim,
         ])  # fmt: skip
     return buffer.getvalue()
 

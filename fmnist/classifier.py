@@ -22,6 +22,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from fmnist.errors import Diverged
+from fmnist.tta import mean_logits
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images float [B, 1, 28, 28], labels int64 [B]
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
@@ -64,6 +65,7 @@ class Classifier(LightningModule):
         label_smoothing: of the training loss, in [0, 1).
         channels_last: memory format of net and images.
         gradient_clip_val: largest norm of the gradient; None: no clipping.
+        tta: of validation, see `fmnist.tta.mean_logits`.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Classifier(LightningModule):
         label_smoothing: float = 0.0,
         channels_last: bool = False,
         gradient_clip_val: float | None = None,
+        tta: str = "none",
     ) -> None:
         super().__init__()
         # One call of training_step makes several optimiser steps: what Lightning does around a
@@ -84,7 +87,7 @@ class Classifier(LightningModule):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net = net.to(memory_format=self.memory_format)
         self.optimizer, self.schedule = optimizer, schedule
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.tta = label_smoothing, tta
         self.history: list[dict[str, float]] = []
         self.restored_states: dict[str, Any] | None = None
         self.train_acc = MulticlassAccuracy(10, average="micro")
@@ -187,7 +190,8 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        logits = self.net(images.contiguous(memory_format=self.memory_format))
+        images = images.contiguous(memory_format=self.memory_format)
+        logits = mean_logits(self.net, images, self.tta)
         self.val_outputs.append((logits.float(), labels))
         if self.stop_requested:
             raise KeyboardInterrupt
@@ -272,7 +276,12 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 def predict(
-    net: nn.Module, batches: Batches, device: torch.device, precision: str, channels_last: bool
+    net: nn.Module,
+    batches: Batches,
+    device: torch.device,
+    precision: str,
+    channels_last: bool,
+    tta: str = "none",
 ) -> tuple[Tensor, Tensor]:
     """Logits float32 [N, 10] and labels int64 [N] on the CPU, of a net in eval mode.
 
@@ -282,6 +291,7 @@ def predict(
         device: where to compute.
         precision: Lightning's name of it; "bf16-mixed" and "16-mixed" run under autocast.
         channels_last: memory format of net and images.
+        tta: see `fmnist.tta.mean_logits`.
     """
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     net = net.to(device).to(memory_format=memory_format).eval()
@@ -290,10 +300,10 @@ def predict(
         torch.autocast(device.type, half) if half else nullcontext()
     )
     with torch.inference_mode(), autocast:
-        parts = [
-            (net(images.contiguous(memory_format=memory_format)).float().cpu(), labels.cpu())
-            for images, labels in batches
-        ]
+        parts = []
+        for images, labels in batches:
+            images = images.contiguous(memory_format=memory_format)
+            parts.append((mean_logits(net, images, tta).float().cpu(), labels.cpu()))
     logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     return logits, labels
 

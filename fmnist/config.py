@@ -49,16 +49,18 @@ class Config:
     seed: int = 0
     patience: int | None = 5
     label_smoothing: float = 0.0
-    channels_last: bool = False
+    channels_last: bool | None = None
     gradient_clip_val: float | None = None
     steps_per_execution: int = 16
+    tta: str = "none"
 
 
 ConfigStore.instance().store(name="schema", node=Config)
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others are not tested here
+TTA = ("none", "flip", "flip_shift")  # fmnist.tta
 MONITORS = ("val/acc", "val/loss", "train/loss")
 
 # key: (lowest allowed, is it itself allowed, highest allowed: never itself)
@@ -141,6 +143,7 @@ def check(config: DictConfig) -> dict[str, Any]:
     _check_choice("trainer.precision", _select(plain, "trainer.precision"), PRECISIONS)
     _check_choice("trainer.accelerator", _select(plain, "trainer.accelerator"), ACCELERATORS)
     _check_choice("trainer.strategy", _select(plain, "trainer.strategy"), STRATEGIES)
+    _check_choice("tta", plain["tta"], TTA)
     _check_choice("scheduler.monitor", _select(plain, "scheduler.monitor"), MONITORS)
     _check_across(plain)
     return plain

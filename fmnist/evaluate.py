@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fmnist.errors import RunError, UserError
 from fmnist.run import Run, load_run
+from fmnist.terminal import LEAK, selects_on_test
 
 
 def evaluate(run: Run) -> tuple[float, float]:
@@ -33,8 +34,7 @@ def evaluate(run: Run) -> tuple[float, float]:
     batches = data.test_batches(device)
     if data.describe()["checksums"] != run.record["dataset"]["checksums"]:
         raise RunError(f"{run.dir}: was made with other data files than those found now")
-    precision, channels_last = run.record["precision"], run.config["channels_last"]
-    return loss_and_accuracy(*predict(net, batches, device, precision, channels_last))
+    return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"loss {loss:.6f}, recorded {recorded['test/acc']:.4f} {recorded['test/loss']:.6f}: "
             f"{'identical' if same else 'DIFFERENT'}"
         )
+        if selects_on_test(run.record["dataset"]):
+            print(f"WARNING {LEAK}")
         code = max(code, 0 if same else 1)
     return code
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmnist.errors import UserError
-from fmnist.terminal import shown
+from fmnist.terminal import LEAK, selects_on_test, shown
 
 if TYPE_CHECKING:
     import wandb
@@ -105,6 +105,8 @@ def wandb_logger(
     # With a run of ours Lightning defines no step metric.
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    if selects_on_test(config["data"]):
+        run.summary["warning"] = LEAK
     try:
         yield WandbLogger(experiment=run)
     except BaseException as error:  # not `with run`, which prints a traceback

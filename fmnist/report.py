@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="two run directories for McNemar's test; default: best and worst",
     )  # fmt: skip
     parser.add_argument(
+        "--target", metavar="ACC", type=float,
+        help="validation accuracy in [0, 1] until which convergence is measured; "
+        "default: chosen so that at least half of the runs reach it",
+    )  # fmt: skip
+    parser.add_argument(
         "--no-latency", action="store_true", help="do not measure inference on this machine"
     )
     options = parser.parse_args(arguments)
@@ -40,9 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if missing:  # before anything heavy is imported
             print(f"error: {missing[0]}: no such directory", file=sys.stderr)
             return UserError.exit_code
+        if options.target is not None and not 0 <= options.target <= 1:
+            raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
         from fmnist.analysis.page import write_report
 
-        path = write_report(options.directories, out, options.compare, not options.no_latency)
+        path = write_report(
+            options.directories, out, options.compare, not options.no_latency, options.target
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,7 +2,8 @@
 
 `collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/analysis/rows.py says what
 is in it); a run that is there already, with the same configuration and commit, is replaced, and
-nothing else is lost. `render` writes results/README.md from these files and the claims alone.
+nothing else is lost. With `--latency` it also measures inference, now, of the runs that were made
+on a CPU like this one's. `render` writes results/README.md from these files and the claims alone.
 """
 
 import argparse
@@ -10,9 +11,11 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fmnist.analysis.claim import Claim, unit
+from fmnist.analysis.leak import leak_warning
 from fmnist.analysis.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
 from fmnist.analysis.runs import find_runs
 from fmnist.analysis.statistics import Summary
@@ -24,14 +27,20 @@ from fmnist.claims import (
     number,
     p_words,
     published_difference,
+    remarks,
     verdict_words,
 )
 from fmnist.errors import RunError, UserError
-from fmnist.run import write_atomically
+from fmnist.run import Run, write_atomically
 
 
-def collect(directories: Sequence[str], folder: Path) -> list[str]:
+def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> list[str]:
     """Add the runs below the directories to the CSV files of the folder; what was done, in words.
+
+    Args:
+        directories: runs, sweeps or folders of them.
+        folder: of the CSV files; made where there is none.
+        latency: measure inference on this machine.
 
     Raises:
         RunError: a directory that holds no run, or a CSV file that cannot be read or written.
@@ -39,7 +48,11 @@ def collect(directories: Sequence[str], folder: Path) -> list[str]:
     found = find_runs(directories)
     for path, reason in found.damaged:
         print(f"left out: {path}: {reason}", file=sys.stderr)
-    rows = rows_of(found.runs)
+    rows = [
+        with_inference(row, run) if latency and row.finished else row
+        for run in found.runs
+        for row in rows_of([run])
+    ]
     studies: dict[str, list[Row]] = {}
     for row in rows:
         studies.setdefault(row.facts["study"], []).append(row)
@@ -56,6 +69,17 @@ def collect(directories: Sequence[str], folder: Path) -> list[str]:
         lines.append(f"{path}: {len(both)} run{'s' * (len(both) > 1)}, {len(both) - len(old)} new")
     waiting = len(found.runs) - len(rows) + len(found.missing)
     return lines + ([f"{waiting} runs have not ended: left out"] if waiting else [])
+
+
+def with_inference(row: Row, run: Run) -> Row:
+    """The row with its inference speed, or as it is where that cannot be measured here."""
+    from fmnist.analysis.latency import inference_metrics
+
+    try:
+        return replace(row, metrics=row.metrics | inference_metrics(run))
+    except RunError as error:
+        print(f"inference not measured: {error}", file=sys.stderr)
+        return row
 
 
 def study_rows(folder: Path) -> list[Row]:
@@ -78,11 +102,13 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     """
     outcomes = evaluate(claims, rows)
     measured = [outcome for outcome in outcomes if outcome.statement]
+    leak = leak_warning(sum(row.leaks for row in rows), len(rows))
     return "\n\n".join(
         [
             "# Results",
             "Written by `python -m fmnist.results render` from the CSV files in this folder and "
             "the claims in `claims/`: no number here was typed.",
+            *([f"**Warning:** {leak}."] if leak else []),
             "## Published against ours",
             "Ours: mean over seeds ± half of its 95 % interval. The test set is read once a run, "
             "with the epoch that validation chose (`_last`: with the last epoch).",
@@ -116,7 +142,7 @@ def published_table(outcomes: Iterable[Outcome]) -> str:
         for metric, value in claim.values.items():
             summary = next((part.summary for part in parts if part.label == metric), None)
             shown = [mean(summary, metric), str(summary.n)] if summary else ["not measured", ""]
-            label = f"{metric}, s" if unit(metric) == "s" else metric
+            label = f"{metric}, {unit(metric)}" if unit(metric) in ("s", "MiB") else metric
             published = bound + number(value, metric)
             lines.append([claim.source, claim.name, label, published, *shown])
     return markdown(["source", "claim", "metric", "published", "ours", "seeds"], lines)
@@ -139,10 +165,12 @@ def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
         published = f"{difference:+.2f}" if difference is not None else ""
         if claim.about:
             published = number(claim.about[part.label], part.label)
+        warning = leak_warning(outcome.leaking, outcome.runs)
+        notes = remarks(outcome) + ([f"**warning:** {warning}"] if warning else [])
         lines.append(
             [
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
-                effect(outcome) + (f" ({part.label})" if part.label else ""),
+                "; ".join([effect(outcome) + (f" ({part.label})" if part.label else ""), *notes]),
                 published,
                 str(outcome.statement.seeds),
                 p_words(outcome.judgement.p_holm),
@@ -167,7 +195,9 @@ def cost_table(rows: Sequence[Row]) -> str:
         hours = sum(row.metrics.get("seconds", 0.0) for row in group) / 3600
         commits = sorted({commit(row) for row in group})
         failed = sum(not row.finished for row in group)
-        lines.append([study, str(len(group) - failed), str(failed), f"{hours:.2f}", machine,
+        leaking = sum(row.leaks for row in group)
+        name = f"{study} (**{leaking} chose their epoch on the test set**)" if leaking else study
+        lines.append([name, str(len(group) - failed), str(failed), f"{hours:.2f}", machine,
                       versions, ", ".join(commits)])  # fmt: skip
     columns = ["study", "runs", "failed", "hours", "machine", "versions", "commits"]
     return markdown(columns, lines)
@@ -180,11 +210,12 @@ def commit(row: Row) -> str:
 
 
 def missing_list(outcomes: Iterable[Outcome]) -> str:
-    """The claims without runs, by the command that would measure them."""
+    """The claims that were not measured, by the command that would do it, with what is amiss."""
     commands: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.statement is None:
-            commands.setdefault(outcome.claim.sweep, []).append(f"`{outcome.claim.name}`")
+            note = f" ({outcome.note})" if outcome.note else ""
+            commands.setdefault(outcome.claim.sweep, []).append(f"`{outcome.claim.name}`{note}")
     lines = [
         f"- `python -m fmnist.train {sweep}`: {', '.join(names)}"
         for sweep, names in commands.items()
@@ -199,6 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
     collecting.add_argument("directories", nargs="+", metavar="DIR", help="run or sweep directory")
+    collecting.add_argument("--latency", action="store_true",
+                            help="measure inference on this machine as well")  # fmt: skip
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
     for command in (collecting, rendering):
@@ -208,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(options.results)
     try:
         if options.command == "collect":
-            lines = collect(options.directories, folder)
+            lines = collect(options.directories, folder, options.latency)
         else:
             text = render(study_rows(folder), asked_claims(options.claims, []))
             write_atomically(folder / "README.md", text.encode())

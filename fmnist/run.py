@@ -94,6 +94,15 @@ class Run:
             raise RunError(f"{path}: cannot be loaded: {reason}") from error
         return net.eval()
 
+    def formats(self) -> dict[str, Any]:
+        """How its nets are evaluated: `precision`, `channels_last`, `tta` of `predict`."""
+        # Records from before a setting existed: what was done then.
+        return {
+            "precision": self.record["precision"],
+            "channels_last": self.record.get("channels_last", self.config["channels_last"]),
+            "tta": self.config.get("tta", "none"),
+        }
+
     def data(self) -> "ImageData":
         """The run's data module, without augmentation."""
         from hydra.utils import instantiate

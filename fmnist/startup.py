@@ -1,12 +1,20 @@
 """Imported before anything heavy, this module halves the time that the heavy imports take.
 
-Two things are left out that no run here needs, five of ten seconds on a small machine:
+Three things are left out that no run here needs, more than half of that time:
 
 - `torch._dynamo`, the compiler. Every method of a torch optimiser imports it to say that it should
   not be compiled (`torch/_compile.py`, `torch/optim/optimizer.py`). Who compiles still gets it.
-- torchvision and scipy.signal, which torchmetrics imports for its metrics of images and audio.
+- What torchmetrics imports for its metrics of images and audio and for plots (torchvision,
+  scipy.signal, matplotlib), and Lightning for a progress bar (rich). Who imports them still gets
+  them.
+- Garbage collection, which finds nothing while modules are being imported. What they made stays
+  for good: no later collection looks at it, and processes forked from this one share it.
+
+It also tells the allocator to keep what it has (`fmnist.allocator`).
 """
 
+import atexit
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +22,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from fmnist.allocator import keep_freed_memory
+
 COMPILER = "torch._dynamo"
-LEFT_OUT = ("torchvision", "scipy")
+LEFT_OUT = ("torchvision", "scipy", "matplotlib", "rich")
 
 
 class _NoCompiler(ModuleType):
@@ -65,9 +75,24 @@ def _said_to_be_missing() -> Iterator[None]:
         imports.RequirementCache.__bool__ = met  # type: ignore[method-assign]
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection meanwhile, and never of what is there afterwards."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        atexit.register(gc.unfreeze)  # or libraries call what is left then a leak
+        if enabled:
+            gc.enable()
+
+
 def _import() -> None:
     import torch
 
+    keep_freed_memory()
     if COMPILER not in sys.modules:
         sys.modules[COMPILER] = torch._dynamo = _NoCompiler(COMPILER)
     with _said_to_be_missing():
@@ -76,4 +101,5 @@ def _import() -> None:
     _NoCompiler.importing = False
 
 
-_import()
+with _no_collection():
+    _import()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from fmnist.analysis.leak import leak_warning, leaks
 from fmnist.analysis.runs import find_runs
 from fmnist.errors import UserError
 from fmnist.run import Run
@@ -30,12 +31,14 @@ class Status:
         lines: state, name and detail of every cell that has not finished.
         best: the finished run with the highest val/acc, and its name.
         seconds_left: at the present pace; None: nothing to estimate it from.
+        warning: about runs that choose their epoch on the test set, or "".
     """
 
     states: Counter[str]
     lines: list[tuple[str, str, str]]
     best: tuple[Run, str] | None
     seconds_left: float | None
+    warning: str = ""
 
 
 def status(directory: str | Path) -> Status:
@@ -60,7 +63,9 @@ def status(directory: str | Path) -> Status:
     best = max(finished, key=lambda pair: pair[0].record["metrics"]["val/acc_best"], default=None)
     counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
     left = _seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
-    return Status(counted, sorted(lines, key=lambda line: ORDER.index(line[0])), best, left)
+    lines.sort(key=lambda line: ORDER.index(line[0]))
+    warning = leak_warning(sum(map(leaks, found.runs)), len(found.runs))
+    return Status(counted, lines, best, left, warning)
 
 
 def _seconds_left(runs: Sequence[Run], states: dict[Path, str], missing: int) -> float | None:
@@ -105,10 +110,14 @@ def show(directory: str, found: Status) -> str:
             f"best     {name}  val acc {metrics['val/acc_best']:.4f}, "
             f"test acc {metrics['test/acc']:.4f}: {shown(run.dir)}"
         )
+        if leaks(run):
+            lines.append("         its epoch was chosen on the test set: no match for clean runs")
     if found.seconds_left is not None and len(found.lines):
         beside = found.states["running"]
         pace = f"{beside} at a time" if beside else "when it is started again, one at a time"
         lines.append(f"left     about {in_words(found.seconds_left)} ({pace})")
+    if found.warning:
+        lines.append(f"WARNING  {found.warning}")
     return "\n".join(lines)
 
 

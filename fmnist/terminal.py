@@ -13,7 +13,10 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
     extras = [f"scheduler {choices.get('scheduler', 'none')}"]
     if config["label_smoothing"]:
         extras.append(f"label smoothing {config['label_smoothing']}")
-    augmented = any(aug.get(key) for key in ("degrees", "shift", "flip"))
+    if config.get("tta", "none") != "none":
+        extras.append(f"test-time augmentation {config['tta']}")
+    plain = aug["_target_"].endswith(".RandomAffine")
+    augmented = not plain or any(aug[key] for key in ("degrees", "shift", "flip"))
     name = optim["_target_"].rpartition(".")[2]
     leak = [f"WARNING {LEAK}"] if selects_on_test(data) else []
     val = "no val" if leak else f"{data['val_size']:,} val"

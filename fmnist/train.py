@@ -154,19 +154,28 @@ def fit(
 
     from fmnist.checkpoint import AtomicCheckpointIO
     from fmnist.classifier import Classifier, flops, parameter_count
+    from fmnist.precision import chosen_formats
 
     seed_everything(config["seed"], workers=True, verbose=False)
     net = instantiate(config["model"])
-    params = parameter_count(net)
+    params, operations = parameter_count(net), flops(net)
+    settings = config["trainer"]
+    precision, channels_last = chosen_formats(
+        settings.get("precision", "auto"),
+        config["channels_last"],
+        operations,
+        settings.get("accelerator", "auto"),
+    )
     classifier = Classifier(
         net,
         instantiate(config["optim"]),
         instantiate(config["scheduler"]),
         config["label_smoothing"],
-        config["channels_last"],
+        channels_last,
         config["gradient_clip_val"],
+        config["tta"],
     )
-    trainer = build(config["trainer"])(
+    trainer = build(settings | {"precision": precision})(
         logger=loggers,
         callbacks=callbacks_of(config, checkpoints, run),
         default_root_dir=checkpoints.parent,
@@ -180,7 +189,7 @@ def fit(
         plugins=[LightningEnvironment(), AtomicCheckpointIO()],
     )
     if run is not None:
-        run.update(params=params, flops=flops(net), **machine(trainer))
+        run.update(params=params, flops=operations, channels_last=channels_last, **machine(trainer))
         log.info("%s", announcement(run.record, type(net).__name__, run.dir))
     # Lightning's, for processes that fork later. Torch's optimisers ask for a GPU in every step,
     # and with it look for NVIDIA's library anew each time: 0.06 ms.
@@ -250,8 +259,7 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     batches = data.test_batches(device)
     metrics: dict[str, float] = {"val/acc_best": rows[best]["val/acc"]}
     for which, row, suffix in (("best", rows[best], ""), ("last", rows[-1], "_last")):
-        net, memory_format = run.net(which), run.config["channels_last"]  # type: ignore[arg-type]
-        logits, labels = predict(net, batches, device, run.record["precision"], memory_format)
+        logits, labels = predict(run.net(which), batches, device, **run.formats())  # type: ignore[arg-type]
         loss, accuracy = loss_and_accuracy(logits, labels)
         for name in ("train/loss", "train/acc", "val/loss", "val/acc"):
             metrics[name + suffix] = row[name]
@@ -260,7 +268,7 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
             buffer = io.BytesIO()
             np.savez_compressed(buffer, logits=logits.numpy(), labels=labels.numpy())
             write_atomically(run.dir / PREDICTIONS, buffer.getvalue())
-    run.update(best_epoch=best, metrics=metrics)
+    run.update(best_epoch=best, metrics=metrics, tested_at=time.time())
 
 
 def finish(

@@ -167,7 +167,9 @@ def test_a_missing_key_is_named(tmp_path):
 
 
 def lenet(tmp_path, text):
-    return load_claim(claim_file(tmp_path / "c", text))
+    folder = tmp_path / "c"
+    folder.parent.mkdir(exist_ok=True)
+    return load_claim(claim_file(folder, text))
 
 
 AUG = 'where: {model: lenet5}\nhigher: {aug: "on"}\nlower: {aug: "off"}'
@@ -370,6 +372,12 @@ def test_a_run_becomes_a_row(tmp_path):
     assert made.metrics["epoch_seconds"] == 2.0
     assert made.metrics["val/acc_setback"] == pytest.approx(0.05)  # 0 and 0.1
     assert made.metrics["val/loss_setback"] == pytest.approx(0.05)
+    # Of 10 epochs allowed it trained 3; the others count with its best.
+    assert made.metrics["val/acc_area"] == pytest.approx((0.7 + 0.9 + 0.8 + 7 * 0.9) / 10)
+    assert made.metrics["epochs_to/0.90"] == 2
+    assert made.metrics["seconds_to/0.90"] == 4.0
+    failed = row_of(replace(found, record=found.record | {"status": "failed"}))
+    assert not {"val/acc_area", "epochs_to/0.80"} & set(failed.metrics)
     (found.dir / "predictions.npz").write_bytes(b"damaged")
     assert "test/f1" not in row_of(found).metrics
     assert rows_of([replace(found, record=found.record | {"status": "running"})]) == []
@@ -382,6 +390,68 @@ def test_a_run_becomes_a_row(tmp_path):
 )  # fmt: skip
 def test_settings_have_one_text(value, text):
     assert canonical(value) == text
+
+
+TIME = 'where: {model: lenet5}\nhigher: {aug: "on"}\nlower: {aug: "off"}\nmargin: 0.5\n'
+
+
+def timed(aug, seed, epochs_to, trained=10):
+    metrics = {"epochs_to/0.85": float(epochs_to), "epochs": float(trained)}
+    return replace(row("model=lenet5", f"aug={aug}", seed=seed), metrics=metrics)
+
+
+def test_a_run_that_never_came_so_far_counts_and_is_told(tmp_path):
+    claim = lenet(tmp_path, TIME + "metric: epochs_to/0.85")
+    rows = [timed("off", seed, 2 + seed) for seed in range(3)]
+    rows += [timed("on", 0, 9), timed("on", 1, 11), timed("on", 2, 11, trained=7)]
+    (outcome,) = evaluate([claim], rows)
+    assert (outcome.never, outcome.runs) == (2, 6)
+    assert outcome.statement.seeds == 3  # those two are among them
+    assert outcome.part.summary.mean == pytest.approx((7 + 8 + 7) / 3)
+    assert outcome.judgement.verdict == "holds"
+    assert "2 runs of 6 never reached it: counted as" in command_module.explanation(outcome, [])
+    assert command_module.effect(outcome).endswith(" epochs")
+
+
+def test_the_same_number_of_epochs_with_every_seed_can_be_decided(tmp_path):
+    rows = [timed(aug, seed, n) for aug, n in (("on", 6), ("off", 2)) for seed in range(3)]
+    (outcome,) = evaluate([lenet(tmp_path, TIME + "metric: epochs_to/0.85")], rows)
+    assert outcome.judgement.verdict == "holds"
+    assert outcome.never == 0
+    assert not command_module.remarks(outcome)
+
+
+def test_where_no_run_came_so_far_nothing_is_measured(tmp_path):
+    rows = [timed(aug, seed, 11) for aug in ("on", "off") for seed in range(3)]
+    (outcome,) = evaluate([lenet(tmp_path, TIME + "metric: epochs_to/0.85")], rows)
+    assert outcome.judgement.verdict == "not measured"
+    assert outcome.note == "none of its runs came so far"
+
+
+def test_rows_of_before_a_metric_existed_are_told(tmp_path):
+    claim = lenet(tmp_path, TIME + "metric: epochs_to/0.85")
+    old = [row("model=lenet5", f"aug={aug}", test_acc=90) for aug in ("on", "off")]
+    (outcome,) = evaluate([claim], old)
+    assert outcome.statement is None
+    assert outcome.note == "its runs lack epochs_to/0.85: collect their directories again"
+    new = [timed(aug, seed, 3) for aug in ("on", "off") for seed in (1, 2)]
+    (outcome,) = evaluate([claim], old + new)
+    assert outcome.statement.seeds == 2
+    assert command_module.remarks(outcome) == ["2 runs without the metric left out"]
+
+
+def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
+    text = "higher: {data.select_on: test}\nlower: {data.select_on: val}"
+    asked = [lenet(tmp_path / name, words) for name, words in (("a", text), ("b", AUG))]
+    rows = [row("model=lenet5", f"data.select_on={on}", seed=seed, test_acc=acc + seed)
+            for on, acc in (("test", 91), ("val", 90)) for seed in range(2)]  # fmt: skip
+    rows += [row("model=lenet5", "aug=on", seed=seed, test_acc=92) for seed in range(2)]
+    leak, clean = evaluate(asked, rows)
+    assert (leak.leaking, leak.runs, clean.leaking) == (2, 6, 0)
+    shown = command_module.table([leak, clean], asked)
+    assert shown.count("WARNING data.select_on=test in 2 of 6 runs: the test images choose") == 1
+    table = list(csv.DictReader(io.StringIO(command_module.to_csv([leak, clean]))))
+    assert [line["leaking"] for line in table] == ["2", "0"]
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,25 @@
 """Rate of convergence: curves whose answers can be told by hand."""
 
-import pytest
+import math
+from pathlib import Path
 
-from fmnist.analysis.convergence import Convergence, convergence, curve_area, epochs_to
+import numpy as np
+import pytest
+from scipy import stats
+
+from fmnist.analysis.cell_convergence import cell_convergence, convergence_curves, usual_target
+from fmnist.analysis.charts import MUTED
+from fmnist.analysis.claim import METRICS
+from fmnist.analysis.convergence import (
+    Convergence,
+    convergence,
+    convergence_metrics,
+    curve_area,
+    epochs_to,
+)
+from fmnist.analysis.table import Cell, Row
 from fmnist.launch import Launch
-from fmnist.run import load_run
+from fmnist.run import Run, load_run
 from fmnist.train import train
 from tests.conftest import TINY, composed
 
@@ -24,14 +39,82 @@ def test_the_first_epoch_that_reaches_the_target_counts_even_if_later_ones_fall_
 
 
 def test_seconds_are_those_of_all_epochs_until_then():
-    assert convergence(rows(0.5, 0.7, 0.6), 0.6) == Convergence(2, 1.0 + 2.0, pytest.approx(0.6))
+    found = convergence(rows(0.5, 0.7, 0.6), 0.6)
+    assert found == Convergence(True, 2, 1.0 + 2.0, pytest.approx(0.6))
     assert convergence(rows(0.5), 0.1).seconds == 1.0
 
 
-def test_a_target_that_is_never_reached_is_none_and_not_the_last_epoch():
-    never = convergence(rows(0.5, 0.7), 0.9)
-    assert (never.epochs, never.seconds) == (None, None)
-    assert never.area == pytest.approx(0.6)
+def test_a_run_that_never_comes_so_far_counts_with_one_epoch_more_than_it_was_allowed():
+    mean_seconds = (1 + 2) / 2
+    assert convergence(rows(0.5, 0.7), 0.9) == Convergence(
+        False, 3, 3 * mean_seconds, pytest.approx(0.6)
+    )
+    stopped_early = convergence(rows(0.5, 0.7), 0.9, horizon=10)
+    assert (stopped_early.epochs, stopped_early.seconds) == (11, 11 * mean_seconds)
+    # So it is behind one that came so far in the last epoch, whichever stopped earlier.
+    last = convergence(rows(*[0.5] * 9, 0.9), 0.9, horizon=10)
+    assert last.reached
+    assert last.epochs < stopped_early.epochs
+
+
+def test_metrics_of_a_curve():
+    found = convergence_metrics(rows(0.7, 0.86, 0.84), horizon=4)
+    assert found == {
+        "val/acc_first": 0.7, "val/acc_area": pytest.approx((0.7 + 0.86 + 0.84 + 0.86) / 4),
+        "epochs_to/0.80": 2, "seconds_to/0.80": 3.0, "epochs_to/0.85": 2, "seconds_to/0.85": 3.0,
+        "epochs_to/0.90": 5, "seconds_to/0.90": 10.0,
+    }  # fmt: skip
+    assert set(found) <= set(METRICS)  # of claims
+
+
+def cell(*curves, allowed=3):
+    """A cell of a sweep with one run a curve."""
+    made = {}
+    for seed, curve in enumerate(curves):
+        config = {"trainer": {"max_epochs": allowed}}
+        record = {"seed": seed, "config": config, "epochs": rows(*curve)}
+        made[seed] = Row("", "finished", run=Run(Path(), record))
+    return Cell({}, made)
+
+
+def test_a_cell_is_summarised_over_seeds():
+    found = cell_convergence(cell((0.5, 0.7, 0.8), (0.7, 0.6, 0.8)), 0.7)
+    assert (found.runs, found.reached, found.allowed, found.censored) == (2, 2, 3, False)
+    assert (found.epochs.mean, found.seconds.mean) == (1.5, 2.0)
+    half = stats.t.ppf(0.975, 1) * np.std([1, 3], ddof=1) / 2**0.5
+    assert found.seconds.high - found.seconds.mean == pytest.approx(half)
+    assert found.area.mean == pytest.approx(100 * (2.0 + 2.1) / 6)
+
+
+def test_equal_numbers_of_epochs_are_not_taken_for_certainty():
+    found = cell_convergence(cell(*[(0.5, 0.7, 0.8)] * 3), 0.7)
+    assert found.epochs.high - found.epochs.mean > 0.5  # they are rounded up to whole ones
+
+
+def test_runs_that_never_come_so_far_make_a_mean_a_lower_bound():
+    found = cell_convergence(cell((0.5, 0.9, 0.9), (0.5, 0.6, 0.6)), 0.9)
+    assert (found.reached, found.censored) == (1, True)
+    assert found.epochs.mean == (2 + 4) / 2
+    assert math.isnan(found.epochs.low)
+    assert math.isnan(found.seconds.high)
+
+
+@pytest.mark.parametrize(
+    ("best", "target"),
+    [((0.869, 0.853), 0.84), ((0.8999, 0.87, 0.88), 0.87), ((0.9,), 0.89), ((0.004,), 0.0)],
+)
+def test_the_usual_target_is_a_point_below_the_median_runs_best(best, target):
+    runs = cell(*((0.0, value, 0.0) for value in best)).rows.values()
+    assert usual_target(runs) == target
+
+
+def test_of_many_cells_the_first_and_the_last_have_colour():
+    found = [cell_convergence(cell((0.1 * i, 0.1 * i + 0.05)), 0.5) for i in range(9)]
+    axes = convergence_curves(found, 0.5).figure.axes[0]
+    lines = axes.lines[:9]
+    assert [line.get_color() == MUTED for line in lines] == [False, *[True] * 7, False]
+    assert lines[0].get_ydata() == pytest.approx([80, 85])  # the highest
+    assert list(axes.lines[9].get_ydata()) == [50, 50]
 
 
 def test_area_is_the_mean_over_the_horizon():

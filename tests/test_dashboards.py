@@ -443,6 +443,15 @@ def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
     assert not list(tmp_path.glob("wandb/*run*"))
 
 
+def test_a_run_that_selects_on_the_test_set_says_so(run_tiny, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    small = ("logger=wandb", "logger.media=false", "logger.checkpoint=false")
+    run_tiny(*small, "data.select_on=test")
+    wandb.teardown()
+    (folder,) = offline_runs(tmp_path)
+    assert any("data.select_on=test" in str(row) for row in of_type(folder, "summary"))
+
+
 def test_online_without_a_key_is_refused_and_not_asked_for(run_tiny):
     with pytest.raises(UserError, match=r"logger\.mode=online: W&B has no API key"):
         run_tiny("logger=wandb", "logger.mode=online")

@@ -8,6 +8,7 @@ import torch
 from fmnist.errors import RunError
 from fmnist.evaluate import evaluate, main
 from fmnist.run import load_run, write_atomically
+from fmnist.terminal import LEAK
 from tests.conftest import command
 
 
@@ -30,6 +31,13 @@ def test_evaluate_tells_when_a_number_is_not_reproduced(run_tiny, capsys):
     run.update()
     assert main([str(run.dir)]) == 1
     assert "DIFFERENT" in capsys.readouterr().out
+
+
+def test_evaluate_warns_of_a_run_that_chose_on_the_test_set(run_tiny, capsys):
+    run = run_tiny("data.select_on=test")
+    capsys.readouterr()
+    assert main([str(run.dir)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"WARNING {LEAK}"]
 
 
 def test_evaluate_goes_on_after_a_directory_that_is_none(run_tiny, tmp_path, capsys):

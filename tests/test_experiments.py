@@ -66,8 +66,9 @@ def test_an_experiment_builds_and_its_net_learns_from_two_images(name: str) -> N
     config = composed(f"experiment={name}")
     net = instantiate(config["model"])
     optimizer = instantiate(config["optim"])(net.parameters())
-    policy = instantiate(config["scheduler"]).policy
-    assert policy is None or policy(optimizer)
+    schedule = instantiate(config["scheduler"])
+    length = {schedule.horizon: 100} if schedule.horizon else {}
+    assert schedule.policy is None or schedule.policy(optimizer, **length)
     instantiate(config["data"], augment=instantiate(config["aug"]))
     before = [parameter.detach().clone() for parameter in net.parameters()]
     logits = net(torch.randn(2, 1, 28, 28))

@@ -133,6 +133,64 @@ def test_a_sweep_says_what_its_factors_do(sweep: Path) -> None:
             "best_worst_acc"} <= figures  # fmt: skip
 
 
+def test_a_sweep_says_how_fast_its_cells_learn(sweep: Path) -> None:
+    text = text_of((sweep / "report" / "report.html").read_text())
+    section = text.partition("How fast the finished runs of each cell came to")[2].partition(
+        "Pairs of factors"
+    )[0]
+    assert "a point below the median run" in section
+    assert section.count(" 3 of 3 ") == 4  # cells, each with all its seeds
+    assert (sweep / "report" / "figures" / "convergence.svg").exists()
+
+
+def test_the_target_can_be_given_and_runs_that_never_come_there_are_told(
+    sweep: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    options = ["--no-latency", "--out", str(tmp_path), "--target"]
+    assert main([str(sweep), *options, "0.99"]) == 0
+    text = text_of((tmp_path / "report.html").read_text())
+    section = text.partition("How fast the finished runs of each cell came to")[2].partition(
+        "Pairs of factors"
+    )[0]
+    assert section.startswith(" a validation accuracy of 99 %;")
+    assert section.count("≥ 3.00") == 4  # two epochs allowed, never reached
+    assert section.count(" 0 of 3 ") == 4
+    assert "≥: some runs never reached it." in section
+    assert main([str(trained.dir), *options, "0.99"]) == 0
+    assert "never reached 99 %" in text_of((tmp_path / "report.html").read_text())
+    assert main([str(trained.dir), *options, "0"]) == 0
+    assert "after 1 of 2 epochs" in text_of((tmp_path / "report.html").read_text())
+    capsys.readouterr()
+    assert main([str(sweep), *options, "88"]) == 2
+    assert capsys.readouterr().err == "error: --target 88: should be in [0, 1], such as 0.88\n"
+
+
+def test_runs_that_chose_on_the_test_set_are_told_wherever_they_rank(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    for name, accuracy in (("best", 0.9), ("middle", 0.8), ("worst", 0.7)):
+        put_run(trained, tmp_path / name, {"model": name}, 0, accuracy)
+    page = tmp_path / "report" / "report.html"
+    assert main([str(tmp_path), "--no-latency"]) == 0
+    assert "test set</strong>" not in page.read_text()
+    edit(tmp_path / "middle", lambda record: record["dataset"].update(select_on="test"))
+    assert main([str(tmp_path), "--no-latency"]) == 0
+    text = text_of(page.read_text())
+    assert "Some epochs were chosen on the test set : data.select_on=test in 1 of 3 runs" in text
+    assert "middle finished epoch chosen on the test set" in text
+    with (page.parent / "runs.csv").open() as file:
+        chosen = {row["run"]: row["select_on"] for row in csv.DictReader(file)}
+    assert chosen == {"best": "val", "middle": "test", "worst": "val"}
+    assert main([str(tmp_path / "middle"), "--no-latency"]) == 0
+    text = text_of((tmp_path / "middle" / "report" / "report.html").read_text())
+    assert "The epoch was chosen on the test set" in text
+    assert "chosen on validation" not in text
+    assert "on 128 images" not in text  # validation was the 200 test images
+
+
 def test_every_cell_is_listed_with_its_state(sweep: Path) -> None:
     with (sweep / "report" / "runs.csv").open() as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}

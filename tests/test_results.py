@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from fmnist.analysis.claim import CLAIMS_DIR, load_claims
-from fmnist.analysis.rows import merged, read_rows, row_of
+from fmnist.analysis.rows import INFERENCE, merged, read_rows, row_of
 from fmnist.analysis.runs import find_runs
 from fmnist.claims import evaluate, read_sources
 from fmnist.results import main, render, study_rows
@@ -49,7 +49,10 @@ def test_claims_are_the_same_from_runs_and_from_the_csv(runs, tmp_path):
     )
     outcomes = evaluate(CLAIMS, from_csv)
     assert outcomes == evaluate(CLAIMS, from_runs)
-    assert sum(outcome.statement is not None for outcome in outcomes) == 3
+    assert {outcome.claim.name for outcome in outcomes if outcome.statement} == {
+        "s2_best_value", "s2_worst_value", "s2_best_worst", "s2_convergence",
+        "s2_convergence_epochs",
+    }  # fmt: skip
 
 
 def test_interrupted_work_accumulates(runs, tmp_path, capsys):
@@ -79,6 +82,63 @@ def test_a_run_replaces_that_of_its_configuration_and_commit(tmp_path):
     assert merged([first], [other]) == [first, other]
     assert merged([first], [failed]) == [first]
     assert merged([failed], [first]) == [first]
+
+
+def test_a_csv_of_before_a_metric_existed_is_read_and_joined(runs, tmp_path):
+    collect(tmp_path, runs)
+    path = tmp_path / "s2_best_worst.csv"
+    complete = path.read_bytes()
+    new = ("val/acc_area", "val/acc_first", "epochs_to/", "seconds_to/")
+    with path.open(newline="") as file:
+        lines = [{k: v for k, v in line.items() if not k.startswith(new)}
+                 for line in csv.DictReader(file)]  # fmt: skip
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    assert len(study_rows(tmp_path)) == 6
+    page = render(study_rows(tmp_path), CLAIMS)
+    assert "`s2_convergence` (its runs lack val/acc_area: collect their directories again)" in page
+    collect(tmp_path, runs / "s2_best0")
+    assert sum("val/acc_area" in row.metrics for row in read_rows(path)) == 1
+    collect(tmp_path, runs)
+    assert path.read_bytes() == complete
+
+
+def test_inference_is_measured_when_asked_for_and_then_kept(run_tiny, tmp_path, capsys):
+    run, folder = run_tiny(), tmp_path / "results"
+
+    def speeds():
+        return [row.metrics.get(INFERENCE) for row in read_rows(folder / "runs.csv")]
+
+    collect(folder, run.dir)
+    assert speeds() == [None]
+    assert main(["collect", str(run.dir), "--latency", "--results", str(folder)]) == 0
+    (measured,) = speeds()
+    assert 1 < measured < 1e6  # batches of 64 a second
+    collect(folder, run.dir)
+    assert speeds() == [measured]
+    capsys.readouterr()
+    run.update(device="cpu (another one)")
+    assert main(["collect", str(run.dir), "--latency", "--results", str(folder)]) == 0
+    assert "made on cpu (another one), this is cpu (" in capsys.readouterr().err
+    assert speeds() == [measured]
+
+
+def test_the_page_tells_of_runs_that_chose_on_the_test_set(runs, tmp_path):
+    clean = render([row_of(run) for run in find_runs([runs]).runs], CLAIMS)
+    assert "select_on" not in clean
+    for on in ("val", "test"):
+        for seed, gain in enumerate((0.0, 0.02)):
+            overrides = ("experiment=s1_main", f"data.select_on={on}")
+            run_dir(tmp_path / f"{on}{seed}", *overrides, seed=seed, group="leak",
+                    accuracy=0.88 + gain + 0.01 * (on == "test"))  # fmt: skip
+    rows = [row_of(run) for run in find_runs([runs, tmp_path]).runs]
+    page = render(rows, CLAIMS)
+    head, _, rest = page.partition("## Published against ours")
+    assert "**Warning:** data.select_on=test in 2 of 10 runs: the test images choose" in head
+    assert "**warning:** data.select_on=test in 2 of 4 runs" in rest
+    assert "| leak (**2 chose their epoch on the test set**) | 4 | 0 |" in rest
 
 
 def test_the_page_holds_the_rows_numbers(runs, tmp_path):

@@ -66,6 +66,30 @@ def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep,
     assert capsys.readouterr().err.endswith("nowhere: no such directory\n")
 
 
+def test_cells_that_choose_on_the_test_set_are_told(sweep, capsys):
+    def choose_on_test(seed: int) -> None:
+        path = sweep / f"seed={seed}-x" / "result.json"
+        record = json.loads(path.read_text())
+        # A running cell may not have read its data yet.
+        key = {"dataset": {"select_on": "test"}} if seed == 0 else {
+            "config": {**CONFIG, "data": {"select_on": "test"}}
+        }  # fmt: skip
+        path.write_text(json.dumps(record | key))
+
+    main([str(sweep)])
+    assert "select_on" not in capsys.readouterr().out
+    choose_on_test(3)
+    main([str(sweep)])
+    shown = capsys.readouterr().out
+    assert "WARNING  data.select_on=test in 1 of 4 runs: the test images choose the epoch" in shown
+    assert "no match for clean runs" not in shown
+    choose_on_test(0)  # the best
+    main([str(sweep)])
+    shown = capsys.readouterr().out
+    assert "data.select_on=test in 2 of 4 runs" in shown
+    assert "its epoch was chosen on the test set" in shown
+
+
 def test_a_damaged_record_is_listed_and_stops_nothing(sweep):
     (sweep / "seed=1-x" / "result.json").write_text("{")
     assert status(sweep).states["damaged"] == 1

@@ -23,7 +23,9 @@ value that is a list asks for the mean over its runs (`trainer.max_epochs: [1, 1
 NAME` selects the runs whose configuration is that of the experiment, however they were started.
 Runs on anything but the whole of Fashion-MNIST count only if `where` names their `data` settings.
 
-Numbers of accuracies, F1 and recall are percent here, differences of them points.
+Numbers of accuracies, F1 and recall are percent here, differences of them points. Of how
+fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and others, see
+`fmnist.analysis.convergence`.
 """
 
 import difflib
@@ -33,7 +35,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fmnist.analysis.rows import NUMBERS, canonical
+from fmnist.analysis.convergence import TARGETS
+from fmnist.analysis.rows import INFERENCE, NUMBERS, canonical
 from fmnist.config import CONF_DIR, Config, explain
 from fmnist.errors import UserError
 
@@ -46,7 +49,8 @@ EXACT = ("params", "flops")
 SPLITS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc")
 METRICS = (
     *NUMBERS, *SPLITS, *(f"{name}_last" for name in SPLITS), "val/acc_best", "val/acc_setback",
-    "val/loss_setback", "test/f1",
+    "val/loss_setback", "val/acc_area", "val/acc_first", "test/f1", INFERENCE,
+    *(f"{what}_to/{target:.2f}" for what in ("epochs", "seconds") for target in TARGETS),
 )  # fmt: skip
 BY_CLASS = ("test/f1", "test/recall")  # "test/f1/Shirt"
 COMPARISONS = ("higher", "same", "about", "at_least", "at_most", "best_classes", "worst_classes")
@@ -88,6 +92,11 @@ class Claim:
         return self.about or self.at_least or self.at_most
 
     @property
+    def metrics(self) -> list[str]:
+        """Those of its values, or the one that it compares."""
+        return list(self.values) or [self.metric]
+
+    @property
     def selections(self) -> list[Selection]:
         """Of every side, `where` included."""
         sides = [*self.higher, *self.lower, *self.same] or [{}]
@@ -103,6 +112,8 @@ def unit(metric: str) -> str:
     """Of its differences; "" for a loss or a count."""
     if is_share(metric):
         return "points"
+    if metric.startswith("epochs_to/"):
+        return "epochs"
     return {"peak_memory_mib": "MiB"}.get(metric, "s" if "seconds" in metric else "")
 
 

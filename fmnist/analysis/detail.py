@@ -212,12 +212,14 @@ def headline(row: Row) -> list[tuple[str, str, str]]:
     """(what, value, interval or remark) of the numbers that come first."""
     record = row.record
     data, rows = record["dataset"], record["epochs"]
-    tested, validated = int(data["test_size"]), int(data.get("val_size") or 0)
+    tested = int(data["test_size"])
+    validated = tested if row.leaks else int(data.get("val_size") or 0)
     test, val = row.metric("test/acc"), row.metric("val/acc")
     items = [("Test accuracy", f"{100 * test:.2f} %", _wilson(test, tested))]
     items.append(("Validation accuracy", f"{100 * val:.2f} %", _wilson(val, validated)))
     items.append(("Test loss", f"{row.metric('test/loss'):.4f}", "cross-entropy, nats"))
-    epoch = f"epoch {record['best_epoch'] + 1} of {len(rows)}, chosen on validation"
+    chosen = "the test set" if row.leaks else "validation"
+    epoch = f"epoch {record['best_epoch'] + 1} of {len(rows)}, chosen on {chosen}"
     items.append(("Training accuracy", f"{100 * row.metric('train/acc'):.2f} %", epoch))
     seconds = row.metric("train_seconds")
     per_epoch = f"{mean(r['seconds'] for r in rows):.1f} s an epoch, validation included"

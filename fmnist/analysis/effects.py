@@ -51,9 +51,13 @@ class Comparison:
         return self.p_holm < LEVEL
 
 
-def t_interval(values: Sequence[float]) -> Interval:
-    """Mean and Student's t interval of one value a seed, in points; undefined for one seed."""
-    summary = summarize(values, RESOLUTION)
+def t_interval(values: Sequence[float], resolution: float = RESOLUTION) -> Interval:
+    """Mean and Student's t interval of one value a seed; undefined for one seed.
+
+    Args:
+        values: in points, or in any unit with its resolution: see `summarize`.
+    """
+    summary = summarize(values, resolution)
     half = summary.half_width
     return Interval(summary.mean, summary.mean - half, summary.mean + half, summary.n)
 

@@ -1,4 +1,7 @@
-"""How long inference takes on this machine, now."""
+"""How long inference takes on this machine, now.
+
+A report measures it when it is made; a row has it where `fmnist.results collect --latency` did.
+"""
 
 import time
 from dataclasses import dataclass
@@ -6,6 +9,12 @@ from statistics import median
 
 import torch
 from torch import nn
+
+from fmnist.analysis.rows import INFERENCE
+from fmnist.errors import RunError
+from fmnist.run import Run
+
+INFERENCE_BATCH = 64  # images, as in training
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,28 @@ def measure_latency(
                 times.append(1000 * (time.perf_counter() - start))
             milliseconds[batch] = median(times[2:])
     return Latency(milliseconds, torch.get_num_threads(), weights_bytes(net))
+
+
+def inference_metrics(run: Run) -> dict[str, float]:
+    """Batches a second through a finished run's best net, as the metric of a row.
+
+    Forward passes only, in float32, with as many threads as the run had.
+
+    Raises:
+        RunError: the run was made on another kind of machine, or its net cannot be loaded.
+    """
+    from fmnist.train import processor_name
+
+    made, here = run.record["device"], f"cpu ({processor_name()})"
+    if made != here:  # the row names the machine of the run
+        raise RunError(f"{run.dir}: made on {made}, this is {here}")
+    net, threads = run.net("best"), torch.get_num_threads()
+    torch.set_num_threads(run.record["threads"])
+    try:
+        found = measure_latency(net, (INFERENCE_BATCH,))
+    finally:
+        torch.set_num_threads(threads)
+    return {INFERENCE: 1000 / found.milliseconds[INFERENCE_BATCH]}
 
 
 def weights_bytes(net: nn.Module) -> int:

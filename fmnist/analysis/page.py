@@ -16,6 +16,12 @@ import jinja2
 from markupsafe import Markup
 from matplotlib import rc_context
 
+from fmnist.analysis.cell_convergence import (
+    CellConvergence,
+    cell_convergence,
+    convergence_curves,
+    usual_target,
+)  # fmt: skip
 from fmnist.analysis.charts import STYLE, Chart, inline_svg
 from fmnist.analysis.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
 from fmnist.analysis.effects import (
@@ -31,6 +37,7 @@ from fmnist.analysis.effects import (
     show_p,
     t_interval,
 )  # fmt: skip
+from fmnist.analysis.leak import leak_warning
 from fmnist.analysis.run_figures import comparison_curves
 from fmnist.analysis.sweep_figures import (
     MODELS,
@@ -52,10 +59,16 @@ PAIR_FIGURES = 15  # pairs of factors: six factors
 
 @dataclass
 class Page:
-    """What the template is given, and the figures to write beside it."""
+    """What the template is given, and the figures to write beside it.
+
+    Args:
+        target: validation accuracy in [0, 1] until which convergence is measured; None: chosen from
+            the runs.
+    """
 
     title: str
     table: Table
+    target: float | None = None
     values: dict[str, Any] = field(default_factory=dict)
     charts: dict[str, Chart] = field(default_factory=dict)
 
@@ -66,14 +79,16 @@ class Page:
 
 
 def write_report(
-    paths: Sequence[Path], out: Path, compare: Sequence[Path] = (), latency: bool = True
-) -> Path:
+    paths: Sequence[Path], out: Path, compare: Sequence[Path] = (), latency: bool = True,
+    target: float | None = None,
+) -> Path:  # fmt: skip
     """report.html, runs.csv and figures/ in `out`; the path of the first.
 
     Args:
         paths: run directories, sweeps, or folders of them.
         compare: two of the runs, for McNemar's test; the best and the worst if not given.
         latency: measure inference on this machine.
+        target: see `Page`.
 
     Raises:
         RunError: nothing to report, unknown runs to compare, or a folder that cannot be written.
@@ -81,7 +96,7 @@ def write_report(
     table = read_table(paths)
     names = ", ".join(path.resolve().name for path in paths)
     with rc_context(STYLE):
-        page = Page(names, table)
+        page = Page(names, table, target)
         only = table.rows[0] if len(table.rows) == 1 else None
         if only is not None and only.finished and not compare:
             page.values |= one_run(page, only, latency)
@@ -112,6 +127,7 @@ def render(page: Page, svgs: Mapping[str, bytes]) -> str:
     environment.filters |= {
         "percent": lambda share: "–" if math.isnan(share) else f"{100 * share:.2f}",  # noqa: RUF001
         "interval": show_mean,
+        "bound": show_bound,
         "difference": show_difference,
         "p": show_p,
         "duration": duration,
@@ -142,7 +158,10 @@ def one_run(page: Page, row: Row, latency: bool) -> dict[str, Any]:
     options = {key: row.record["choices"].get(key) for key in GROUPS}
     settings = [f"{key} {option}" for key, option in options.items() if option]
     text = ", ".join([*settings, f"seed {row.seed}"])
-    return {"kind": "run", "detail": detail, "settings": text, **_facts(row, detail)}
+    convergence = _convergence(page, [Cell({}, {row.seed or 0: row})])
+    return {
+        "kind": "run", "detail": detail, "settings": text, **_facts(row, detail), **convergence
+    }  # fmt: skip
 
 
 def _facts(row: Row, detail: Detail) -> dict[str, Any]:
@@ -193,7 +212,8 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         "kind": "sweep", "summaries": summaries(table), "pair": [], "mcnemar": None,
         "effects": [], "bars": [], "grids": [], "front": [], "parallel": [], "sentences": [],
         "levels": {}, "interactions": [], "cells": [], "against": None, "curves": [],
-        "claims": [], "claims_note": "", "best_cell": None,
+        "claims": [], "claims_note": "", "best_cell": None, "convergence": [],
+        "leak": leak_warning(sum(row.leaks for row in table.rows), len(table.rows)),
     }  # fmt: skip
     if not cells:
         return values
@@ -205,6 +225,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         values["claims"] = claims_of(table)
     except Exception as error:  # of a claim's file or a damaged run: no reason to show nothing
         values["claims_note"] = " ".join(str(error).split())
+    values |= _convergence(page, cells)
     values["pair"] = _best_and_worst(page, values, latency)
     values["mcnemar"] = _mcnemar(table, compare, values["pair"])
     means = {name: level_means(cells, [name]) for name in factors}
@@ -237,6 +258,17 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         values["front"] = page.draw(*_fronts(cells))
         values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
     return values
+
+
+def _convergence(page: Page, cells: Sequence[Cell]) -> dict[str, Any]:
+    """How fast each cell came to the target, with their curves where there are several."""
+    target = usual_target(page.table.finished) if page.target is None else page.target
+    found = [cell_convergence(cell, target) for cell in cells]
+    curves = page.draw(convergence_curves(found, target)) if len(cells) > 1 else []
+    return {
+        "convergence": found, "target": target, "target_given": page.target is not None,
+        "convergence_curves": curves,
+    }  # fmt: skip
 
 
 def _crossed(table: Table) -> dict[str, list[str]]:
@@ -316,13 +348,14 @@ def _same_images(first: Any, second: Any) -> bool:
 
 def claims_of(table: Table) -> list[Any]:
     """The claims of the sources that these runs measure, with their verdicts."""
-    from fmnist.claims import effect, evaluate_claims, verdict_words
+    from fmnist.claims import effect, evaluate_claims, remarks, verdict_words
 
     outcomes = evaluate_claims([row.run for row in table.finished if row.run])
     return [
         {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
          "effect": effect(o), "seeds": o.statement.seeds, "p": o.judgement.p_holm,
-         "verdict": verdict_words(o), "runs": o.runs}
+         "verdict": verdict_words(o), "remarks": remarks(o),
+         "leak": leak_warning(o.leaking, o.runs)}
         for o in outcomes
         if o.statement is not None
     ]  # fmt: skip
@@ -339,12 +372,18 @@ def flat(node: Any, path: str = "") -> list[tuple[str, str]]:
 
 
 def show_mean(interval: Interval | None) -> str:
-    """ "90.12 ± 0.34", in percent."""
+    """ "90.12 ± 0.34", in the interval's unit."""
     if interval is None:
         return "–"  # noqa: RUF001
     if math.isnan(interval.low):
         return f"{interval.mean:.2f}"
     return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}"
+
+
+def show_bound(found: CellConvergence, what: str) -> str:
+    """Epochs or seconds until the target, "≥ 7.33" where some runs never reached it."""
+    interval = getattr(found, what)
+    return ("≥ " if found.censored else "") + show_mean(interval)
 
 
 def show_difference(comparison: Comparison) -> str:

@@ -11,10 +11,11 @@ import io
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from fmnist.analysis.convergence import convergence_metrics
 from fmnist.config import COSMETIC, Config
 from fmnist.errors import RunError
 from fmnist.run import PREDICTIONS, Run, write_atomically
@@ -28,7 +29,9 @@ NUMBERS = (
     "params", "flops", "best_epoch", "epochs", "seconds", "train_seconds", "epoch_seconds",
     "peak_memory_mib",
 )  # fmt: skip
-LABELS = ("logger", "trainer", "experiment", "ablation")  # choices that are no settings
+INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --latency` measured it
+LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
+ADDED = {"tta": "none"}  # settings of later versions, and what was done before they existed
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
 
@@ -54,6 +57,11 @@ class Row:
     @property
     def finished(self) -> bool:
         return self.facts["status"] == "finished"
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the test images chose the epoch."""
+        return self.settings.get("data.select_on") == "test"
 
     @property
     def key(self) -> tuple[str, str]:
@@ -102,9 +110,18 @@ def row_of(run: Run) -> Row:
         "status": run.status,
     }
     settings = {name: canonical(value) for name, value in choices.items() if name not in LABELS}
+    # Not "auto", but what it was on that machine.
+    formats = run.formats() if "precision" in record else {}
+    used = {
+        "trainer.precision": formats.get("precision"),
+        "channels_last": formats.get("channels_last"),
+    }
     return Row(
         {name: "" if value is None else str(value) for name, value in facts.items()},
-        settings | flatten(run.config),
+        ADDED
+        | settings
+        | flatten(run.config)
+        | {name: canonical(value) for name, value in used.items() if value is not None},
         {name: round(float(value), DIGITS) for name, value in _metrics(run).items()},
     )
 
@@ -122,6 +139,9 @@ def _metrics(run: Run) -> dict[str, float]:
     if epochs:
         numbers["epoch_seconds"] = sum(row["seconds"] for row in epochs) / len(epochs)
     numbers |= record.get("metrics", {}) | setbacks(epochs)
+    if epochs and record.get("status") == "finished":  # a failed run's curve was cut off
+        horizon = run.config["trainer"]["max_epochs"] or len(epochs)
+        numbers |= convergence_metrics(epochs, horizon)
     if (run.dir / PREDICTIONS).exists() and record.get("dataset"):
         with contextlib.suppress(RunError):
             numbers |= class_metrics(*run.predictions(), record["dataset"]["classes"])
@@ -206,7 +226,7 @@ def _row(fields: dict[str, str]) -> Row:
     given = {name: value for name, value in fields.items() if value != ""}
     row = Row(
         {name: fields[name] for name in FACTS},
-        {name: v for name, v in given.items() if name not in FACTS and not is_metric(name)},
+        ADDED | {k: v for k, v in given.items() if k not in FACTS and not is_metric(k)},
         {name: float(value) for name, value in given.items() if is_metric(name)},
     )
     int(row.facts["seed"])
@@ -237,9 +257,14 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Both; a new row replaces an old one of its key, but a failed one never a finished one."""
+    """Both; a new row replaces an old one of its key, but a failed one never a finished one.
+
+    Inference that was measured once stays until it is measured again.
+    """
     rows = {row.key: row for row in old}
     for row in new:
-        if row.finished or not (row.key in rows and rows[row.key].finished):
-            rows[row.key] = row
+        earlier = rows.get(row.key, row)
+        if row.finished or not earlier.finished:
+            measured = {key: value for key, value in earlier.metrics.items() if key == INFERENCE}
+            rows[row.key] = replace(row, metrics=measured | row.metrics)
     return list(rows.values())

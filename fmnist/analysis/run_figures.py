@@ -48,7 +48,7 @@ def training_curves(record: Mapping[str, Any], prefix: str = "") -> list[Chart]:
         ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markersize": 10}
         axes.plot([best + 1], [value], "o", label=f"chosen, {chosen}", **ring)
         axes.set(xlabel="epoch", ylabel=unit)
-        _whole_epochs(axes, epochs)
+        whole_epochs(axes, epochs)
         axes.legend()
         extreme = (min if key == "loss" else max)(rows, key=lambda row: row[f"val/{key}"])
         caption = (
@@ -70,12 +70,13 @@ def _learning_rate(rows: Sequence[Mapping[str, Any]], epochs: list[int], prefix:
         plain_numbers(axes.yaxis)
     else:
         axes.set_ylim(0, 1.15 * max(rates) or 1)
-    _whole_epochs(axes, epochs)
+    whole_epochs(axes, epochs)
     caption = f"At the first step of each epoch: from {rates[0]:g} to {rates[-1]:g}."
     return Chart(f"{prefix}learning_rate", "Learning rate", caption, figure)
 
 
-def _whole_epochs(axes: Axes, epochs: Sequence[int]) -> None:
+def whole_epochs(axes: Axes, epochs: Sequence[int]) -> None:
+    """Whole numbers on the axis of epochs, which are consecutive."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
     axes.set_xlim(epochs[0] - 0.4, epochs[-1] + 0.4)
 

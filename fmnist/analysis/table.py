@@ -9,6 +9,7 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
+from fmnist.analysis.leak import leaks
 from fmnist.analysis.runs import Found, factors, find_runs, key_of, setting
 from fmnist.run import Run
 
@@ -48,6 +49,11 @@ class Row:
     @property
     def seed(self) -> int | None:
         return self.record.get("seed")
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the test images choose the epoch."""
+        return self.run is not None and leaks(self.run)
 
     def metric(self, name: str) -> float:
         """A metric or cost of the record, in the record's unit; NaN where there is none."""
@@ -214,7 +220,7 @@ def runs_csv(table: Table) -> str:
     facts = ("device", "threads", "precision", "config_hash", "git_commit", "git_dirty", "command")
     heads = ["run", "status", "reason", *table.factors, "seed", *METRICS, *COSTS]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*heads, "epochs", "best_epoch", *facts])
+    writer.writerow([*heads, "epochs", "best_epoch", "select_on", *facts])
     for row in table.rows:
         numbers = [row.metric(name) for name in (*METRICS, *COSTS)]
         writer.writerow(
@@ -223,6 +229,7 @@ def runs_csv(table: Table) -> str:
             + ["" if row.seed is None else row.seed]
             + ["" if math.isnan(number) else number for number in numbers]
             + [len(row.record.get("epochs") or []), row.record.get("best_epoch", "")]
+            + ["test" if row.leaks else "val" if row.run else ""]
             + [row.record.get(fact, "") for fact in facts]
         )
     return text.getvalue()

@@ -2,11 +2,23 @@
 
 import math
 from functools import cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class Augmentation(Protocol):
+    """What may happen to a training image."""
+
+    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+        """What happens to each of `count` images of size x size: float [count, ...], on the CPU."""
+        ...
+
+    def __call__(self, images: Tensor, drawn: Tensor, mean: float) -> Tensor:
+        """float [B, 1, S, S], black being 0 and white 255, and what was drawn for them."""
+        ...
 
 
 class RandomAffine:
@@ -73,8 +85,11 @@ class RandomAffine:
             pixels = (uniform[:, 1:3] * 2 - 1) * self.shift
         return affine_matrices(angle, pixels * (2 / size), uniform[:, 3] < self.flip)
 
-    def __call__(self, images: Tensor, matrices: Tensor) -> Tensor:
-        """float [B, 1, S, S], black being 0, and matrices float [B, 2, 3] -> float [B, 1, S, S]."""
+    def __call__(self, images: Tensor, matrices: Tensor, mean: float = 0.0) -> Tensor:
+        """float [B, 1, S, S], black being 0, and matrices float [B, 2, 3] -> float [B, 1, S, S].
+
+        The mean pixel is part of the interface of augmentations; this one does not need it.
+        """
         size = images.shape[-1]
         # affine_grid computes the same, but makes its base anew each time: 0.09 ms against 0.02.
         grid = torch.einsum("pk,bjk->bpj", pixel_centres(size, images.device), matrices)

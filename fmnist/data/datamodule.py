@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from fmnist.data.augment import RandomAffine
+from fmnist.data.augment import Augmentation
 from fmnist.data.files import FILES, read_data_set
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
@@ -105,13 +105,13 @@ def mean_and_std(pixels: Tensor) -> tuple[float, float]:
 class Normalize:
     """uint8 [B, 28, 28] -> float [B, 1, 28, 28] with mean 0 and deviation 1, augmented or not."""
 
-    def __init__(self, mean: float, std: float, augment: RandomAffine | None = None) -> None:
+    def __init__(self, mean: float, std: float, augment: Augmentation | None = None) -> None:
         self.mean, self.std, self.augment = 255 * mean, 255 * std, augment
 
-    def __call__(self, pixels: Tensor, matrices: Tensor | None = None) -> Tensor:
+    def __call__(self, pixels: Tensor, drawn: Tensor | None = None) -> Tensor:
         images = pixels.unsqueeze(1).float()
-        if self.augment and matrices is not None:  # before normalisation, while black is 0
-            images = self.augment(images, matrices)
+        if self.augment and drawn is not None:  # before normalisation, while black is 0
+            images = self.augment(images, drawn, self.mean)
         return images.sub_(self.mean).div_(self.std)
 
 
@@ -123,7 +123,7 @@ class TrainBatches:
 
     Args:
         images: on the device of training.
-        prepare: turns pixels and augmentation matrices into the net's input.
+        prepare: turns pixels and the augmentation's draws into the net's input.
         batch_size: of all processes together; process `rank` of `world` takes its share.
         seed: the run's.
         epoch: asked at the start of every epoch.
@@ -153,13 +153,13 @@ class TrainBatches:
         generator = torch.Generator().manual_seed(int(state[0]))
         device = self.images.labels.device
         order = torch.randperm(len(self.images), generator=generator).to(device)
-        matrices = None
+        drawn = None
         if self.prepare.augment:
             size = self.images.pixels.shape[-1]
-            matrices = self.prepare.augment.draw(len(self.images), size, generator).to(device)
+            drawn = self.prepare.augment.draw(len(self.images), size, generator).to(device)
         for start in range(0, self.used, self.batch_size):
             batch = order[start : start + self.batch_size][self.rank :: self.world]
-            rows = None if matrices is None else matrices.index_select(0, batch)
+            rows = None if drawn is None else drawn.index_select(0, batch)
             # index_select takes a fifth of the time of pixels[batch] on a CPU
             pixels = self.images.pixels.index_select(0, batch)
             yield self.prepare(pixels, rows), self.images.labels.index_select(0, batch)
@@ -237,7 +237,7 @@ class ImageData(LightningDataModule):
         select_on: Literal["val", "test"] = "val",
         mean: float | None = None,
         std: float | None = None,
-        augment: RandomAffine | None = None,
+        augment: Augmentation | None = None,
         seed: int = 0,
         steps_per_execution: int = 1,
     ) -> None:

@@ -1,0 +1,150 @@
+"""`python -m benchmarks.speedrun`: seconds to a test accuracy, of every `experiment=speedrun_*`.
+
+Each run is the command that a user types, in a process of its own, one after another. Two times are
+reported: from the start of the process, imports and reading the data included, and from the first
+training step; both end when the test set has been read, so that validation, checkpoints and
+test-time augmentation count. Accuracies are of the last epoch that validation chose; the test set
+decides nothing.
+
+With `--csv FILE` every run becomes a row as soon as it ends, and runs that the file holds already
+for this commit are not repeated.
+"""
+
+import argparse
+import csv
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fmnist.analysis.statistics import summarize
+from fmnist.config import CONF_DIR
+from fmnist.errors import UserError
+from fmnist.run import code_version, load_run, write_atomically
+
+COLUMNS = (
+    "experiment", "seed", "params", "epochs", "val_acc", "test_acc", "seconds_from_start",
+    "seconds_from_first_step", "device", "threads", "precision", "torch", "commit", "dirty",
+)  # fmt: skip
+EXPERIMENTS = tuple(sorted(path.stem for path in (CONF_DIR / "experiment").glob("speedrun_*.yaml")))
+
+
+def run(experiment: str, seed: int, overrides: Sequence[str] = ()) -> dict[str, str]:
+    """Train it as a user does; one row.
+
+    Raises:
+        UserError: the run failed; its last words.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "-m", "fmnist.train", f"experiment={experiment}", f"seed={seed}",
+            f"hydra.run.dir={folder}/run", *overrides,
+        ]  # fmt: skip
+        began = time.time()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"{experiment}, seed {seed}: {done.stderr.strip().splitlines()[-1]}")
+        record = load_run(Path(folder, "run")).record
+    tested, metrics = record["tested_at"], record["metrics"]
+    values = (
+        experiment, seed, record["params"], len(record["epochs"]),
+        metrics["val/acc"], metrics["test/acc"],
+        f"{tested - began:.2f}", f"{tested - record['first_step_at']:.2f}",
+        record["device"], record["threads"], record["precision"], record["versions"]["torch"],
+        record["git_commit"], record["git_dirty"],
+    )  # fmt: skip
+    return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def read(file: Path | None) -> list[dict[str, str]]:
+    """The rows that a file holds."""
+    if file is None or not file.exists():
+        return []
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def append(file: Path, row: dict[str, str]) -> None:
+    """One row more, and the header before the first."""
+    rows = [*read(file), row]
+    lines = [",".join(COLUMNS), *(",".join(f'"{r[c]}"' for c in COLUMNS) for r in rows)]
+    write_atomically(file, ("\n".join(lines) + "\n").encode())
+
+
+def table(rows: Iterable[dict[str, str]]) -> str:
+    """Markdown: mean over seeds and half of its 95 % interval, one line an experiment."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row["experiment"], []).append(row)
+    header = ("experiment", "test acc, %", "s from process start", "s from first step",
+              "parameters", "epochs", "seeds")  # fmt: skip
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    for name, group in sorted(groups.items()):
+        cells = (
+            f"`{name}`",
+            interval([100 * float(row["test_acc"]) for row in group], 2),
+            interval([float(row["seconds_from_start"]) for row in group], 1),
+            interval([float(row["seconds_from_first_step"]) for row in group], 1),
+            f"{int(group[0]['params']):,}",
+            group[0]["epochs"],
+            str(len(group)),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def interval(values: list[float], digits: int) -> str:
+    """ "94.10 ± 0.05"; of a single value that value."""
+    summary = summarize(values)
+    half = summary.half_width
+    return f"{summary.mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
+
+
+def origin(row: dict[str, Any]) -> str:
+    """Where a row was measured."""
+    dirty = " with changes" if row["dirty"] == "True" else ""
+    return (
+        f"{row['device']}, {row['threads']} threads, torch {row['torch']}, "
+        f"commit `{row['commit'][:9]}`{dirty}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="all by default")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--csv", type=Path, help="a row a run; what it holds is not run again")
+    arguments, overrides = parser.parse_known_args()
+    experiments = [text for text in arguments.experiments if "=" not in text] or EXPERIMENTS
+    overrides += [text for text in arguments.experiments if "=" in text]
+    os.environ.setdefault("WANDB_MODE", "offline")
+    commit, rows = str(code_version()["git_commit"]), read(arguments.csv)
+    done = {(row["experiment"], row["seed"]) for row in rows if row["commit"] == commit}
+    for seed in arguments.seeds:  # outermost, so that slow moments hit every experiment
+        for experiment in experiments:
+            if (experiment, str(seed)) in done:
+                continue
+            row = run(experiment, seed, overrides)
+            rows.append(row)
+            if arguments.csv:
+                append(arguments.csv, row)
+            print(
+                f"{experiment} seed {seed}: test acc {row['test_acc']}, "
+                f"{row['seconds_from_start']} s from the start",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+    mine = [r for r in rows if r["experiment"] in experiments and r["commit"] == commit]
+    if mine:
+        print(f"{table(mine)}\n\n{origin(mine[-1])}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,99 @@
+"""Rate of convergence of a sweep's cells, against one accuracy for all of them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import mean, median_low
+
+from fmnist.analysis.charts import MUTED, SERIES, Chart, name_on_hover, new_figure
+from fmnist.analysis.convergence import convergence
+from fmnist.analysis.effects import Interval, t_interval
+from fmnist.analysis.run_figures import whole_epochs
+from fmnist.analysis.table import Cell, Row
+
+
+@dataclass(frozen=True)
+class CellConvergence:
+    """How fast the finished runs of a cell came to the target, over seeds.
+
+    Args:
+        runs, reached: how many there are, and how many of them came so far.
+        allowed: epochs that they might train.
+        epochs, seconds: until the target. Lower bounds without an interval where some runs never
+            reached it: see `fmnist.analysis.convergence`.
+        area: mean validation accuracy over the allowed epochs, in percent.
+    """
+
+    cell: Cell
+    runs: int
+    reached: int
+    allowed: int
+    epochs: Interval
+    seconds: Interval
+    area: Interval
+
+    @property
+    def censored(self) -> bool:
+        """Whether some runs never reached the target."""
+        return self.reached < self.runs
+
+
+def usual_target(rows: Iterable[Row]) -> float:
+    """A validation accuracy in [0, 1] that at least half of the runs reach, and hardly any at once.
+
+    The median over finished runs of the highest one, less a point, down to a whole percent.
+    """
+    best: float = median_low(
+        max(epoch["val/acc"] for epoch in row.record["epochs"]) for row in rows
+    )
+    return max(0.0, math.floor(round(100 * best, 6)) - 1) / 100
+
+
+def cell_convergence(cell: Cell, target: float) -> CellConvergence:
+    """Of one cell; the target in [0, 1]."""
+    rows = list(cell.rows.values())
+    found = [convergence(row.record["epochs"], target, _allowed(row)) for row in rows]
+    epochs = t_interval([item.epochs for item in found], resolution=1)
+    seconds = t_interval([item.seconds for item in found], resolution=0)
+    reached = sum(item.reached for item in found)
+    if reached < len(found):
+        epochs, seconds = (Interval(i.mean, math.nan, math.nan, i.seeds) for i in (epochs, seconds))
+    area = t_interval([100 * item.area for item in found])
+    return CellConvergence(
+        cell, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
+    )
+
+
+def _allowed(row: Row) -> int:
+    most = row.record["config"].get("trainer", {}).get("max_epochs")
+    return int(most or len(row.record["epochs"]))
+
+
+def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart:
+    """Mean validation accuracy of every cell by epoch; of many cells, only two in colour."""
+    ranked = [item.cell for item in sorted(found, key=lambda item: -item.area.mean)]
+    many = len(ranked) > len(SERIES)
+    figure, axes = new_figure()
+    longest = 1
+    for place, cell in enumerate(ranked):
+        curves = [[100 * row["val/acc"] for row in r.record["epochs"]] for r in cell.rows.values()]
+        heights = [mean(values) for values in zip(*curves, strict=False)]
+        longest = max(longest, len(heights))
+        muted = many and 0 < place < len(ranked) - 1
+        (line,) = axes.plot(
+            range(1, len(heights) + 1), heights, marker="o", markersize=2 if muted else 3.5,
+            color=MUTED if muted else SERIES[place % (len(ranked) - 1 if many else len(SERIES))],
+            alpha=0.5 if muted else 1, linewidth=0.8 if muted else 1.6, zorder=2 if muted else 3,
+            label=None if muted else cell.label,
+        )  # fmt: skip
+        name_on_hover(line, cell.label)
+    axes.axhline(100 * target, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    whole_epochs(axes, range(1, longest + 1))
+    axes.legend()
+    caption = (
+        f"{'In colour: highest and lowest' if many else 'From highest to lowest'} mean over the "
+        "epochs. Means over seeds, as far as all seeds were trained. Dashed: the target, "
+        f"{100 * target:g} %."
+    )
+    return Chart("convergence", "Validation accuracy by epoch", caption, figure)

@@ -1,0 +1,40 @@
+"""Which number format and memory format pay, for a net on the hardware at hand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PAYS_FROM = 2_000_000
+"""Floating-point operations of one image's forward pass from which bf16 autocast and channels-last
+make a training step faster, wherever it was measured: LeNet-5 (0.8 million) lost or gained a few
+percent, every net from twoconv (5.7 million) on gained 1.9 times or more (results/roofline.csv)."""
+
+
+def chosen_formats(
+    precision: str, channels_last: bool | None, flops: int, accelerator: str
+) -> tuple[str, bool]:
+    """Precision by Lightning's name, and whether memory is channels-last.
+
+    Args:
+        precision: "auto", or what to use.
+        channels_last: None, or what to use.
+        flops: of one image's forward pass, see `fmnist.classifier.flops`.
+        accelerator: Lightning's name; "auto" is the GPU when there is one.
+    """
+    pays = flops >= PAYS_FROM and multiplies_bf16(accelerator)
+    if precision == "auto":
+        precision = "bf16-mixed" if pays else "32-true"
+    if channels_last is None:
+        channels_last = pays and precision != "32-true"
+    return precision, channels_last
+
+
+def multiplies_bf16(accelerator: str) -> bool:
+    """Whether the hardware has instructions for it: elsewhere bf16 is emulated, and slow."""
+    import torch
+
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if accelerator == "mps" or (accelerator == "auto" and torch.backends.mps.is_available()):
+        return False  # not measured
+    known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in torch 2.11
+    return bool(known.get("avx512_bf16"))

@@ -1,0 +1,51 @@
+"""bf16 and channels-last: where they pay, and nowhere else."""
+
+import pytest
+import torch
+
+from fmnist import precision
+from fmnist.classifier import flops
+from fmnist.precision import PAYS_FROM, chosen_formats, multiplies_bf16
+from tests.test_models import MODELS, configured
+
+FORMATS = ("32-true", False), ("bf16-mixed", True)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("large", [False, True])
+def test_auto_needs_the_hardware_and_the_size(monkeypatch, fast, large):
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda accelerator: fast)
+    size = PAYS_FROM if large else PAYS_FROM - 1
+    assert chosen_formats("auto", None, size, "cpu") == FORMATS[fast and large]
+
+
+def test_what_the_user_says_is_done(monkeypatch):
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda accelerator: True)
+    assert chosen_formats("32-true", None, 10**9, "cpu") == ("32-true", False)
+    assert chosen_formats("32-true", True, 10, "cpu") == ("32-true", True)
+    assert chosen_formats("auto", False, 10**9, "cpu") == ("bf16-mixed", False)
+    assert chosen_formats("bf16-mixed", None, 10, "cpu") == ("bf16-mixed", False)
+
+
+@pytest.mark.parametrize("capable", [False, True])
+def test_a_processor_is_asked_for_its_instructions(monkeypatch, capable):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": capable})
+    assert multiplies_bf16("cpu") is capable
+
+
+def test_a_torch_that_cannot_tell_means_no(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert multiplies_bf16("cpu") is False
+
+
+def test_only_the_smallest_nets_are_left_out():
+    small = {model for model in MODELS if flops(configured(model)) < PAYS_FROM}
+    assert small == {"logistic", "lenet5"}
+
+
+def test_a_run_records_what_was_chosen(run_tiny, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    small, large = run_tiny("model=lenet5"), run_tiny("model=alternativecnn")
+    assert (small.record["precision"], small.record["channels_last"]) == FORMATS[False]
+    assert (large.record["precision"], large.record["channels_last"]) == FORMATS[True]
+    assert large.formats()["channels_last"] is True
