@@ -2,10 +2,12 @@
 
 Source: David Page's net for DAWNBench, "How to train your ResNet" (myrtle.ai, 2018), which the fast
 CIFAR-10 recipes descend from: three stages of one convolution, a residual block of two after the
-first and the last of them, global max-pooling and a scaled linear layer. Chosen here: the width,
+first and the last of them, global max-pooling and a scaled linear layer. Chosen here: the widths,
 and pooling between convolution and batch norm, which gives the same kind of net and leaves three
 quarters of what batch norm and ReLU would have to pass over.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,31 +38,31 @@ class Residual(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """conv(w) - conv(2w), pool - residual - conv(4w), pool - conv(8w), pool - residual - 10.
+    """conv(a) - conv(b), pool - residual - conv(c), pool - conv(d), pool - residual - 10.
 
     Args:
-        width: channels of the first convolution, w.
+        widths: channels of the four stages, a to d.
         num_classes: width of the output layer.
 
     Raises:
-        ValueError: a width below 1.
+        ValueError: not four widths, or one below 1.
     """
 
-    def __init__(self, width: int = 16, num_classes: int = 10) -> None:
+    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), num_classes: int = 10) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width={width}: should be at least 1")
-        w = width
+        if len(widths) != 4 or min(widths) < 1:
+            raise ValueError(f"widths={list(widths)}: should be four numbers from 1")
+        a, b, c, d = widths
         self.features = nn.Sequential(
-            conv(1, w),  # [B, w, 28, 28]
-            conv(w, 2 * w, pool=True), Residual(2 * w),  # [B, 2w, 14, 14]
-            conv(2 * w, 4 * w, pool=True),  # [B, 4w, 7, 7]
-            conv(4 * w, 8 * w, pool=True), Residual(8 * w),  # [B, 8w, 3, 3]
+            conv(1, a),  # [B, a, 28, 28]
+            conv(a, b, pool=True), Residual(b),  # [B, b, 14, 14]
+            conv(b, c, pool=True),  # [B, c, 7, 7]
+            conv(c, d, pool=True), Residual(d),  # [B, d, 3, 3]
         )  # fmt: skip
-        self.output = nn.Linear(8 * w, num_classes, bias=False)
+        self.output = nn.Linear(d, num_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
-        pooled = torch.amax(self.features(x), dim=(2, 3))  # [B, 8w]
+        pooled = torch.amax(self.features(x), dim=(2, 3))  # [B, d]
         logits: Tensor = SCALE * self.output(pooled)
         return logits
