@@ -1,0 +1,81 @@
+"""The speed runs: what is timed, what a file keeps, what the table says; and the recipe's parts."""
+
+import pytest
+
+from benchmarks import speedrun
+from fmnist.analysis.statistics import summarize
+from fmnist.config import CONF_DIR
+from fmnist.errors import UserError
+from tests.conftest import TINY, composed
+
+SMALL = [text for text in TINY if not text.startswith(("logger", "data.batch"))]
+PARTS = sorted(path.stem for path in (CONF_DIR / "without").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def row():
+    return speedrun.run("speedrun_92", 0, [*SMALL, "model.widths=[4,4,4,4]"])
+
+
+def test_both_times_end_with_the_test_and_start_apart(row):
+    whole, training = float(row["seconds_from_start"]), float(row["seconds_from_first_step"])
+    assert 0 < training < whole - 1  # imports alone take longer than a second
+    assert (row["experiment"], row["seed"], row["epochs"]) == ("speedrun_92", "0", "1")
+    assert 0 <= float(row["test_acc"]) <= 1
+
+
+def test_a_run_that_fails_is_one_line():
+    with pytest.raises(UserError, match=r"speedrun_92, seed 0: error: optim\.lr=-1: should be"):
+        speedrun.run("speedrun_92", 0, ["optim.lr=-1"])
+
+
+def test_rows_are_kept_and_not_run_again(row, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def run(experiment, seed, overrides):
+        asked.append(seed)
+        return {**row, "seed": str(seed), "test_acc": str(0.9 + seed / 100)}
+
+    monkeypatch.setattr(speedrun, "run", run)
+    file = tmp_path / "rows.csv"
+    for seeds in ("0", "1"), ("0", "1", "2"):
+        arguments = ["speedrun", "speedrun_92", "--csv", str(file), "--seeds", *seeds]
+        monkeypatch.setattr("sys.argv", arguments)
+        speedrun.main()
+    assert asked == [0, 1, 2]
+    assert [r["seed"] for r in speedrun.read(file)] == ["0", "1", "2"]
+    half = summarize([90, 91, 92]).half_width
+    assert f"| 91.00 ± {half:.2f} |" in capsys.readouterr().out
+
+
+def test_the_table_has_a_line_for_every_experiment(row):
+    rows = [{**row, "experiment": name, "seed": str(seed)} for name in "ab" for seed in range(2)]
+    table = speedrun.table(rows).splitlines()
+    assert len(table) == 4
+    assert [line.split(" | ")[-1] for line in table[2:]] == ["2 |", "2 |"]
+
+
+def test_every_part_of_the_recipe_can_be_left_out():
+    whole = composed("experiment=speedrun_93")
+    variants = {part: composed("experiment=speedrun_93", f"without={part}") for part in PARTS}
+    assert variants.pop("nothing") == whole
+    changed = {
+        part: {key for key in whole if variant[key] != whole[key]}
+        for part, variant in variants.items()
+    }
+    assert changed == {
+        "augmentation": {"aug"},
+        "label_smoothing": {"label_smoothing"},
+        "schedule": {"scheduler", "optim"},
+        "tta": {"tta"},
+    }
+
+
+@pytest.mark.parametrize("name", ["accuracy_100k", "accuracy_lenet5"])
+def test_accuracies_at_size_have_their_size(name):
+    from hydra.utils import instantiate
+
+    from fmnist.classifier import parameter_count
+
+    limit = {"accuracy_100k": 100_000, "accuracy_lenet5": 61_706 + 1}[name]
+    assert parameter_count(instantiate(composed(f"experiment={name}")["model"])) < limit
