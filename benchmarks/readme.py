@@ -1,22 +1,24 @@
 """`python -m benchmarks.readme [RUN_DIR]`: the README's measured parts, from files only.
 
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
-README.md between `<!-- first-run -->` and `<!-- throughput -->` markers are written from
-results/first_run.json and results/throughput.csv.
+README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, and
+the tables (throughput, startup, sweeps, roofline) from results/NAME.csv.
 """
 
-import csv
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import speedrun
+from benchmarks.table import commit, read, shown
 from fmnist.run import load_run, write_atomically
 from fmnist.terminal import announcement, epoch_line, metrics_table, totals_line
 
 ROOT = Path(__file__).parents[1]
-FIRST_RUN, THROUGHPUT = ROOT / "results/first_run.json", ROOT / "results/throughput.csv"
+RESULTS = ROOT / "results"
+FIRST_RUN = RESULTS / "first_run.json"
 
 
 def first_run(record: dict[str, Any]) -> str:
@@ -30,9 +32,9 @@ def first_run(record: dict[str, Any]) -> str:
         metrics_table(record["metrics"], record["best_epoch"], len(rows)),
         totals_line(record, folder),
     ]
-    versions = record["versions"]
+    versions, where = record["versions"], commit(record["git_commit"], record["git_dirty"])
     origin = (
-        f"Measured by this command (one seed) at {commit(record)} on {record['threads']} threads, "
+        f"Measured by this command (one seed) at {where} on {record['threads']} threads, "
         f"{record['device']}, torch {versions['torch']}, lightning {versions['lightning']}, Python "
         f"{versions['python']}; peak memory {record['peak_memory_mib']:.0f} MiB; the record is "
         "[results/first_run.json](results/first_run.json)."
@@ -40,37 +42,36 @@ def first_run(record: dict[str, Any]) -> str:
     return "```\n" + "\n".join(lines) + "\n```\n\n" + origin
 
 
-def commit(record: dict[str, Any]) -> str:
-    """The commit that a record names, shortened."""
-    changed = str(record["git_dirty"]).lower() == "true"
-    return f"commit `{str(record['git_commit'])[:9]}`{' with changes' if changed else ''}"
+def roofline(rows: list[dict[str, str]]) -> str:
+    """With all threads only: those with one are in the file."""
+    return shown([row for row in rows if row["device"] == rows[-1]["device"]])
 
 
-def throughput(rows: list[dict[str, Any]]) -> str:
-    """The benchmark's table, and where it was measured."""
-    columns = ["net", "aug", "contender", "ms/step", "min", "max", "x bare", "sources / this"]
-    table = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    table += ["| " + " | ".join(row[column] for column in columns) + " |" for row in rows]
-    origin = {**rows[0], "git_commit": rows[0]["commit"], "git_dirty": rows[0]["dirty"]}
-    return "\n".join(table) + (
-        f"\n\nMedians of {origin['rounds']} interleaved rounds at {commit(origin)}, "
-        f"{origin['processor']}, {origin['threads']} threads, torch {origin['torch']}."
-    )
+# The measured tables: results/NAME.csv stands between the markers <!-- NAME -->.
+TABLES = {
+    "throughput": shown,
+    "startup": shown,
+    "sweeps": shown,
+    "roofline": roofline,
+    "speedrun": speedrun.shown,
+    "accuracy": speedrun.shown,
+}
 
 
-def render(readme: str, first: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+def render(readme: str, first: dict[str, Any], tables: dict[str, list[dict[str, str]]]) -> str:
     """The README with its measured parts."""
-    for name, text in (("first-run", first_run(first)), ("throughput", throughput(rows))):
+    texts = {name: TABLES[name](rows) for name, rows in tables.items()}
+    for name, text in {"first-run": first_run(first), **texts}.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- /{name} -->"
         readme = re.sub(pattern, lambda _, block=block: block, readme, flags=re.DOTALL)
     return readme
 
 
-def sources() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
     """The committed files."""
-    with THROUGHPUT.open(newline="") as file:
-        return json.loads(FIRST_RUN.read_text()), list(csv.DictReader(file))
+    tables = {name: read(RESULTS / f"{name}.csv") for name in TABLES}
+    return json.loads(FIRST_RUN.read_text()), {name: rows for name, rows in tables.items() if rows}
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ for this commit are not repeated.
 """
 
 import argparse
-import csv
 import math
 import os
 import subprocess
@@ -20,8 +19,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from benchmarks.table import commit as described_commit
+from benchmarks.table import read as read_rows
 from fmnist.analysis.statistics import summarize
 from fmnist.config import CONF_DIR
 from fmnist.errors import UserError
@@ -61,17 +61,9 @@ def run(experiment: str, seed: int, overrides: Sequence[str] = ()) -> dict[str, 
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
-def read(file: Path | None) -> list[dict[str, str]]:
-    """The rows that a file holds."""
-    if file is None or not file.exists():
-        return []
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 def append(file: Path, row: dict[str, str]) -> None:
     """One row more, and the header before the first."""
-    rows = [*read(file), row]
+    rows = [*read_rows(file), row]
     lines = [",".join(COLUMNS), *(",".join(f'"{r[c]}"' for c in COLUMNS) for r in rows)]
     write_atomically(file, ("\n".join(lines) + "\n").encode())
 
@@ -105,13 +97,22 @@ def interval(values: list[float], digits: int) -> str:
     return f"{summary.mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
-def origin(row: dict[str, Any]) -> str:
-    """Where a row was measured."""
-    dirty = " with changes" if row["dirty"] == "True" else ""
-    return (
-        f"{row['device']}, {row['threads']} threads, torch {row['torch']}, "
-        f"commit `{row['commit'][:9]}`{dirty}"
-    )
+def origin(rows: Sequence[dict[str, str]]) -> str:
+    """Where rows were measured: a line for every machine and version, with its experiments."""
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        place = (
+            f"{row['device']}, {row['threads']} thread{'s' * (row['threads'] != '1')}, "
+            f"torch {row['torch']}, {described_commit(row['commit'], row['dirty'])}"
+        )
+        names = places.setdefault(place, [])
+        names += [row["experiment"]] if row["experiment"] not in names else []
+    return "\n".join(f"{', '.join(names)}: {place}." for place, names in places.items())
+
+
+def shown(rows: Sequence[dict[str, str]]) -> str:
+    """The table, and where it was measured."""
+    return f"{table(rows)}\n\n{origin(rows)}"
 
 
 def main() -> None:
@@ -123,7 +124,8 @@ def main() -> None:
     experiments = [text for text in arguments.experiments if "=" not in text] or EXPERIMENTS
     overrides += [text for text in arguments.experiments if "=" in text]
     os.environ.setdefault("WANDB_MODE", "offline")
-    commit, rows = str(code_version()["git_commit"]), read(arguments.csv)
+    commit = str(code_version()["git_commit"])
+    rows = read_rows(arguments.csv) if arguments.csv else []
     done = {(row["experiment"], row["seed"]) for row in rows if row["commit"] == commit}
     for seed in arguments.seeds:  # outermost, so that slow moments hit every experiment
         for experiment in experiments:
@@ -140,7 +142,7 @@ def main() -> None:
             )  # fmt: skip
     mine = [r for r in rows if r["experiment"] in experiments and r["commit"] == commit]
     if mine:
-        print(f"{table(mine)}\n\n{origin(mine[-1])}")
+        print(shown(mine))
 
 
 if __name__ == "__main__":

@@ -10,19 +10,16 @@ For LeNet-5 and FashionCNN at batch 64, without and with study S1's augmentation
 One measurement is an epoch of training with one validation, from the first batch to the last
 checkpoint, divided by its steps; for `fmnist` the whole of `Trainer.fit`. The contenders take
 turns, so that a slow moment of the machine hits all of them; medians and ratios of medians are
-what to read. `bf16` is the same with bf16 autocast and channels-last; `fmnist csv` the same without
-W&B.
+what to read. `fmnist` takes the number format that pays for the net (`fmnist.precision`);
+`fmnist fp32` and `fmnist bf16` (autocast and channels-last) take the one that they name;
+`fmnist csv` is without W&B.
 """
 
 import fmnist.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
-import argparse
-import csv
-import io
 import logging
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -39,17 +36,20 @@ from hydra.utils import instantiate
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.table import Table, parser, ratio
 from fmnist.classifier import predict
 from fmnist.config import CONF_DIR, check
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
 from fmnist.errors import UserError
 from fmnist.launch import Launch
-from fmnist.run import code_version, package_versions, start_run
-from fmnist.train import build_data, fit, open_loggers, processor_name
+from fmnist.run import start_run
+from fmnist.train import build_data, fit, open_loggers
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
 BATCH = 64
-CONTENDERS = ("sources", "bare", "bare bf16", "fmnist", "fmnist csv", "fmnist bf16")
+CONTENDERS = (
+    "sources", "bare", "bare bf16", "fmnist", "fmnist csv", "fmnist fp32", "fmnist bf16"
+)  # fmt: skip
 CPU = torch.device("cpu")
 
 
@@ -128,13 +128,16 @@ def fmnist_epoch(config: dict[str, Any], data: ImageData, folder: Path) -> float
 
 
 def measure(
-    model: str, aug: str, rounds: int, workers: int, folder: Path, chosen: list[str]
-) -> dict[str, list[float]]:
+    model: str, aug: str, rounds: int, workers: int, folder: Path, chosen: list[str],
+    overrides: list[str],
+) -> dict[str, list[float]]:  # fmt: skip
     """Milliseconds a step of every contender, one value a round."""
     size = STEPS[model] * BATCH
     arguments = [f"model={model}", f"aug={aug}", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    arguments += overrides
     config = compose_config(*arguments)
     half = compose_config(*arguments, "trainer.precision=bf16-mixed", "channels_last=true")
+    full = compose_config(*arguments, "trainer.precision=32-true", "channels_last=false")
     plain = compose_config(*arguments, "logger=csv")
     data = build_data(config)
     data.train_images = Images(data.train_images.pixels[:size], data.train_images.labels[:size])
@@ -154,6 +157,7 @@ def measure(
         "bare bf16": lambda: bare_epoch(net(), data, half=True),
         "fmnist": lambda: fmnist_epoch(config, data, folder),
         "fmnist csv": lambda: fmnist_epoch(plain, data, folder),
+        "fmnist fp32": lambda: fmnist_epoch(full, data, folder),
         "fmnist bf16": lambda: fmnist_epoch(half, data, folder),
     }
     times: dict[str, list[float]] = {name: [] for name in chosen}
@@ -166,55 +170,36 @@ def measure(
     return times
 
 
-def ratio(one: float | None, other: float | None) -> str:
-    return f"{one / other:.2f}" if one and other else ""
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=0, help="of the sources' DataLoader")
-    parser.add_argument("--models", nargs="+", choices=STEPS, default=list(STEPS))
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--csv", type=Path, help="also write the medians to this file")
-    arguments = parser.parse_args()
+    options = parser(__doc__, rounds=5)
+    options.add_argument("--workers", type=int, default=0, help="of the sources' DataLoader")
+    options.add_argument("--models", nargs="+", choices=STEPS, default=list(STEPS))
+    options.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    arguments = options.parse_intermixed_args()
     os.environ["WANDB_MODE"] = "offline"
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # a bare loop has no Lightning to set it
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("fmnist").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    version, packages = code_version(), package_versions()
-    print(
-        f"{processor_name()}, {torch.get_num_threads()} threads, torch {packages['torch']}, "
-        f"lightning {packages['lightning']}, Python {platform.python_version()}, "
-        f"commit {str(version['git_commit'])[:9]}{' (dirty)' if version['git_dirty'] else ''}, "
-        f"{arguments.rounds} rounds\n"
-    )
-    header = ["net", "aug", "contender", "ms/step", "min", "max", "x bare", "sources / this"]
-    print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow([*header, "rounds", "processor", "threads", "torch", "commit", "dirty"])
-    origin = [arguments.rounds, processor_name(), torch.get_num_threads(), packages["torch"],
-              version["git_commit"], version["git_dirty"]]  # fmt: skip
+    columns = ["net", "aug", "contender", "ms/step", "min", "max", "x bare", "sources / this"]
+    table = Table(columns, arguments.rounds, torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WANDB_DIR"] = folder
         for model in arguments.models:
             for aug in ("off", "on"):
                 times = measure(
                     model, aug, arguments.rounds, arguments.workers, Path(folder),
-                    arguments.contenders,
+                    arguments.contenders, arguments.overrides,
                 )  # fmt: skip
                 medians = {name: statistics.median(values) for name, values in times.items()}
                 for name, values in times.items():
-                    row = [model, aug, name, f"{medians[name]:.2f}",
-                           f"{min(values):.2f}", f"{max(values):.2f}",
-                           ratio(medians[name], medians.get("bare")),
-                           ratio(medians.get("sources"), medians[name])]  # fmt: skip
-                    print("| " + " | ".join(row) + " |", flush=True)
-                    writer.writerow([*row, *origin])
-    if arguments.csv:
-        arguments.csv.write_text(table.getvalue())
+                    table.add(
+                        model, aug, name, f"{medians[name]:.2f}",
+                        f"{min(values):.2f}", f"{max(values):.2f}",
+                        ratio(medians[name], medians.get("bare")),
+                        ratio(medians.get("sources"), medians[name]),
+                    )  # fmt: skip
+    table.write(arguments.csv)
 
 
 if __name__ == "__main__":

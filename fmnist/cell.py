@@ -12,16 +12,19 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from fmnist.config import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.launch import Launch
 from fmnist.loggers import prepare
-from fmnist.run import claimed, finished_run, load_run, signal_exit_code
+from fmnist.run import Run, claimed, finished_run, load_run, signal_exit_code
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
 PRELOADED = [
@@ -37,6 +40,47 @@ TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 
 
+@dataclass(frozen=True, eq=False)
+class Started:
+    """A cell whose process has been started.
+
+    Args:
+        launch: where the cell goes and what it is called.
+        config_hash: of its configuration.
+        process: that trains it.
+        words: gives the process's last words, if it had any.
+    """
+
+    launch: Launch
+    config_hash: str
+    process: ForkServerProcess
+    words: Connection
+
+    def result(self) -> float:
+        """The highest val/acc, once the process has ended.
+
+        Raises:
+            CellFailed: it did not come to its end; the message says why.
+            RunBusy: another process is training it.
+        """
+        self.process.join()
+        code = self.process.exitcode
+        assert code is not None
+        if code in TERMINATED and "SLURM_JOB_ID" in os.environ:
+            # Slurm is about to kill the job and may run it again: submitit must not say before
+            # that it has failed.
+            time.sleep(PATIENCE)
+        if code == RunBusy.exit_code:
+            raise RunBusy(f"{self.launch.dir.name}: another process is training this cell")
+        done = finished_run(self.launch.dir, self.config_hash)
+        if done is None:
+            words: str | None = None
+            with suppress(EOFError, OSError):  # none when it was killed
+                words = self.words.recv()
+            raise CellFailed(_reason(self.launch, code, words))
+        return _highest(done)
+
+
 def run_cell(config: dict[str, Any], launch: Launch) -> float:
     """Train one cell, or find it finished. The highest val/acc.
 
@@ -50,30 +94,24 @@ def run_cell(config: dict[str, Any], launch: Launch) -> float:
         KeyboardInterrupt: Ctrl-C, after the cell has stopped.
         SystemExit: SIGTERM, likewise.
     """
-    done = finished_run(launch.dir, name := config_hash(config))
-    if done is None:
-        code, words = _in_process(config, launch)
-        if code in TERMINATED and "SLURM_JOB_ID" in os.environ:
-            # Slurm is about to kill the job and may run it again: submitit must not say before
-            # that it has failed.
-            time.sleep(PATIENCE)
-        if code == RunBusy.exit_code:
-            raise RunBusy(f"{launch.dir.name}: another process is training this cell")
-        done = finished_run(launch.dir, name)
-    if done is None:
-        raise CellFailed(_reason(launch, code, words))
-    return float(done.record["metrics"]["val/acc_best"])
+    cell = start_cell(config, launch)
+    if isinstance(cell, float):
+        return cell
+    with stopped_together([cell]):
+        wait([cell.process.sentinel])
+    return cell.result()
 
 
-def _in_process(config: dict[str, Any], launch: Launch) -> tuple[int, str | None]:
-    """Train in a process of its own: how it exited, and its last words.
+def start_cell(config: dict[str, Any], launch: Launch) -> Started | float:
+    """Begin to train one cell in a process of its own; the result, if it has finished before.
 
-    An exit code, or minus the number of the signal that killed it; the error that it met.
+    The arguments are those of `run_cell`.
     """
+    done = finished_run(launch.dir, name := config_hash(config))
+    if done is not None:
+        return _highest(done)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, *prepare(config["logger"])])
-    if multiprocessing.get_start_method() == "loky":  # joblib's: a cell's process has no such one
-        multiprocessing.set_start_method("forkserver", force=True)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     resource_tracker.ensure_running()  # first: starting it unblocks SIGTERM
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
@@ -83,21 +121,38 @@ def _in_process(config: dict[str, Any], launch: Launch) -> tuple[int, str | None
     process = context.Process(target=_train_here, args=(config, launch, sender))
     process.start()
     sender.close()
-    stopped: BaseException | None = None
-    while process.exitcode is None:
+    return Started(launch, name, process, receiver)
+
+
+@contextmanager
+def stopped_together(cells: Collection[Started]) -> Iterator[None]:
+    """What stops this process stops the cells first: Ctrl-C, SIGTERM, an error.
+
+    Args:
+        cells: that run at that moment; the collection may change until then.
+    """
+    try:
+        yield
+    except BaseException as error:
+        _stop(cells, error)
+        raise
+
+
+def _stop(cells: Collection[Started], reason: BaseException) -> None:
+    """Return when all cells have ended, however often this process is told to stop meanwhile."""
+    while running := [cell for cell in cells if cell.process.exitcode is None]:
         try:
-            process.join()
-        except KeyboardInterrupt as error:  # the cell has it too, and stops after its step
-            stopped = error
-        except SystemExit as error:  # SIGTERM, see `fmnist.sweep.launch`
-            process.terminate()
-            stopped = error
-    if stopped:
-        raise stopped
-    words: str | None = None
-    with suppress(EOFError, OSError):  # none when it was killed
-        words = receiver.recv()
-    return process.exitcode, words
+            if not isinstance(reason, KeyboardInterrupt):  # which the cells have had, too
+                for cell in running:
+                    cell.process.terminate()
+            for cell in running:
+                cell.process.join()
+        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweep.sigterm_exits`
+            reason = error
+
+
+def _highest(run: Run) -> float:
+    return float(run.record["metrics"]["val/acc_best"])
 
 
 def _train_here(config: dict[str, Any], launch: Launch, words: Connection) -> None:

@@ -12,6 +12,8 @@ from fmnist.run import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+wandb.util.pd_available = False  # every table would import pandas to see that it is given none
+
 POINTS = 50  # of a drawn curve; W&B keeps every point as a row of a table
 SAMPLES = 20  # the first images of the test set: the same ones in every run
 ERRORS = 50  # the most confident ones

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ import time
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
-from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 
 from fmnist.analysis.runs import find_runs
@@ -26,7 +26,6 @@ RAY = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("name", "plugin"),
     [
-        ("joblib", JobLibLauncherConf),
         ("submitit_local", LocalQueueConf),
         ("submitit_slurm", SlurmQueueConf),
     ],
@@ -65,10 +64,44 @@ def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, launcher):
     assert all((run.dir / "train.log").stat().st_size for run in runs)
 
 
-def test_ctrl_c_stops_the_cells_that_run_side_by_side(tmp_path):
+def test_imports_are_paid_once_for_all_cells(tmp_path):
+    """One process imports what cells need, and the cells are forked from it.
+
+    Hydra's callbacks see their jobs as with any launcher.
+    """
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nwith open('interpreters', 'a') as file: print(sys.orig_argv, file=file)\n"
+    )
+    done = command(
+        "fmnist.train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *TINY,
+        "seed=0,1,2,3", "optim.lr=0.01", "hydra.sweep.dir=sweep",
+        "+hydra.callbacks.returns._target_=hydra.experimental.callbacks.LogJobReturnCallback",
+        cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{CHECKOUT}",
+    )  # fmt: skip
+    assert "4 of 4 cells finished" in done.stdout, done.stdout + done.stderr
+    began = (tmp_path / "interpreters").read_text().splitlines()
+    imports_torch = [line for line in began if "resource_tracker" not in line]
+    assert ["forkserver" in line for line in imports_torch] == [False, True], began
+    returned = re.findall(r"Succeeded with return value: ([\d.]+)", done.stdout)
+    runs = find_runs([tmp_path / "sweep"]).runs
+    best = [run.record["metrics"]["val/acc_best"] for run in runs]
+    assert sorted(map(float, returned)) == sorted(best)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "status", "error"),
+    [
+        (signal.SIGINT, 130, "failed", "interrupted"),
+        (signal.SIGTERM, 143, "failed", "terminated"),
+        (signal.SIGKILL, -signal.SIGKILL, "killed", None),
+    ],
+)
+def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
+    tmp_path, number, code, status, error
+):
     arguments = [
         "fmnist.train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *TINY,
-        "trainer.max_epochs=10000", "patience=null", "seed=0,1", "hydra.sweep.dir=sweep",
+        "trainer.max_epochs=10000", "patience=null", "seed=0,1,2", "hydra.sweep.dir=sweep",
     ]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments], cwd=tmp_path, start_new_session=True, text=True,
@@ -80,17 +113,31 @@ def test_ctrl_c_stops_the_cells_that_run_side_by_side(tmp_path):
         while len(list(tmp_path.glob("sweep/*/checkpoints/last.ckpt"))) < 2:
             assert time.monotonic() < deadline, "two cells did not begin in time"
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
         text, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, text
-    assert "the same command continues" in text
+    assert process.returncode == code, text
     assert "Traceback" not in text
+    if number != signal.SIGKILL:
+        assert "the same command continues" in text
     deadline = time.monotonic() + 20
     while any(run.status == "running" for run in find_runs([tmp_path / "sweep"]).runs):
         assert time.monotonic() < deadline, "a cell trains on"
         time.sleep(0.2)
+    ended = [(run.status, run.record.get("error")) for run in find_runs([tmp_path / "sweep"]).runs]
+    assert ended == [(status, error)] * 2  # never more than n_jobs
+
+
+def test_a_number_of_jobs_that_cannot_be(tmp_path):
+    arguments = ["fmnist.train", "-m", "hydra/launcher=joblib", *TINY, "hydra.launcher.n_jobs=0"]
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: hydra.launcher.n_jobs=0: should be a number of cells")
 
 
 def test_a_launcher_that_is_not_installed(tmp_path):

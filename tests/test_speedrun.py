@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import speedrun
+from benchmarks.table import read
 from fmnist.analysis.statistics import summarize
 from fmnist.config import CONF_DIR
 from fmnist.errors import UserError
@@ -43,7 +44,7 @@ def test_rows_are_kept_and_not_run_again(row, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", arguments)
         speedrun.main()
     assert asked == [0, 1, 2]
-    assert [r["seed"] for r in speedrun.read(file)] == ["0", "1", "2"]
+    assert [r["seed"] for r in read(file)] == ["0", "1", "2"]
     half = summarize([90, 91, 92]).half_width
     assert f"| 91.00 ± {half:.2f} |" in capsys.readouterr().out
 

@@ -1,8 +1,12 @@
-"""Launchers: settings come from conf/hydra/launcher/, and hydra/launcher=ray runs cells on Ray.
+"""Launchers: settings come from conf/hydra/launcher/; those of joblib and Ray are our own.
 
 The plugins of joblib, submitit and Optuna register configurations under the names of our files.
 Hydra would merge the files into those and warn at every start that this is deprecated: they are
 removed.
+
+joblib has a Hydra plugin, whose worker processes each import everything that a cell needs. A cell
+has a process of its own anyway (`fmnist.cell`), forked from one that has imported everything once:
+all that is left to do is to start them and to wait.
 
 Ray has a Hydra plugin, which pins cloudpickle < 3 and brings boto3; joblib and others here need
 newer packages. What is needed of it is this module.
@@ -12,14 +16,17 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra._internal.callbacks import Callbacks
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
@@ -27,6 +34,9 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
     SlurmLauncher as SubmititSlurmLauncher,
 )
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+if TYPE_CHECKING:
+    from fmnist.cell import Started
 
 SETTLED = 20  # seconds after which a job that is said to have ended has
 
@@ -75,6 +85,88 @@ def _ended_jobs_stay_ended() -> Iterator[None]:
         yield
     finally:
         SlurmInfoWatcher.is_done = original
+
+
+class JobsLauncher(Launcher):  # type: ignore[misc]
+    """Several cells at a time on this machine, from one process.
+
+    Args:
+        n_jobs: how many; as joblib has it, -1: one a core, -2: all cores but one.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        self.n_jobs = n_jobs
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Before anything is launched.
+
+        Raises:
+            ConfigError: there is no such number of jobs.
+        """
+        from fmnist.errors import ConfigError
+
+        if not isinstance(self.n_jobs, int) or self.n_jobs == 0:
+            message = "a number of cells, or -1 for one a core"
+            raise ConfigError(f"hydra.launcher.n_jobs={self.n_jobs}: should be {message}")
+        self.context, self.config, self.task = hydra_context, config, task_function
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> list[JobReturn]:
+        """What every job returned, or how it failed."""
+        from joblib import effective_n_jobs
+
+        from fmnist.cell import Started, stopped_together
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        most, jobs = effective_n_jobs(self.n_jobs), list[JobReturn]()
+        running: dict[Started, tuple[DictConfig, JobReturn]] = {}
+        with stopped_together(running):
+            for number, overrides in enumerate(job_overrides, initial_job_idx):
+                if len(running) == most:
+                    self._wait_for_one(running)
+                config = _job_config(self.context, self.config, overrides, number)
+                jobs.append(job := self._start(config))
+                if isinstance(cell := job._return_value, Started):
+                    running[cell] = config, job
+                else:
+                    self.context.callbacks.on_job_end(config=config, job_return=job)
+            while running:
+                self._wait_for_one(running)
+        return jobs
+
+    def _start(self, config: DictConfig) -> JobReturn:
+        """A job that returns the cell that it has started; of a finished cell, its result."""
+        from fmnist.cell import Started, start_cell
+        from fmnist.config import check
+        from fmnist.launch import hydra_launch
+
+        def task(plain: DictConfig) -> Started | float:
+            self.context.callbacks.on_job_start(config=config, task_function=self.task)
+            return start_cell(check(plain), hydra_launch())
+
+        return run_job(
+            # Without callbacks: the job has not ended when this returns.
+            hydra_context=replace(self.context, callbacks=Callbacks()),
+            task_function=task, config=config, configure_logging=False,  # the cell's process does
+            job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+        )  # fmt: skip
+
+    def _wait_for_one(self, running: "dict[Started, tuple[DictConfig, JobReturn]]") -> None:
+        """Wait until a cell has ended, or several, and complete their jobs."""
+        from fmnist.errors import UserError
+
+        wait([cell.process.sentinel for cell in running])
+        for cell in [cell for cell in running if cell.process.exitcode is not None]:
+            config, job = running.pop(cell)
+            try:
+                job.return_value = cell.result()
+            except UserError as error:
+                job.return_value, job.status = error, JobStatus.FAILED
+            self.context.callbacks.on_job_end(config=config, job_return=job)
 
 
 class RayLauncher(Launcher):  # type: ignore[misc]
@@ -131,8 +223,6 @@ def _result(job: Any, ray: Any) -> JobReturn:
     try:
         result: JobReturn = ray.get(job)
     except ray.exceptions.RayError as error:
-        from hydra.core.utils import JobStatus
-
         logging.getLogger(__name__).error("ray: %s", str(error).partition("\n")[0])
         result = JobReturn(status=JobStatus.FAILED)
         result.return_value = error
@@ -146,11 +236,19 @@ def _run(
     """In a worker of Ray's: what Hydra's other launchers do for a job."""
     setup_globals()
     Singleton.set_state(state)
-    cell = context.config_loader.load_sweep_config(config, overrides)
-    with open_dict(cell.hydra.job):
-        cell.hydra.job.id, cell.hydra.job.num = f"{cell.hydra.job.name}_{number}", number
+    cell = _job_config(context, config, overrides, number)
     HydraConfig.instance().set_config(cell)
     return run_job(
         hydra_context=context, task_function=task, config=cell,
         job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
     )  # fmt: skip
+
+
+def _job_config(
+    context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int
+) -> DictConfig:
+    """The configuration of one job of a sweep."""
+    cell = context.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(cell.hydra.job):
+        cell.hydra.job.id, cell.hydra.job.num = f"{cell.hydra.job.name}_{number}", number
+    return cell

@@ -1,0 +1,118 @@
+"""`python -m benchmarks.sweeps`: cells an hour, one after another and side by side.
+
+The same sweep of LeNet-5, with the defaults of `fmnist.train` (W&B offline):
+
+- basic: cells in turn, each with all threads;
+- joblib: one cell a core, each with one thread;
+- finished: a sweep of 200 cells that have all finished before, looked through again.
+
+A time is that of the whole command: imports, planning and the last table included. Launchers take
+turns, so that a slow moment of the machine hits both.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.table import Table, parser, ratio
+from fmnist.analysis.runs import SWEEP, find_runs
+from fmnist.errors import UserError
+from fmnist.run import RESULT, SCHEMA
+from fmnist.sweep import read_manifest
+
+LAUNCHERS = ("basic", "joblib")
+FINISHED = "finished"
+
+
+def sweep(arguments: Sequence[str], folder: Path) -> list[str]:
+    """The command."""
+    return [sys.executable, "-m", "fmnist.train", "-m", f"hydra.sweep.dir={folder}", *arguments]
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """Nothing is sent or left behind."""
+    return {**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(folder)}
+
+
+def timed(arguments: Sequence[str], folder: Path) -> float:
+    """Seconds of a sweep.
+
+    Raises:
+        UserError: a cell failed; what was said at the end.
+    """
+    began = time.perf_counter()
+    done = subprocess.run(
+        sweep(arguments, folder), env=variables(folder.parent), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise UserError((done.stdout + done.stderr).strip()[-1000:])
+    return time.perf_counter() - began
+
+
+def pretend(arguments: Sequence[str], folder: Path) -> int:
+    """Make a sweep whose cells have all finished, without training; the number of its cells."""
+    process = subprocess.Popen(
+        sweep(arguments, folder), env=variables(folder.parent), stdout=subprocess.DEVNULL
+    )
+    while not (folder / SWEEP).exists():  # written when all cells are planned, before the first
+        if process.poll() is not None:
+            raise UserError("the sweep ended before it was planned")
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    for cell in read_manifest(folder):
+        record = {
+            "schema": SCHEMA, "status": "finished", "config_hash": cell.config_hash, "seconds": 1,
+            "metrics": {"val/acc_best": 0.5, "test/acc": 0.5},
+        }  # fmt: skip
+        (folder / cell.dir).mkdir(exist_ok=True)
+        (folder / cell.dir / RESULT).write_text(json.dumps(record))
+    return len(read_manifest(folder))
+
+
+def main() -> None:
+    options = parser(__doc__, rounds=3)
+    options.add_argument("--cells", type=int, default=8, help="of the sweep that is trained")
+    options.add_argument("--epochs", type=int, default=2, help="of a cell")
+    options.add_argument("--finished", type=int, default=200, help="cells to look through")
+    arguments = options.parse_intermixed_args()
+    overrides = arguments.overrides
+    trained = [f"seed=range({arguments.cells})", f"trainer.max_epochs={arguments.epochs}"]
+    times: dict[str, list[float]] = {name: [] for name in (*LAUNCHERS, FINISHED)}
+    threads = dict[str, int]()
+    with tempfile.TemporaryDirectory() as name:
+        looked_through = [*overrides, f"seed=range({arguments.finished})"]
+        count = pretend(looked_through, Path(name, FINISHED))
+        for number in range(arguments.rounds):
+            for launcher in LAUNCHERS:
+                folder = Path(name, f"{launcher}{number}")
+                chosen = [f"hydra/launcher={launcher}", *trained, *overrides]
+                times[launcher].append(timed(chosen, folder))
+                threads[launcher] = find_runs([folder]).runs[0].record["threads"]
+                print(f"  {launcher} {number + 1} of {arguments.rounds}", file=sys.stderr)
+            times[FINISHED].append(timed(looked_through, Path(name, FINISHED)))
+    columns = ["sweep", "cells", "threads a cell", "s", "min", "max", "cells/hour", "x basic"]
+    table = Table(columns, arguments.rounds, threads["basic"])
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, values in times.items():
+        cells = count if name == FINISHED else arguments.cells
+        table.add(
+            name, cells, threads.get(name, ""), f"{medians[name]:.2f}",
+            f"{min(values):.2f}", f"{max(values):.2f}", f"{3600 * cells / medians[name]:.0f}",
+            ratio(medians["basic"], medians[name]) if name in LAUNCHERS else "",
+        )  # fmt: skip
+    table.write(arguments.csv)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,111 @@
+"""What the measurements share: a table for people, the same as CSV, and where it was measured."""
+
+import argparse
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fmnist.run import code_version, package_versions, write_atomically
+from fmnist.train import processor_name
+
+ORIGIN = "rounds"  # the first of the CSV's columns that say where and how it was measured
+
+
+def parser(doc: str | None, rounds: int) -> argparse.ArgumentParser:
+    """Of the command line: --rounds, --csv and overrides of the configuration.
+
+    Args:
+        doc: of the module; its first line describes the command.
+        rounds: the default.
+    """
+    made = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    made.add_argument("overrides", nargs="*", help="of the configuration, such as data=synthetic")
+    made.add_argument("--rounds", type=int, default=rounds, help="every contender once a round")
+    made.add_argument("--csv", type=Path, help="also write the table to this file")
+    return made
+
+
+class Table:
+    """Rows appear on the terminal as they are measured.
+
+    Args:
+        columns: their names.
+        rounds: how often everything was measured.
+        threads: of the processes that were measured.
+    """
+
+    def __init__(self, columns: Sequence[str], rounds: int, threads: int) -> None:
+        version = code_version()
+        self.columns, self.rows = list(columns), list[dict[str, str]]()
+        self.origin = {
+            ORIGIN: rounds,
+            "processor": processor_name(),
+            "threads": threads,
+            "torch": package_versions()["torch"],
+            "commit": version["git_commit"],
+            "dirty": version["git_dirty"],
+        }
+        print(f"{described(self.origin)}\n\n{markdown(self.columns, [])}", flush=True)
+
+    def add(self, *values: Any) -> None:
+        """One row."""
+        cells = {name: str(value) for name, value in zip(self.columns, values, strict=True)}
+        self.rows.append(cells | {name: str(value) for name, value in self.origin.items()})
+        print(_line(list(cells.values())), flush=True)
+
+    def write(self, path: Path | None) -> None:
+        """As CSV, if there is a path."""
+        if path is not None:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, [*self.columns, *self.origin], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+            write_atomically(path, text.getvalue().encode())
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a file; none if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def shown(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of a CSV, at least one, as markdown, and where they were measured."""
+    columns = list(rows[0])
+    columns = columns[: columns.index(ORIGIN)]
+    return f"{markdown(columns, rows)}\n\n{described(rows[0])}"
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    """A table."""
+    lines = [_line(columns), "|" + "---|" * len(columns)]
+    return "\n".join([*lines, *(_line([row[name] for name in columns]) for row in rows)])
+
+
+def described(origin: Mapping[str, Any]) -> str:
+    """Where and how a table was measured, in a sentence."""
+    plural = "s" if int(origin["threads"]) > 1 else ""
+    return (
+        f"Medians of {origin[ORIGIN]} interleaved rounds at "
+        f"{commit(origin['commit'], origin['dirty'])}, {origin['processor']}, "
+        f"{origin['threads']} thread{plural}, torch {origin['torch']}."
+    )
+
+
+def commit(name: Any, dirty: Any) -> str:
+    """A commit, shortened, and whether something had been changed since."""
+    changed = str(dirty).lower() == "true"
+    return f"commit `{str(name)[:9]}`{' with changes' if changed else ''}"
+
+
+def ratio(one: float | None, other: float | None) -> str:
+    """Blank where one is missing."""
+    return f"{one / other:.2f}" if one and other else ""
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

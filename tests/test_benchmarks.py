@@ -1,0 +1,150 @@
+"""Every benchmark runs, and its table follows from its own numbers."""
+
+import csv
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import readme, roofline, startup, sweeps, throughput
+from benchmarks.table import Table, ratio, read, shown
+from tests.conftest import TINY
+
+ORIGIN = ["rounds", "processor", "threads", "torch", "commit", "dirty"]
+SMALL = [text for text in TINY if not text.startswith(("logger", "trainer.max_epochs"))]
+
+
+def measured(monkeypatch, tmp_path: Path, capsys, name: str, *arguments: str) -> list[dict]:
+    """The rows that a benchmark writes, which are those that it shows."""
+    path = tmp_path / f"{name}.csv"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *SMALL, "--csv", str(path), *arguments])
+    importlib.import_module(f"benchmarks.{name}").main()
+    rows = read(path)
+    assert list(rows[0])[-len(ORIGIN) :] == ORIGIN
+    table = shown(rows).partition("\n\n")[0]
+    assert table in capsys.readouterr().out
+    return rows
+
+
+def numbers(rows: list[dict], column: str) -> list[float]:
+    return [float(row[column]) for row in rows]
+
+
+def test_startup_stages_follow_each_other(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(startup, "LOGGERS", ("csv",))
+    monkeypatch.setenv("PYTHONPATH", str(readme.ROOT))
+    rows = measured(monkeypatch, tmp_path, capsys, "startup", "--rounds", "1")
+    assert [row["until"] for row in rows] == list(startup.STAGES)
+    imports, first, end = numbers(rows, "s")
+    assert imports > 0
+    assert 0 < first < end
+    assert [path.name for path in tmp_path.iterdir()] == ["startup.csv"]
+
+
+def test_sweeps_compare_launchers_by_their_own_times(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(readme.ROOT))
+    rows = measured(
+        monkeypatch, tmp_path, capsys, "sweeps", "logger=csv",
+        "--rounds", "1", "--cells", "2", "--epochs", "1", "--finished", "3",
+    )  # fmt: skip
+    assert [row["sweep"] for row in rows] == ["basic", "joblib", "finished"]
+    assert [row["cells"] for row in rows] == ["2", "2", "3"]
+    assert rows[1]["threads a cell"] == "1"
+    basic, joblib, finished = numbers(rows, "s")
+    assert finished < min(basic, joblib)
+    assert float(rows[1]["x basic"]) == pytest.approx(basic / joblib, abs=0.02)
+    for row in rows:
+        each = float(row["s"]) / int(row["cells"])
+        assert float(row["cells/hour"]) == pytest.approx(3600 / each, rel=0.01)
+
+
+def test_a_sweep_that_fails_is_no_measurement(tmp_path):
+    with pytest.raises(sweeps.UserError, match="no such setting"):
+        sweeps.timed(["nonsense=1"], tmp_path / "sweep")
+
+
+def test_roofline_counts_the_share_of_the_measured_peak(monkeypatch, tmp_path, capsys):
+    rows = measured(
+        monkeypatch, tmp_path, capsys, "roofline", "--rounds", "1", "--seconds", "0.001",
+        "--sizes", "64", "128", "--models", "logistic", "googlenet",
+    )  # fmt: skip
+    assert len(rows) == 6 * len({row["device"] for row in rows})
+    for peak, *nets in (rows[start : start + 3] for start in range(0, len(rows), 3)):
+        assert [row["net"] for row in (peak, *nets)] == ["peak", "logistic", "googlenet"]
+        assert {row["format"] for row in nets} == {peak["format"]}
+        for row in nets:
+            rate = float(row["MFLOPs/step"]) / float(row["ms/step"])  # MFLOP/ms is GFLOP/s
+            assert float(row["GFLOP/s"]) == pytest.approx(rate, abs=0.06, rel=0.02)
+            share = 100 * float(row["GFLOP/s"]) / float(peak["GFLOP/s"])
+            assert float(row["% of peak"]) == pytest.approx(share, abs=0.1, rel=0.02)
+    # 784 multiply-adds for each of 10 classes and 64 images, and three passes.
+    assert float(rows[1]["MFLOPs/step"]) == pytest.approx(2 * 784 * 10 * 64 * 3 / 1e6, abs=0.06)
+
+
+def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
+    made, instantiate = [], roofline.instantiate
+    monkeypatch.setattr(
+        roofline, "instantiate", lambda node: made.append(instantiate(node)) or made[-1]
+    )
+    config = throughput.compose_config("model=googlenet", "optim=sgd")  # two auxiliary heads
+    step = roofline.training_step(config, True, torch.device("cpu"))
+    parameters = list(made[0].parameters())
+    before = [parameter.detach().clone() for parameter in parameters]
+    step()
+    assert not any(torch.equal(one, other) for one, other in zip(before, parameters, strict=True))
+
+
+def test_throughput_compares_contenders_by_their_own_times(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(throughput, "STEPS", {"lenet5": 4})
+    rows = measured(
+        monkeypatch, tmp_path, capsys, "throughput", "--rounds", "1", "--models", "lenet5",
+        "--contenders", "bare", "fmnist csv",
+    )  # fmt: skip
+    assert [(row["aug"], row["contender"]) for row in rows] == [
+        (aug, name) for aug in ("off", "on") for name in ("bare", "fmnist csv")
+    ]
+    for bare, ours in (rows[:2], rows[2:]):
+        expected = float(ours["ms/step"]) / float(bare["ms/step"])
+        assert float(ours["x bare"]) == pytest.approx(expected, abs=0.02)
+        assert ours["sources / this"] == ""
+
+
+def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys):
+    table = Table(["net", "ms"], rounds=3, threads=1)
+    table.add("a, b", 1.5)
+    table.write(tmp_path / "t.csv")
+    rows = read(tmp_path / "t.csv")
+    assert rows[0]["net"] == "a, b"
+    said, _, lines = capsys.readouterr().out.partition("\n\n")
+    assert shown(rows) == f"{lines.strip()}\n\n{said}"
+    assert "Medians of 3 interleaved rounds" in said
+    assert "1 thread," in said
+    assert ratio(3, 2) == "1.50"
+    assert ratio(None, 2) == ratio(3, None) == ""
+    assert read(tmp_path / "none.csv") == []
+
+
+def test_the_readme_shows_every_table_that_there_is(tmp_path):
+    """Of the roofline the lines with all threads."""
+    first, _ = readme.sources()
+    origin = dict.fromkeys(ORIGIN, "1")
+    tables = {
+        "startup": [{"until": "end", "s": "4.2", **origin}],
+        "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
+    }
+    text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
+    made = readme.render(text, first, tables)
+    assert "| end | 4.2 |" in made
+    assert "| x | 2 threads |" in made
+    assert "1 threads" not in made
+    assert made.count("old") == len(readme.TABLES) - len(tables)
+
+
+def test_committed_tables_have_the_columns_that_the_readme_needs():
+    for path in readme.RESULTS.glob("*.csv"):
+        if path.stem in readme.TABLES:
+            with path.open(newline="") as file:
+                assert next(csv.reader(file))[-len(ORIGIN) :] == ORIGIN
