@@ -31,7 +31,7 @@ MISTAKES = [
     ("aug.interpolation=bicubic", "aug.interpolation=bicubic: should be nearest or bilinear"),
     (
         "trainer.precision=bf17",
-        "trainer.precision=bf17: should be one of 32-true, bf16-mixed, 16-mixed",
+        "trainer.precision=bf17: should be one of auto, 32-true, bf16-mixed, 16-mixed",
     ),
     (
         "trainer.accelerator=gpuu",

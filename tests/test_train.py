@@ -225,7 +225,7 @@ def test_bf16_and_channels_last_are_used_and_recorded(run_tiny):
     run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed", "channels_last=true")
     assert run.record["precision"] == "bf16-mixed"
     assert run.net("last").features[0].weight.dtype == torch.float32
-    full = run_tiny("model=fashioncnn")
+    full = run_tiny("model=fashioncnn", "trainer.precision=32-true")
     losses = [r.record["metrics"]["test/loss"] for r in (run, full)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.2)
