@@ -6,7 +6,8 @@ from typing import Any
 PAYS_FROM = 2_000_000
 """Floating-point operations of one image's forward pass from which bf16 autocast and channels-last
 make a training step faster, wherever it was measured: LeNet-5 (0.8 million) lost or gained a few
-percent, every net from twoconv (5.7 million) on gained 1.9 times or more (results/roofline.csv)."""
+percent, every net from twoconv (5.7 million) on gained 1.9 times or more. `python -m
+benchmarks.roofline` measures it."""
 
 
 def chosen_formats(
