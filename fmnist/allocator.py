@@ -3,8 +3,8 @@
 A training step allocates and frees the same megabytes again and again. glibc asks the system for
 each large block and gives it back at once, so that every step touches fresh pages: each is a
 fault, and has to be zeroed. torch's performance guide advises another allocator for this; telling
-glibc to keep what it has does the same (mallopt(3)). It costs some memory: blocks into which nothing
-fits any more are kept, too.
+glibc to keep what it has does the same (mallopt(3)). It costs some memory: blocks into which
+nothing fits any more are kept, too.
 """
 
 import ctypes
