@@ -16,7 +16,7 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
     if config.get("tta", "none") != "none":
         extras.append(f"test-time augmentation {config['tta']}")
     plain = aug["_target_"].endswith(".RandomAffine")
-    augmented = not plain or any(aug[key] for key in ("degrees", "shift", "flip"))
+    augmented = not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
     name = optim["_target_"].rpartition(".")[2]
     leak = [f"WARNING {LEAK}"] if selects_on_test(data) else []
     val = "no val" if leak else f"{data['val_size']:,} val"
