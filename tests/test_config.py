@@ -144,7 +144,7 @@ def test_an_impossible_configuration_is_refused(overrides: str, message: str) ->
         "+trainer.limit_train_batches=0.5",
         "optim.weight_decay=${label_smoothing}",
         "optim._target_=torch.optim.adam.Adam",
-        "+optim.fused=null",
+        "+optim.foreach=null",
     ],
 )
 def test_what_is_possible_is_not_refused(overrides: str) -> None:
@@ -157,7 +157,7 @@ REFUSED_BY_HYDRA = [
         "scheduler.policy.step_size=3",
         "scheduler.policy.step_size: no such setting; there are none under scheduler.policy here",
     ),
-    ("optim.momentum=0.9", "optim.momentum: no such setting; there are lr, weight_decay"),
+    ("optim.momentum=0.9", "optim.momentum: no such setting; there are fused, lr, weight_decay"),
     (
         "model.num_classes=5",
         "model.num_classes: not in the configuration; +model.num_classes=... adds it",

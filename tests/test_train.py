@@ -124,7 +124,7 @@ def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
     data = composed_data(config)
     torch.manual_seed(0)
     net = seeded_net(config)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=True)
     for epoch in range(2):
         data.trainer.current_epoch = epoch
         losses, correct, count = 0.0, 0, 0

@@ -31,6 +31,7 @@ NUMBERS = (
 )  # fmt: skip
 INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --latency` measured it
 LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
+HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
 ADDED = {"tta": "none"}  # settings of later versions, and what was done before they existed
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
@@ -84,11 +85,11 @@ def canonical(value: Any) -> str:
 
 
 def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, str]:
-    """The settings of a resolved configuration, without seed and cosmetic ones."""
+    """The settings of a resolved configuration, without seed, cosmetic ones and HOW."""
     settings: dict[str, str] = {}
     for key, value in node.items():
         name = (*path, str(key))
-        if name in COSMETIC or name == ("seed",):
+        if name in COSMETIC | HOW or name == ("seed",):
             continue
         if isinstance(value, dict):
             settings |= flatten(value, name)
