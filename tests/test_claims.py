@@ -106,12 +106,12 @@ def cells(ablation: str) -> list[tuple[str, ...]]:
 SWEEPS = sorted({claim.sweep for claim in CLAIMS})
 
 
-@pytest.mark.parametrize("sweep", SWEEPS)
 def test_how_an_update_is_computed_is_no_setting_of_a_row():
     """Rows of before and after optim.fused came can be compared."""
     assert flatten({"optim": {"lr": 0.1, "fused": True}}) == flatten({"optim": {"lr": 0.1}})
 
 
+@pytest.mark.parametrize("sweep", SWEEPS)
 def test_every_claim_is_measured_by_its_sweep(sweep):
     key, _, name = sweep.partition("=")
     assert key in ("ablation", "experiment")
