@@ -6,17 +6,19 @@ import fmnist.startup  # noqa: F401 (before what it quickens)
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.functional.classification import multiclass_accuracy
@@ -66,6 +68,8 @@ class Classifier(LightningModule):
         channels_last: memory format of net and images.
         gradient_clip_val: largest norm of the gradient; None: no clipping.
         tta: of validation, see `fmnist.tta.mean_logits`.
+        ema_decay: of an exponential moving average of weights and batch-norm statistics over the
+            steps, in (0, 1); validated, tested and kept is then the average. None: no average.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Classifier(LightningModule):
         channels_last: bool = False,
         gradient_clip_val: float | None = None,
         tta: str = "none",
+        ema_decay: float | None = None,
     ) -> None:
         super().__init__()
         # One call of training_step makes several optimiser steps: what Lightning does around a
@@ -86,6 +91,11 @@ class Classifier(LightningModule):
         self.stop_requested = False
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.net = net.to(memory_format=self.memory_format)
+        self.average: AveragedModel | None = None
+        if ema_decay is not None:
+            self.average = AveragedModel(
+                self.net, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True
+            ).requires_grad_(False)  # DDP waits for gradients of what could have one
         self.optimizer, self.schedule = optimizer, schedule
         self.label_smoothing, self.tta = label_smoothing, tta
         self.history: list[dict[str, float]] = []
@@ -149,6 +159,10 @@ class Classifier(LightningModule):
 
     def training_step(self, batches: Batches, batch_idx: int) -> None:
         """Several optimiser steps, see `fmnist.data.datamodule.Executions`."""
+        with only_callbacks_of_steps(self.trainer):
+            self._optimize(batches)
+
+    def _optimize(self, batches: Batches) -> None:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for images, labels in batches:
@@ -162,6 +176,8 @@ class Classifier(LightningModule):
             self.manual_backward(loss)
             self._clip_gradient(optimizer)
             optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.net)
             self._advance_schedule("step")
             if self.stop_requested:
                 raise KeyboardInterrupt
@@ -191,7 +207,8 @@ class Classifier(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         images = images.contiguous(memory_format=self.memory_format)
-        logits = mean_logits(self.net, images, self.tta)
+        net = self.net if self.average is None else self.average.module
+        logits = mean_logits(net, images, self.tta)
         self.val_outputs.append((logits.float(), labels))
         if self.stop_requested:
             raise KeyboardInterrupt
@@ -252,6 +269,25 @@ class Classifier(LightningModule):
             f"step {self.epoch_first_step + first}: training diverged; "
             "a lower optim.lr or gradient_clip_val=1 may help"
         )
+
+
+@contextmanager
+def only_callbacks_of_steps(trainer: Trainer) -> Iterator[None]:
+    """Within it, the trainer calls the callbacks that want to see a step, and no other.
+
+    Lightning calls every callback several times a step, those that do nothing then, too: for a net
+    as small as LeNet-5 that is two hundredths of a step.
+    """
+    everyone: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    hooks = ("on_before_zero_grad", "on_before_backward", "on_after_backward",
+             "on_before_optimizer_step")  # fmt: skip
+    trainer.callbacks = [  # type: ignore[attr-defined]
+        one for one in everyone if any(is_overridden(hook, one, Callback) for hook in hooks)
+    ]
+    try:
+        yield
+    finally:
+        trainer.callbacks = everyone  # type: ignore[attr-defined]
 
 
 def random_states() -> dict[str, Any]:

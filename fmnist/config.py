@@ -53,6 +53,7 @@ class Config:
     gradient_clip_val: float | None = None
     steps_per_execution: int = 16
     tta: str = "none"
+    ema_decay: float | None = None
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -82,6 +83,7 @@ RANGES = {
     "data.std": (0, False, math.inf),
     "trainer.max_epochs": (1, True, math.inf),
     "gradient_clip_val": (0, False, math.inf),
+    "ema_decay": (0, False, 1),
     "steps_per_execution": (1, True, math.inf),
     "model.dropout": (0, True, 1),
     "model.channels": (1, True, math.inf),

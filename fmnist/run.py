@@ -88,7 +88,11 @@ class Run:
             # weights_only: a checkpoint from somebody else must not run code.
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
             net: nn.Module = instantiate(self.config["model"])
-            net.load_state_dict({key.removeprefix("net."): value for key, value in state.items()})
+            averaged = any(key.startswith("average.") for key in state)  # see ema_decay
+            prefix = "average.module." if averaged else "net."
+            net.load_state_dict(
+                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+            )
         except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
             reason = str(error).partition("\n")[0]
             raise RunError(f"{path}: cannot be loaded: {reason}") from error

@@ -15,6 +15,8 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
         extras.append(f"label smoothing {config['label_smoothing']}")
     if config.get("tta", "none") != "none":
         extras.append(f"test-time augmentation {config['tta']}")
+    if config.get("ema_decay") is not None:
+        extras.append(f"weights averaged with decay {config['ema_decay']:g}")
     plain = aug["_target_"].endswith(".RandomAffine")
     augmented = not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
     name = optim["_target_"].rpartition(".")[2]

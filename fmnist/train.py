@@ -174,6 +174,7 @@ def fit(
         channels_last,
         config["gradient_clip_val"],
         config["tta"],
+        config["ema_decay"],
     )
     trainer = build(settings | {"precision": precision})(
         logger=loggers,

@@ -192,6 +192,7 @@ CONTINUED = {
     "plateau": ("optim=sgd", "scheduler=plateau", "scheduler.policy.patience=0", "optim.lr=1e-4"),
     "onecycle": ("optim=adam", "scheduler=onecycle", "steps_per_execution=3"),
     "batchnorm": ("model=fashioncnn", "channels_last=true", "optim=rmsprop", "patience=2"),
+    "average": ("model=alternativecnn", "optim=sgd", "ema_decay=0.9"),
 }
 
 

@@ -2,17 +2,19 @@
 
 import csv
 import json
+from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 
 from fmnist.classifier import Classifier, Schedule
 from fmnist.errors import Diverged, RunError
 from fmnist.launch import Launch
 from fmnist.run import load_run
-from fmnist.train import train
+from fmnist.train import callbacks_of, train
 from tests.conftest import TINY, composed
 
 CELLS = list(
@@ -142,6 +144,52 @@ def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
         assert run.record["epochs"][epoch]["train/acc"] == pytest.approx(correct / count, abs=1e-6)
     for key, value in run.net("last").state_dict().items():
         assert torch.equal(value, net.state_dict()[key]), key
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(run_tiny):
+    """Against the average worked out by hand, batch norm's statistics included."""
+    arguments = ("model=alternativecnn", "optim=sgd", "patience=null", "channels_last=false")
+    run = run_tiny(*arguments, "trainer.precision=32-true", "ema_decay=0.8")
+    data, net = composed_data(run.config), seeded_net(run.config)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=True)
+    averages = None
+    for images, labels in data.train_dataloader().batches:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+        now = [value.double() for value in net.state_dict().values()]
+        averages = now if averages is None else averages
+        averages = [0.8 * old + 0.2 * new for old, new in zip(averages, now, strict=True)]
+    kept = run.net("last").state_dict()
+    for (key, value), expected in zip(kept.items(), averages, strict=True):
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), expected, rtol=1e-4, atol=1e-6, msg=key)
+    net.load_state_dict(kept)
+    images, labels = next(iter(data.val_dataloader()))
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(net.eval()(images), labels)
+    assert run.record["epochs"][-1]["val/loss"] == pytest.approx(float(loss), rel=1e-5)
+    plain = run_tiny(*arguments, "trainer.precision=32-true")
+    assert not torch.equal(weights(plain), weights(run))
+    metrics = run.record["metrics"]
+    assert metrics["train/loss"] == plain.record["metrics"]["train/loss"]  # training is the same
+
+
+def test_a_callback_that_watches_steps_sees_each_of_them(run_tiny, monkeypatch):
+    seen = Counter()
+
+    class Watcher(Callback):
+        def on_before_optimizer_step(self, trainer, module, optimizer):
+            seen["step"] += 1
+            assert next(module.net.parameters()).grad is not None
+
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            seen["call"] += 1
+
+    original = callbacks_of
+    monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Watcher()])
+    run = run_tiny("steps_per_execution=4")
+    assert seen == {"step": run.record["epochs"][-1]["step"], "call": seen["step"] // 4}
 
 
 def composed_data(config):

@@ -32,7 +32,8 @@ NUMBERS = (
 INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --latency` measured it
 LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
 HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
-ADDED = {"tta": "none"}  # settings of later versions, and what was done before they existed
+# Settings of later versions, and what was done before they existed.
+ADDED = {"tta": "none", "ema_decay": "null"}
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
 
