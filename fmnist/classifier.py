@@ -93,9 +93,9 @@ class Classifier(LightningModule):
         self.net = net.to(memory_format=self.memory_format)
         self.average: AveragedModel | None = None
         if ema_decay is not None:
-            self.average = AveragedModel(
-                self.net, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True
-            ).requires_grad_(False)  # DDP waits for gradients of what could have one
+            update = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
+            self.average.requires_grad_(False)  # DDP waits for gradients of what could have one
         self.optimizer, self.schedule = optimizer, schedule
         self.label_smoothing, self.tta = label_smoothing, tta
         self.history: list[dict[str, float]] = []
