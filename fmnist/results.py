@@ -16,20 +16,11 @@ from pathlib import Path
 
 from fmnist.analysis.claim import Claim, unit
 from fmnist.analysis.leak import leak_warning
+from fmnist.analysis.outcome import Outcome, evaluate, published_difference
 from fmnist.analysis.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
 from fmnist.analysis.runs import find_runs
 from fmnist.analysis.statistics import Summary
-from fmnist.claims import (
-    Outcome,
-    asked_claims,
-    effect,
-    evaluate,
-    number,
-    p_words,
-    published_difference,
-    remarks,
-    verdict_words,
-)
+from fmnist.claims import asked_claims, effect, number, p_words, remarks, verdict_words
 from fmnist.errors import RunError, UserError
 from fmnist.run import Run, write_atomically
 

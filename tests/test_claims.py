@@ -17,9 +17,10 @@ from sklearn.metrics import f1_score, recall_score
 from fmnist import claims as command_module
 from fmnist.analysis.claim import CLAIMS_DIR, ClaimError, load_claim, load_claims
 from fmnist.analysis.matching import matches, per_seed, side
+from fmnist.analysis.outcome import evaluate, evaluate_claims, published_difference
 from fmnist.analysis.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
 from fmnist.analysis.runs import find_runs
-from fmnist.claims import evaluate, evaluate_claims, main, published_difference
+from fmnist.claims import main
 from fmnist.config import CONF_DIR, config_hash, resolve
 from fmnist.data.datamodule import GARMENTS
 from tests.conftest import command

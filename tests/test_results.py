@@ -7,9 +7,10 @@ import pytest
 from sklearn.metrics import f1_score
 
 from fmnist.analysis.claim import CLAIMS_DIR, load_claims
+from fmnist.analysis.outcome import evaluate
 from fmnist.analysis.rows import INFERENCE, merged, read_rows, row_of
 from fmnist.analysis.runs import find_runs
-from fmnist.claims import evaluate, read_sources
+from fmnist.claims import read_sources
 from fmnist.results import main, render, study_rows
 from tests.conftest import CHECKOUT
 from tests.test_claims import CLAIMS, run_dir

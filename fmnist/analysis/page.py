@@ -348,7 +348,8 @@ def _same_images(first: Any, second: Any) -> bool:
 
 def claims_of(table: Table) -> list[Any]:
     """The claims of the sources that these runs measure, with their verdicts."""
-    from fmnist.claims import effect, evaluate_claims, remarks, verdict_words
+    from fmnist.analysis.outcome import evaluate_claims
+    from fmnist.claims import effect, remarks, verdict_words
 
     outcomes = evaluate_claims([row.run for row in table.finished if row.run])
     return [
