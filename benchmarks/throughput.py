@@ -4,7 +4,8 @@ For LeNet-5 and FashionCNN at batch 64, without and with study S1's augmentation
 
 - sources: what the five studies do: PIL images and torchvision transforms one by one, DataLoader,
   plain loop;
-- bare: a hand-written loop over this project's resident batches, nothing else;
+- bare: a hand-written loop over this project's resident batches, with its optimiser, nothing
+  else;
 - fmnist: `fmnist.train` as shipped: Lightning, W&B offline, metrics.csv, record, bar, checkpoints.
 
 One measurement is an epoch of training with one validation, from the first batch to the last
@@ -74,11 +75,16 @@ def compose_config(*overrides: str) -> dict[str, Any]:
         return check(compose("config", overrides=list(overrides)))
 
 
-def loop(net: nn.Module, train: Any, val: Any, half: bool = False) -> None:
-    """The plain loop: train on every batch, then validate; `half`: bf16 and channels-last."""
+def loop(net: nn.Module, train: Any, val: Any, half: bool = False, fused: bool = True) -> None:
+    """The plain loop: train on every batch, then validate.
+
+    Args:
+        half: bf16 and channels-last.
+        fused: the optimiser is one kernel, as in conf/optim; not torch's default.
+    """
     if half:
         net = net.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
     net.train()
     for images, labels in train:
         optimizer.zero_grad()
@@ -104,6 +110,7 @@ def sources_epoch(net: nn.Module, data: ImageData, aug: str, workers: int) -> No
         net,
         DataLoader(train, BATCH, shuffle=True, num_workers=workers),
         DataLoader(val, BATCH, num_workers=workers),
+        fused=False,
     )
 
 
