@@ -483,7 +483,7 @@ def test_the_command_says_which_claims_hold(sweep, tmp_path):
     assert "+12.00 [9.52, 14.48] points" in line
     assert line.endswith("holds")
     assert "published +13.39; 1 failed run left out" in " ".join(done.stdout.split())
-    assert "not measured: recipe_augmentation" in done.stdout
+    assert "not measured: precision_bf16" in done.stdout
     with (tmp_path / "claims.csv").open() as file:
         table = {line["claim"]: line for line in csv.DictReader(file)}
     assert len(table) == len(CLAIMS)
