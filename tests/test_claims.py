@@ -114,9 +114,10 @@ def test_how_an_update_is_computed_is_no_setting_of_a_row():
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_every_claim_is_measured_by_its_sweep(sweep):
-    key, _, name = sweep.partition("=")
+    first, *others = sweep.split()
+    key, _, name = first.partition("=")
     assert key in ("ablation", "experiment")
-    overrides = cells(name) if key == "ablation" else [(sweep,)]
+    overrides = [(*cell, *others) for cell in (cells(name) if key == "ablation" else [(first,)])]
     rows = [row(*cell) for cell in overrides]
     for claim in (claim for claim in CLAIMS if claim.sweep == sweep):
         for selection in claim.selections:

@@ -111,7 +111,7 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     if unknown := unknown_settings(rows, sides):
         known = {key for row in rows for key in row.settings}
         return f"no run has a setting {unknown[0]}{near(unknown[0], known)}"
-    study = [row for row in rows if claim.sweep == f"ablation={row.facts['study']}"]
+    study = [row for row in rows if claim.sweep.split()[0] == f"ablation={row.facts['study']}"]
     terms = [term for item in sides for term in item.terms]
     wrong = [(term, misses(row, term)) for row in study for term in terms]
     # Runs of another level say nothing; those that have the claim's own settings do.
