@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from fmnist.analysis.claim import Claim, unit
@@ -85,6 +86,12 @@ def study_rows(folder: Path) -> list[Row]:
     return [row for path in paths for row in read_rows(path)]
 
 
+COSTS = (
+    "Hours: of its runs, one after another; clock: hours in which at least one of them ran, half "
+    "as many for two cells side by side."
+)
+
+
 def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     """results/README.md.
 
@@ -110,6 +117,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "claim." if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
             "## What the studies cost",
+            *([COSTS] if rows else []),
             cost_table(rows) if rows else "No runs yet.",
             "## Not measured",
             missing_list(outcomes),
@@ -173,7 +181,7 @@ def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
 
 
 def cost_table(rows: Sequence[Row]) -> str:
-    """Of every study on every kind of machine."""
+    """Of every study on every kind of machine; see COSTS."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         facts = row.facts
@@ -188,10 +196,25 @@ def cost_table(rows: Sequence[Row]) -> str:
         failed = sum(not row.finished for row in group)
         leaking = sum(row.leaks for row in group)
         name = f"{study} (**{leaking} chose their epoch on the test set**)" if leaking else study
-        lines.append([name, str(len(group) - failed), str(failed), f"{hours:.2f}", machine,
-                      versions, ", ".join(commits)])  # fmt: skip
-    columns = ["study", "runs", "failed", "hours", "machine", "versions", "commits"]
+        lines.append([name, str(len(group) - failed), str(failed), f"{hours:.2f}",
+                      f"{elapsed(group) / 3600:.2f}", machine, versions,
+                      ", ".join(commits)])  # fmt: skip
+    columns = ["study", "runs", "failed", "hours", "clock", "machine", "versions", "commits"]
     return markdown(columns, lines)
+
+
+def elapsed(rows: Iterable[Row]) -> float:
+    """Seconds in which at least one of the runs ran: those side by side count once, pauses not."""
+    spans = sorted(
+        (datetime.fromisoformat(row.facts["started"]).timestamp(), row.metrics.get("seconds", 0.0))
+        for row in rows
+        if row.facts["started"]
+    )
+    total, end = 0.0, -math.inf
+    for began, seconds in spans:
+        total += max(0.0, began + seconds - max(began, end))
+        end = max(end, began + seconds)
+    return total
 
 
 def commit(row: Row) -> str:

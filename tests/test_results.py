@@ -11,7 +11,7 @@ from fmnist.analysis.outcome import evaluate
 from fmnist.analysis.rows import INFERENCE, merged, read_rows, row_of
 from fmnist.analysis.runs import find_runs
 from fmnist.claims import read_sources
-from fmnist.results import main, render, study_rows
+from fmnist.results import elapsed, main, render, study_rows
 from tests.conftest import CHECKOUT
 from tests.test_claims import CLAIMS, run_dir
 
@@ -69,6 +69,17 @@ def test_interrupted_work_accumulates(runs, tmp_path, capsys):
     path.unlink()
     collect(tmp_path, runs)
     assert path.read_bytes() == together
+
+
+def test_runs_side_by_side_cost_the_clock_once_and_pauses_nothing(tmp_path):
+    for name, started, seconds in (
+        ("first", "10:00:00", 60.0), ("inside", "10:00:10", 20.0), ("over", "10:00:40", 50.0),
+        ("later", "12:00:00", 5.0),
+    ):  # fmt: skip
+        entries = {"started": f"2026-01-01T{started}+00:00", "seconds": seconds}
+        run_dir(tmp_path / name, "experiment=s2_best", **entries)
+    rows = [row_of(run) for run in find_runs([tmp_path]).runs]
+    assert elapsed(rows) == elapsed(rows[::-1]) == 90 + 5
 
 
 def test_a_run_replaces_that_of_its_configuration_and_commit(tmp_path):
