@@ -1,8 +1,9 @@
 """`python -m benchmarks.readme [RUN_DIR]`: the README's measured parts, from files only.
 
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
-README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, and
-the tables (throughput, startup, sweeps, roofline) from results/NAME.csv.
+README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, the
+tables (throughput, startup, sweeps, roofline) from results/NAME.csv, and verdicts from the rows of
+all studies.
 """
 
 import json
@@ -13,6 +14,9 @@ from typing import Any
 
 from benchmarks import speedrun
 from benchmarks.table import commit, read, shown
+from fmnist.analysis.claim import CLAIMS_DIR, load_claims
+from fmnist.analysis.outcome import Outcome, evaluate
+from fmnist.results import markdown, study_rows, verdict_cells
 from fmnist.run import load_run, write_atomically
 from fmnist.terminal import announcement, epoch_line, metrics_table, totals_line
 
@@ -47,6 +51,20 @@ def roofline(rows: list[dict[str, str]]) -> str:
     return shown([row for row in rows if row["device"] == rows[-1]["device"]])
 
 
+def verdicts(outcomes: list[Outcome]) -> str:
+    """The decided claims, and how many are not."""
+    measured = [outcome for outcome in outcomes if outcome.statement]
+    decided = [o for o in measured if o.judgement.verdict in ("holds", "does not hold")]
+    claims = [outcome.claim for outcome in outcomes]
+    lines = [(cells[0], *cells[1:4], cells[-1]) for cells in verdict_cells(decided, claims)]
+    table = markdown(["claim", "ours [95 % interval]", "published", "seeds", "verdict"], lines)
+    return (
+        f"{table}\n\nOf {len(outcomes)} claims {len(measured)} have been measured; "
+        f"{len(measured) - len(decided)} of these are undecided, for want of seeds: "
+        "[results/README.md](results/README.md)."
+    )
+
+
 # The measured tables: results/NAME.csv stands between the markers <!-- NAME -->.
 TABLES = {
     "throughput": shown,
@@ -58,20 +76,30 @@ TABLES = {
 }
 
 
-def render(readme: str, first: dict[str, Any], tables: dict[str, list[dict[str, str]]]) -> str:
+def render(
+    readme: str,
+    first: dict[str, Any],
+    tables: dict[str, list[dict[str, str]]],
+    outcomes: list[Outcome],
+) -> str:
     """The README with its measured parts."""
-    texts = {name: TABLES[name](rows) for name, rows in tables.items()}
-    for name, text in {"first-run": first_run(first), **texts}.items():
+    texts = {"first-run": first_run(first), "verdicts": verdicts(outcomes)}
+    texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
+    for name, text in texts.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- /{name} -->"
         readme = re.sub(pattern, lambda _, block=block: block, readme, flags=re.DOTALL)
     return readme
 
 
-def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
-    """The committed files."""
+def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Outcome]]:
+    """What the committed files hold."""
     tables = {name: read(RESULTS / f"{name}.csv") for name in TABLES}
-    return json.loads(FIRST_RUN.read_text()), {name: rows for name, rows in tables.items() if rows}
+    return (
+        json.loads(FIRST_RUN.read_text()),
+        {name: rows for name, rows in tables.items() if rows},
+        evaluate(load_claims(CLAIMS_DIR), study_rows(RESULTS)),
+    )
 
 
 def main() -> None:

@@ -155,6 +155,12 @@ def mean(summary: Summary, metric: str) -> str:
 
 
 def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
+    columns = ["claim", "effect [95 % interval]", "published", "seeds", "p (Holm)", "verdict"]
+    return markdown(columns, verdict_cells(outcomes, claims))
+
+
+def verdict_cells(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[list[str]]:
+    """A line of the verdict table for every claim; all of them were measured."""
     lines = []
     for outcome in outcomes:
         claim, part = outcome.claim, outcome.part
@@ -176,8 +182,7 @@ def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
                 f"**{verdict_words(outcome)}**",
             ]
         )
-    columns = ["claim", "effect [95 % interval]", "published", "seeds", "p (Holm)", "verdict"]
-    return markdown(columns, lines)
+    return lines
 
 
 def cost_table(rows: Sequence[Row]) -> str:

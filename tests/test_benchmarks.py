@@ -129,14 +129,18 @@ def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys)
 
 def test_the_readme_shows_every_table_that_there_is(tmp_path):
     """Of the roofline the lines with all threads."""
-    first, _ = readme.sources()
+    first, _, outcomes = readme.sources()
     origin = dict.fromkeys(ORIGIN, "1")
     tables = {
         "startup": [{"until": "end", "s": "4.2", **origin}],
         "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
     }
     text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
-    made = readme.render(text, first, tables)
+    text += "\n<!-- verdicts -->\nnone\n<!-- /verdicts -->"
+    made = readme.render(text, first, tables, outcomes)
+    undecided = [o for o in outcomes if o.judgement.verdict.startswith("undecided")]
+    assert f"; {len(undecided)} of these are undecided" in made
+    assert made.count("**holds**") == sum(o.judgement.verdict == "holds" for o in outcomes)
     assert "| end | 4.2 |" in made
     assert "| x | 2 threads |" in made
     assert "1 threads" not in made
