@@ -8,10 +8,10 @@ For LeNet-5 and FashionCNN at batch 64, without and with study S1's augmentation
   else;
 - fmnist: `fmnist.train` as shipped: Lightning, W&B offline, metrics.csv, record, bar, checkpoints.
 
-One measurement is an epoch of training with one validation, from the first batch to the last
-checkpoint, divided by its steps; for `fmnist` the whole of `Trainer.fit`. The contenders take
-turns, so that a slow moment of the machine hits all of them; medians and ratios of medians are
-what to read. `fmnist` takes the number format that pays for the net (`fmnist.precision`);
+One measurement is a training of three epochs (of the sources' pipeline: one), each with its
+validation, from the making of the optimiser to the last checkpoint, divided by its steps; for
+`fmnist` the whole of `fmnist.train.fit`. The contenders take turns, so that a slow moment of the
+machine hits all of them; medians and ratios of medians are what to read. `fmnist` takes the number format that pays for the net (`fmnist.precision`);
 `fmnist fp32` and `fmnist bf16` (autocast and channels-last) take the one that they name;
 `fmnist csv` is without W&B.
 """
@@ -47,6 +47,7 @@ from fmnist.run import start_run
 from fmnist.train import build_data, fit, open_loggers
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
+EPOCHS = 3  # what a run costs once weighs more in them than in the ten of a study
 BATCH = 64
 CONTENDERS = (
     "sources", "bare", "bare bf16", "fmnist", "fmnist csv", "fmnist fp32", "fmnist bf16"
@@ -75,8 +76,10 @@ def compose_config(*overrides: str) -> dict[str, Any]:
         return check(compose("config", overrides=list(overrides)))
 
 
-def loop(net: nn.Module, train: Any, val: Any, half: bool = False, fused: bool = True) -> None:
-    """The plain loop: train on every batch, then validate.
+def loop(
+    net: nn.Module, train: Any, val: Any, epochs: int, half: bool = False, fused: bool = True
+) -> None:
+    """The plain loop: in every epoch train on every batch, then validate.
 
     Args:
         half: bf16 and channels-last.
@@ -85,19 +88,20 @@ def loop(net: nn.Module, train: Any, val: Any, half: bool = False, fused: bool =
     if half:
         net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
-    net.train()
-    for images, labels in train:
-        optimizer.zero_grad()
-        if half:
-            images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = F.cross_entropy(net(images), labels)
-        loss.backward()
-        optimizer.step()
-    predict(net, val, CPU, "bf16-mixed" if half else "32-true", channels_last=half)
+    for _ in range(epochs):
+        net.train()
+        for images, labels in train:
+            optimizer.zero_grad()
+            if half:
+                images = images.contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                loss = F.cross_entropy(net(images), labels)
+            loss.backward()
+            optimizer.step()
+        predict(net, val, CPU, "bf16-mixed" if half else "32-true", channels_last=half)
 
 
-def sources_epoch(net: nn.Module, data: ImageData, aug: str, workers: int) -> None:
+def sources(net: nn.Module, data: ImageData, aug: str, workers: int) -> None:
     from torchvision import transforms as T
 
     steps: list[Any] = []
@@ -110,21 +114,23 @@ def sources_epoch(net: nn.Module, data: ImageData, aug: str, workers: int) -> No
         net,
         DataLoader(train, BATCH, shuffle=True, num_workers=workers),
         DataLoader(val, BATCH, num_workers=workers),
+        epochs=1,
         fused=False,
     )
 
 
-def bare_epoch(net: nn.Module, data: ImageData, half: bool = False) -> None:
+def bare(net: nn.Module, data: ImageData, half: bool = False) -> None:
     prepare = Normalize(0.5, 0.5, data.augment)
     loop(
         net,
         TrainBatches(data.train_images, prepare, BATCH, seed=0, epoch=lambda: 0),
         EvalBatches(data.val_images, Normalize(0.5, 0.5), 1000),
+        EPOCHS,
         half,
     )
 
 
-def fmnist_epoch(config: dict[str, Any], data: ImageData, folder: Path) -> float:
+def fmnist_fit(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     """Seconds of `Trainer.fit`, everything on, opening and closing the dashboard left out."""
     run = start_run(Path(tempfile.mkdtemp(dir=folder)), config_hash="", config=config, choices={})
     run.update(dataset=data.describe(), seed=0)
@@ -140,7 +146,10 @@ def measure(
 ) -> dict[str, list[float]]:  # fmt: skip
     """Milliseconds a step of every contender, one value a round."""
     size = STEPS[model] * BATCH
-    arguments = [f"model={model}", f"aug={aug}", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    arguments = [
+        f"model={model}", f"aug={aug}", f"trainer.max_epochs={EPOCHS}", "trainer.accelerator=cpu",
+        "patience=null",
+    ]  # fmt: skip
     arguments += overrides
     config = compose_config(*arguments)
     half = compose_config(*arguments, "trainer.precision=bf16-mixed", "channels_last=true")
@@ -159,20 +168,21 @@ def measure(
         return instantiate(config["model"])
 
     contenders: dict[str, Callable[[], Any]] = {
-        "sources": lambda: sources_epoch(net(), data, aug, workers),
-        "bare": lambda: bare_epoch(net(), data),
-        "bare bf16": lambda: bare_epoch(net(), data, half=True),
-        "fmnist": lambda: fmnist_epoch(config, data, folder),
-        "fmnist csv": lambda: fmnist_epoch(plain, data, folder),
-        "fmnist fp32": lambda: fmnist_epoch(full, data, folder),
-        "fmnist bf16": lambda: fmnist_epoch(half, data, folder),
+        "sources": lambda: sources(net(), data, aug, workers),
+        "bare": lambda: bare(net(), data),
+        "bare bf16": lambda: bare(net(), data, half=True),
+        "fmnist": lambda: fmnist_fit(config, data, folder),
+        "fmnist csv": lambda: fmnist_fit(plain, data, folder),
+        "fmnist fp32": lambda: fmnist_fit(full, data, folder),
+        "fmnist bf16": lambda: fmnist_fit(half, data, folder),
     }
     times: dict[str, list[float]] = {name: [] for name in chosen}
     for number in range(rounds + 1):
         for name in chosen:
             seconds = timed(contenders[name])
             if number:  # the first round warms up
-                times[name].append(1000 * seconds / STEPS[model])
+                epochs = 1 if name == "sources" else EPOCHS
+                times[name].append(1000 * seconds / (epochs * STEPS[model]))
         print(f"  {model} aug={aug}: round {number} of {rounds}", file=sys.stderr)
     return times
 
