@@ -11,9 +11,9 @@ For LeNet-5 and FashionCNN at batch 64, without and with study S1's augmentation
 One measurement is a training of three epochs (of the sources' pipeline: one), each with its
 validation, from the making of the optimiser to the last checkpoint, divided by its steps; for
 `fmnist` the whole of `fmnist.train.fit`. The contenders take turns, so that a slow moment of the
-machine hits all of them; medians and ratios of medians are what to read. `fmnist` takes the number format that pays for the net (`fmnist.precision`);
-`fmnist fp32` and `fmnist bf16` (autocast and channels-last) take the one that they name;
-`fmnist csv` is without W&B.
+machine hits all of them; medians and ratios of medians are what to read. `fmnist` takes the number
+format that pays for the net (`fmnist.precision`); `fmnist fp32` and `fmnist bf16` (autocast and
+channels-last) take the one that they name; `fmnist csv` is without W&B.
 """
 
 import fmnist.startup  # noqa: F401 (before what it quickens)
