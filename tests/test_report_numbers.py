@@ -12,6 +12,8 @@ from statsmodels.stats.multitest import multipletests
 from torch import nn
 
 from fmnist.analysis.effects import (
+    Comparison,
+    Interval,
     compare_levels,
     in_words,
     interactions,
@@ -215,6 +217,22 @@ def test_levels_are_compared_over_seeds_with_the_paired_t_test() -> None:
     assert "no difference may be concluded between sgd and adam" in in_words(
         "optim", by_factor["optim"], ["net"]
     )
+
+
+def test_a_sentence_names_the_three_largest_differences_and_counts_the_others() -> None:
+    sizes = (0.5, -3.0, 1.0, 2.0, -0.7)
+    made = [
+        Comparison(f"a{i}", f"b{i}", Interval(size, size - 0.1, size + 0.1, 5), 0.001, 0.01)
+        for i, size in enumerate(sizes)
+    ]
+    words = in_words("net", made, [])
+    said = [
+        words.index(text) for text in ("b1 beats a1 by 3.00", "a3 beats b3 by 2.00", "a2 beats")
+    ]
+    assert said == sorted(said)
+    assert "and a difference in 2 more pairs of its levels (table below); this holds" in words
+    assert "a0" not in words
+    assert "more pair" not in in_words("net", made[:3], [])
 
 
 def test_one_seed_concludes_nothing() -> None:

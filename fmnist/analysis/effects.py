@@ -194,6 +194,9 @@ def interactions(
     return strongest
 
 
+NAMED = 3  # pairs of levels at most in a sentence
+
+
 def in_words(
     name: str,
     comparisons: Sequence[Comparison],
@@ -221,9 +224,14 @@ def in_words(
     open_ = [item for item in comparisons if not item.significant]
     parts = []
     if clear:
-        parts.append("it may be concluded that " + ", that ".join(map(_difference, clear)))
+        shown = sorted(clear, key=lambda item: -abs(item.difference.mean))[:NAMED]
+        said = [f"that {_difference(item)}" for item in shown]
+        if rest := len(clear) - len(shown):
+            others = f"{rest} more pair{'s' * (rest > 1)} of its levels (table below)"
+            said.append(f"and a difference in {others}")
+        parts.append(f"it may be concluded {', '.join(said)}")
     if open_:
-        if len(open_) <= 3:
+        if len(open_) <= NAMED:
             unclear = ", or ".join(map(_compatible, open_))
         else:
             unclear = f"in the other {len(open_)} pairs of its levels (table below)"
