@@ -2,8 +2,8 @@
 
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
 README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, the
-tables (throughput, startup, sweeps, roofline) from results/NAME.csv, and verdicts from the rows of
-all studies.
+tables (throughput, startup, sweeps, roofline) from results/NAME.csv, and what became of the claims
+(verdicts, own) from the rows of all studies.
 """
 
 import json
@@ -23,6 +23,7 @@ from fmnist.terminal import announcement, epoch_line, metrics_table, totals_line
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 FIRST_RUN = RESULTS / "first_run.json"
+OWN = "fmnist"  # the source of the claims that no study made
 
 
 def first_run(record: dict[str, Any]) -> str:
@@ -52,17 +53,25 @@ def roofline(rows: list[dict[str, str]]) -> str:
 
 
 def verdicts(outcomes: list[Outcome]) -> str:
-    """The decided claims, and how many are not."""
-    measured = [outcome for outcome in outcomes if outcome.statement]
+    """The sources' claims that are decided, and how many are not."""
+    published = [outcome for outcome in outcomes if outcome.claim.source != OWN]
+    measured = [outcome for outcome in published if outcome.statement]
     decided = [o for o in measured if o.judgement.verdict in ("holds", "does not hold")]
-    claims = [outcome.claim for outcome in outcomes]
+    claims = [outcome.claim for outcome in published]
     lines = [(cells[0], *cells[1:4], cells[-1]) for cells in verdict_cells(decided, claims)]
     table = markdown(["claim", "ours [95 % interval]", "published", "seeds", "verdict"], lines)
     return (
-        f"{table}\n\nOf {len(outcomes)} claims {len(measured)} have been measured; "
+        f"{table}\n\nOf {len(published)} claims {len(measured)} have been measured; "
         f"{len(measured) - len(decided)} of these are undecided, for want of seeds: "
         "[results/README.md](results/README.md)."
     )
+
+
+def own(outcomes: list[Outcome]) -> str:
+    """Our own claims that were measured, decided or not."""
+    asked = [o for o in outcomes if o.claim.source == OWN and o.statement]
+    lines = [(cells[0], cells[1], *cells[3:]) for cells in verdict_cells(asked, [])]
+    return markdown(["claim", "effect [95 % interval]", "seeds", "p (Holm)", "verdict"], lines)
 
 
 # The measured tables: results/NAME.csv stands between the markers <!-- NAME -->.
@@ -83,7 +92,7 @@ def render(
     outcomes: list[Outcome],
 ) -> str:
     """The README with its measured parts."""
-    texts = {"first-run": first_run(first), "verdicts": verdicts(outcomes)}
+    texts = {"first-run": first_run(first), "verdicts": verdicts(outcomes), "own": own(outcomes)}
     texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
     for name, text in texts.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"

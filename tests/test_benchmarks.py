@@ -136,11 +136,15 @@ def test_the_readme_shows_every_table_that_there_is(tmp_path):
         "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
     }
     text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
-    text += "\n<!-- verdicts -->\nnone\n<!-- /verdicts -->"
+    text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in ("verdicts", "own"))
     made = readme.render(text, first, tables, outcomes)
-    undecided = [o for o in outcomes if o.judgement.verdict.startswith("undecided")]
-    assert f"; {len(undecided)} of these are undecided" in made
-    assert made.count("**holds**") == sum(o.judgement.verdict == "holds" for o in outcomes)
+    published, own = (
+        [o.judgement.verdict for o in outcomes if (o.claim.source == "fmnist") == ours]
+        for ours in (False, True)
+    )
+    assert f"; {published.count('undecided')} of these are undecided" in made
+    assert made.count("**holds**") == (published + own).count("holds")
+    assert made.count("**undecided") == own.count("undecided")
     assert "| end | 4.2 |" in made
     assert "| x | 2 threads |" in made
     assert "1 threads" not in made
