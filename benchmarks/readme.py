@@ -114,6 +114,7 @@ def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Out
 def main() -> None:
     if len(sys.argv) > 1:
         record = load_run(sys.argv[1]).record
+        record["config"]["data"].pop("root", None)  # a folder of that machine
         write_atomically(FIRST_RUN, json.dumps(record, indent=1).encode() + b"\n")
     path = ROOT / "README.md"
     write_atomically(path, render(path.read_text(), *sources()).encode())
