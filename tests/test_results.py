@@ -161,7 +161,7 @@ def test_the_page_holds_the_rows_numbers(runs, tmp_path):
     assert "| S2 | s2_best_value | test/acc | 90.94 | 90.00 ± 2.48 | 3 |" in page
     assert "| S2 | s2_worst_value | test/acc | 77.55 | 78.00 ± 0.01 | 3 |" in page
     assert "| +12.00 [9.52, 14.48] points | +13.39 | 3 |" in page
-    assert "| s2_best_worst | 6 | 0 | 0.01 | cpu (a processor), 2 threads |" in page
+    assert "| s2_best_worst | 6 | 0 | 0.01 | 0.00 | cpu (a processor), 2 threads |" in page
     assert "`python -m fmnist.train ablation=s4_models`: `s4_cnnmodel4_value`" in page
     assert "`s2_best_worst`:" not in page.partition("## Not measured")[2]
     rows = study_rows(tmp_path)
