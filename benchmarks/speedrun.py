@@ -11,8 +11,6 @@ for this commit are not repeated.
 """
 
 import argparse
-import csv
-import io
 import math
 import os
 import subprocess
@@ -24,10 +22,11 @@ from pathlib import Path
 
 from benchmarks.table import commit as described_commit
 from benchmarks.table import read as read_rows
+from benchmarks.table import save
 from fmnist.analysis.statistics import summarize
 from fmnist.config import CONF_DIR
 from fmnist.errors import UserError
-from fmnist.run import code_version, load_run, write_atomically
+from fmnist.run import code_version, load_run
 
 COLUMNS = (
     "experiment", "seed", "params", "epochs", "val_acc", "test_acc", "seconds_from_start",
@@ -65,11 +64,7 @@ def run(experiment: str, seed: int, overrides: Sequence[str] = ()) -> dict[str, 
 
 def append(file: Path, row: dict[str, str]) -> None:
     """One row more, and the header before the first."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([*read_rows(file), row])
-    write_atomically(file, text.getvalue().encode())
+    save(file, COLUMNS, [*read_rows(file), row])
 
 
 def table(rows: Iterable[dict[str, str]]) -> str:

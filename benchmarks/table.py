@@ -3,7 +3,7 @@
 import argparse
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,16 @@ class Table:
     def write(self, path: Path | None) -> None:
         """As CSV, if there is a path."""
         if path is not None:
-            text = io.StringIO()
-            writer = csv.DictWriter(text, [*self.columns, *self.origin], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-            write_atomically(path, text.getvalue().encode())
+            save(path, [*self.columns, *self.origin], self.rows)
+
+
+def save(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Rows as CSV, under a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
 
 
 def read(path: Path) -> list[dict[str, str]]:

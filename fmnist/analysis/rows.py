@@ -32,6 +32,7 @@ NUMBERS = (
 INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --latency` measured it
 LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
 HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
+NO_SETTINGS = COSMETIC | HOW | {("seed",)}
 # Settings of later versions, and what was done before they existed.
 ADDED = {"tta": "none", "ema_decay": "null"}
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
@@ -90,7 +91,7 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
     settings: dict[str, str] = {}
     for key, value in node.items():
         name = (*path, str(key))
-        if name in COSMETIC | HOW or name == ("seed",):
+        if name in NO_SETTINGS:
             continue
         if isinstance(value, dict):
             settings |= flatten(value, name)
