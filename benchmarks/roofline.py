@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from hydra.utils import instantiate
 from torch import nn
 
+from benchmarks.command import command
 from benchmarks.table import Table, parser
 from benchmarks.throughput import BATCH, compose_config
 from fmnist.classifier import flops
 from fmnist.config import CONF_DIR
-from fmnist.errors import UserError
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIZES = (512, 1024, 2048, 4096)  # of the matrices
@@ -170,7 +170,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

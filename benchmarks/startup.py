@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.command import command
 from benchmarks.table import Table, parser
 from fmnist.cell import PRELOADED
 from fmnist.errors import UserError
@@ -80,7 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

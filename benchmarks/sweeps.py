@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
 from fmnist.analysis.runs import SWEEP, find_runs
 from fmnist.errors import UserError
@@ -61,12 +62,14 @@ def pretend(arguments: Sequence[str], folder: Path) -> int:
     process = subprocess.Popen(
         sweep(arguments, folder), env=variables(folder.parent), stdout=subprocess.DEVNULL
     )
-    while not (folder / SWEEP).exists():  # written when all cells are planned, before the first
-        if process.poll() is not None:
-            raise UserError("the sweep ended before it was planned")
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+    try:
+        while not (folder / SWEEP).exists():  # written when all cells are planned, before the first
+            if process.poll() is not None:
+                raise UserError("the sweep ended before it was planned")
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
     for cell in read_manifest(folder):
         record = {
             "schema": SCHEMA, "status": "finished", "config_hash": cell.config_hash, "seconds": 1,
@@ -112,7 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

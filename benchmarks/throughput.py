@@ -37,11 +37,11 @@ from hydra.utils import instantiate
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
 from fmnist.classifier import predict
 from fmnist.config import CONF_DIR, check
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
-from fmnist.errors import UserError
 from fmnist.launch import Launch
 from fmnist.run import start_run
 from fmnist.train import build_data, fit, open_loggers
@@ -220,7 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command(main)

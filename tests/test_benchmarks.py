@@ -2,6 +2,9 @@
 
 import csv
 import importlib
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import pytest
 import torch
 
 from benchmarks import readme, roofline, speedrun, startup, sweeps, throughput
+from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
+from fmnist.errors import UserError
 from tests.conftest import TINY
 
 ORIGIN = ["rounds", "processor", "threads", "torch", "commit", "dirty"]
@@ -158,3 +163,26 @@ def test_committed_tables_have_the_columns_that_the_readme_needs():
                 header = next(csv.reader(file))
             runs = readme.TABLES[path.stem] is speedrun.shown
             assert header == list(speedrun.COLUMNS) if runs else header[-len(ORIGIN) :] == ORIGIN
+
+
+def test_a_measurement_that_is_stopped_takes_its_process_with_it():
+    code = (
+        "import subprocess; from benchmarks.command import command;"
+        "command(lambda: subprocess.run(['sh', '-c', 'sleep 1; echo $$; exec sleep 60']))"
+    )
+    started = [sys.executable, "-c", code]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_what_went_wrong_in_a_measurement_is_one_line():
+    def fails() -> None:
+        raise UserError("no data")
+
+    with pytest.raises(SystemExit, match=r"^error: no data$"):
+        command(fails)
