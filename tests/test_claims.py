@@ -202,6 +202,15 @@ def test_only_runs_that_differ_in_nothing_else_are_paired(tmp_path):
     assert differences(lenet(tmp_path, AUG), [on, matched]) == {0: 2.0}
 
 
+def test_nets_are_paired_in_the_formats_chosen_for_each_and_not_in_those_set_by_hand(tmp_path):
+    claim = lenet(tmp_path, "higher: {model: fashioncnn}\nlower: {model: lenet5}")
+    rows = [row("model=lenet5", "trainer.precision=32-true", test_acc=89),
+            row("model=fashioncnn", "trainer.precision=bf16-mixed", test_acc=91)]  # fmt: skip
+    assert differences(claim, rows) == {0: 2.0}
+    by_hand = [replace(one, settings=one.settings | {"formats": "set"}) for one in rows]
+    assert differences(claim, by_hand) == {}
+
+
 def test_other_factors_are_averaged_within_a_seed(tmp_path):
     rows = []
     for seed in (0, 1, 2):
@@ -376,6 +385,7 @@ def test_a_run_becomes_a_row(tmp_path):
     assert made.settings["model.activation"] == "relu"
     assert not any(key.startswith(("logger", "data.root", "seed")) for key in made.settings)
     assert made.metrics["test/acc"] == made.metrics["test/recall/Shirt"] == 0.87
+    assert made.settings["formats"] == "auto"
     assert made.metrics["epoch_seconds"] == 2.0
     assert made.metrics["val/acc_setback"] == pytest.approx(0.05)  # 0 and 0.1
     assert made.metrics["val/loss_setback"] == pytest.approx(0.05)
@@ -383,6 +393,9 @@ def test_a_run_becomes_a_row(tmp_path):
     assert made.metrics["val/acc_area"] == pytest.approx((0.7 + 0.9 + 0.8 + 7 * 0.9) / 10)
     assert made.metrics["epochs_to/0.90"] == 2
     assert made.metrics["seconds_to/0.90"] == 4.0
+    trainer = found.config["trainer"] | {"precision": "32-true"}
+    by_hand = found.record | {"config": found.config | {"trainer": trainer}}
+    assert row_of(replace(found, record=by_hand)).settings["formats"] == "set"
     failed = row_of(replace(found, record=found.record | {"status": "failed"}))
     assert not {"val/acc_area", "epochs_to/0.80"} & set(failed.metrics)
     (found.dir / "predictions.npz").write_bytes(b"damaged")

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from fmnist.analysis.claim import ClaimError, Selection
-from fmnist.analysis.rows import Row, flatten, is_value
+from fmnist.analysis.rows import CHOSEN, Row, flatten, is_value
 
 # Runs on less or other data, or chosen on the test set, count only when the claim says so. A row
 # from before a setting existed has none.
@@ -21,11 +21,9 @@ WHOLE = {
     "data.name": "FashionMNIST", "data.train_size": "null", "data.test_size": "null",
     "data.val_size": "5000", "data.select_on": "val",
 }  # fmt: skip
+FORMATS = ("channels_last", "trainer.precision")
 # What an experiment leaves to the machine that runs it.
-MACHINE = (
-    "channels_last", "trainer.accelerator", "trainer.devices", "trainer.strategy",
-    "trainer.precision",
-)  # fmt: skip
+MACHINE = (*FORMATS, "trainer.accelerator", "trainer.devices", "trainer.strategy")
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,9 @@ def compared(sides: Sequence[Side]) -> tuple[str, ...]:
 def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
     """The settings that matched runs share."""
     values = {key: value for key, value in row.settings.items() if is_value(key)}
+    nets_differ = any(key.partition(".")[0] in ("experiment", "model") for key in free)
+    if nets_differ and row.settings.get(CHOSEN) != "set":  # each has the formats that pay for it
+        values = {key: value for key, value in values.items() if key not in FORMATS}
     if "experiment" in free:  # two experiments may differ in anything but the machine's settings
         return frozenset((key, value) for key, value in values.items() if key in MACHINE)
     return frozenset((key, value) for key, value in values.items() if not covered(key, free))

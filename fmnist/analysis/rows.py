@@ -33,8 +33,9 @@ INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --laten
 LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
 HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
 NO_SETTINGS = COSMETIC | HOW | {("seed",)}
+CHOSEN = "formats"  # who chose number and memory format: "auto", by net and machine; or "set"
 # Settings of later versions, and what was done before they existed.
-ADDED = {"tta": "none", "ema_decay": "null"}
+ADDED = {"tta": "none", "ema_decay": "null", CHOSEN: "auto"}
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
 
@@ -45,7 +46,7 @@ class Row:
 
     Args:
         facts: by FACTS; the missing ones are "".
-        settings: as `canonical` text by dotted name, without the seed.
+        settings: as `canonical` text by dotted name, without the seed; and CHOSEN.
         metrics: accuracies, F1 and recall in [0, 1].
     """
 
@@ -115,9 +116,11 @@ def row_of(run: Run) -> Row:
     settings = {name: canonical(value) for name, value in choices.items() if name not in LABELS}
     # Not "auto", but what it was on that machine.
     formats = run.formats() if "precision" in record else {}
+    asked = (run.config["trainer"].get("precision", "auto"), run.config.get("channels_last"))
     used = {
         "trainer.precision": formats.get("precision"),
         "channels_last": formats.get("channels_last"),
+        CHOSEN: "auto" if asked == ("auto", None) else "set",
     }
     return Row(
         {name: "" if value is None else str(value) for name, value in facts.items()},
