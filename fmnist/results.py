@@ -191,7 +191,8 @@ def cost_table(rows: Sequence[Row]) -> str:
     for row in rows:
         facts = row.facts
         versions = f"torch {facts['torch']}, lightning {facts['lightning']}, Python "
-        machine = f"{facts['device']}, {facts['threads']} threads"
+        plural = "s" * (facts["threads"] != "1")
+        machine = f"{facts['device']}, {facts['threads']} thread{plural}"
         key = (facts["study"], machine, versions + facts["python"])
         groups.setdefault(key, []).append(row)
     lines = []
