@@ -10,7 +10,8 @@ Three things are left out that no run here needs, more than half of that time:
 - Garbage collection, which finds nothing while modules are being imported. What they made stays
   for good: no later collection looks at it, and processes forked from this one share it.
 
-It also tells the allocator to keep what it has (`fmnist.allocator`).
+It also tells the allocator to keep what it has (`fmnist.allocator`), and threads to sleep soon when
+they have nothing to do (`fmnist.spinning`).
 """
 
 import atexit
@@ -23,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from fmnist.allocator import keep_freed_memory
+from fmnist.spinning import sleep_soon
 
 COMPILER = "torch._dynamo"
 LEFT_OUT = ("torchvision", "scipy", "matplotlib", "rich")
@@ -90,6 +92,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _import() -> None:
+    sleep_soon()
     import torch
 
     keep_freed_memory()
