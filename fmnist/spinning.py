@@ -11,7 +11,7 @@ import os
 
 SPIN_COUNT = "GOMP_SPINCOUNT"
 WAIT_POLICY = "OMP_WAIT_POLICY"  # the standard's coarser setting
-LOOKS = 5000  # some ten microseconds
+LOOKS = 30_000  # some hundred microseconds: with fewer, small nets that run alone become slower
 
 
 def sleep_soon() -> None:
