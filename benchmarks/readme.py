@@ -18,7 +18,7 @@ from fmnist.analysis.claim import CLAIMS_DIR, load_claims
 from fmnist.analysis.outcome import Outcome, evaluate
 from fmnist.results import markdown, study_rows, verdict_cells
 from fmnist.run import load_run, write_atomically
-from fmnist.terminal import announcement, epoch_line, metrics_table, totals_line
+from fmnist.terminal import announcement, epoch_line, metrics_table, threads_text, totals_line
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -39,7 +39,7 @@ def first_run(record: dict[str, Any]) -> str:
     ]
     versions, where = record["versions"], commit(record["git_commit"], record["git_dirty"])
     origin = (
-        f"Measured by this command (one seed) at {where} on {record['threads']} threads, "
+        f"Measured by this command (one seed) at {where} on {threads_text(record['threads'])}, "
         f"{record['device']}, torch {versions['torch']}, lightning {versions['lightning']}, Python "
         f"{versions['python']}; peak memory {record['peak_memory_mib']:.0f} MiB; the record is "
         "[results/first_run.json](results/first_run.json)."

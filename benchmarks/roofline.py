@@ -29,6 +29,7 @@ from benchmarks.table import Table, parser
 from benchmarks.throughput import BATCH, compose_config
 from fmnist.classifier import flops
 from fmnist.config import CONF_DIR
+from fmnist.terminal import threads_text
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIZES = (512, 1024, 2048, 4096)  # of the matrices
@@ -161,7 +162,7 @@ def main() -> None:
     columns = ["net", "format", "device", "MFLOPs/step", "ms/step", "GFLOP/s", "% of peak"]
     table = Table(columns, arguments.rounds, most)
     for count in [most] if device.type == "cuda" else sorted({1, most}):
-        where = f"{count} thread{'s' if count > 1 else ''}"
+        where = threads_text(count)
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else where
         with threads(count):
             times = measure(works, arguments.rounds, device, arguments.seconds)

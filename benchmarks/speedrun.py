@@ -28,6 +28,7 @@ from fmnist.analysis.statistics import summarize
 from fmnist.config import CONF_DIR
 from fmnist.errors import UserError
 from fmnist.run import code_version, load_run
+from fmnist.terminal import threads_text
 
 COLUMNS = (
     "experiment", "seed", "params", "epochs", "val_acc", "test_acc", "seconds_from_start",
@@ -102,7 +103,7 @@ def origin(rows: Sequence[dict[str, str]]) -> str:
     places: dict[str, list[str]] = {}
     for row in rows:
         place = (
-            f"{row['device']}, {row['threads']} thread{'s' * (row['threads'] != '1')}, "
+            f"{row['device']}, {threads_text(row['threads'])}, "
             f"torch {row['torch']}, {described_commit(row['commit'], row['dirty'])}"
         )
         names = places.setdefault(place, [])

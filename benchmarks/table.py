@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.run import code_version, package_versions, write_atomically
+from fmnist.terminal import threads_text
 from fmnist.train import processor_name
 
 ORIGIN = "rounds"  # the first of the CSV's columns that say where and how it was measured
@@ -93,11 +94,10 @@ def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
 
 def described(origin: Mapping[str, Any]) -> str:
     """Where and how a table was measured, in a sentence."""
-    plural = "s" if int(origin["threads"]) > 1 else ""
     return (
         f"Medians of {origin[ORIGIN]} interleaved rounds at "
         f"{commit(origin['commit'], origin['dirty'])}, {origin['processor']}, "
-        f"{origin['threads']} thread{plural}, torch {origin['torch']}."
+        f"{threads_text(origin['threads'])}, torch {origin['torch']}."
     )
 
 

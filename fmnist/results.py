@@ -24,6 +24,7 @@ from fmnist.analysis.statistics import Summary
 from fmnist.claims import asked_claims, effect, number, p_words, remarks, verdict_words
 from fmnist.errors import RunError, UserError
 from fmnist.run import Run, write_atomically
+from fmnist.terminal import threads_text
 
 
 def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> list[str]:
@@ -191,8 +192,7 @@ def cost_table(rows: Sequence[Row]) -> str:
     for row in rows:
         facts = row.facts
         versions = f"torch {facts['torch']}, lightning {facts['lightning']}, Python "
-        plural = "s" * (facts["threads"] != "1")
-        machine = f"{facts['device']}, {facts['threads']} thread{plural}"
+        machine = f"{facts['device']}, {threads_text(facts['threads'])}"
         key = (facts["study"], machine, versions + facts["python"])
         groups.setdefault(key, []).append(row)
     lines = []

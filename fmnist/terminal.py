@@ -49,6 +49,11 @@ def selects_on_test(data: Mapping[str, Any]) -> bool:
     return data.get("select_on") == "test"
 
 
+def threads_text(count: int | str) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{count} thread{'s' * (int(count) != 1)}"
+
+
 def epoch_label(epoch: int, epochs: int) -> str:
     """ "epoch  3/10", of an epoch counted from 0."""
     return f"epoch {epoch + 1:{len(str(epochs))}d}/{epochs}"

@@ -30,6 +30,7 @@ from fmnist.analysis.run_figures import (
 from fmnist.analysis.table import Row
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.run import Run
+from fmnist.terminal import threads_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -249,10 +250,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{seconds / 3600:.1f} h"
 
 
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' * (count != 1)}"
-
-
 def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     """(what, value, how it was measured)."""
     row, record = detail.row, detail.row.record
@@ -266,12 +263,13 @@ def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     items.append(
         ("Training", f"{mean(r['seconds'] for r in rows):.2f} s an epoch",
          f"{duration(row.metric('train_seconds'))} in all, on {record.get('device', 'unknown')}, "
-         f"{_threads(record.get('threads', 0))}, {record.get('precision', '?')}")
+         f"{threads_text(record.get('threads', 0))}, {record.get('precision', '?')}")
     )  # fmt: skip
     memory = f"{row.metric('peak_memory_mib'):,.0f} MiB"
     items.append(("Peak memory", memory, "of the whole training process, libraries included"))
     if detail.latency:
-        here = f"CPU of this machine, {_threads(detail.latency.threads)}, when the report was made"
+        threads = threads_text(detail.latency.threads)
+        here = f"CPU of this machine, {threads}, when the report was made"
         for batch, milliseconds in detail.latency.milliseconds.items():
             speed = f"{detail.latency.images_per_second(batch):,.0f} images/s"
             value = f"{milliseconds:.3g} ms, {speed}"
