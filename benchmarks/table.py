@@ -42,7 +42,7 @@ class Table:
         self.columns, self.rows = list(columns), list[dict[str, str]]()
         self.origin = {
             ORIGIN: rounds,
-            "processor": processor_name(),
+            "processor": hardware(),
             "threads": threads,
             "torch": package_versions()["torch"],
             "commit": version["git_commit"],
@@ -60,6 +60,14 @@ class Table:
         """As CSV, if there is a path."""
         if path is not None:
             save(path, [*self.columns, *self.origin], self.rows)
+
+
+def hardware() -> str:
+    """The processor's name, and that of the GPU where there is one."""
+    import torch
+
+    gpu = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+    return ", ".join([processor_name(), *gpu])
 
 
 def save(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:

@@ -14,6 +14,8 @@ validation, from the making of the optimiser to the last checkpoint, divided by 
 machine hits all of them; medians and ratios of medians are what to read. `fmnist` takes the number
 format that pays for the net (`fmnist.precision`); `fmnist fp32` and `fmnist bf16` (autocast and
 channels-last) take the one that they name; `fmnist csv` is without W&B.
+
+On a machine with a GPU all of them train there.
 """
 
 import fmnist.startup  # noqa: F401 (before what it quickens)
@@ -26,7 +28,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +54,16 @@ BATCH = 64
 CONTENDERS = (
     "sources", "bare", "bare bf16", "fmnist", "fmnist csv", "fmnist fp32", "fmnist bf16"
 )  # fmt: skip
-CPU = torch.device("cpu")
+Batch = tuple[torch.Tensor, torch.Tensor]  # images float [B, 1, 28, 28], labels int64 [B]
 
 
 class PilImages(Dataset[tuple[Any, int]]):
     """One image at a time through PIL, as torchvision's data sets do it."""
 
     def __init__(self, images: Images, transform: Callable[..., Any]) -> None:
-        self.pixels, self.labels, self.transform = images.pixels, images.labels, transform
+        # Ours may have left them on the GPU.
+        self.pixels, self.labels = images.pixels.cpu(), images.labels.cpu()
+        self.transform = transform
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,14 +81,23 @@ def compose_config(*overrides: str) -> dict[str, Any]:
 
 
 def loop(
-    net: nn.Module, train: Any, val: Any, epochs: int, half: bool = False, fused: bool = True
+    net: nn.Module,
+    train: Iterable[Batch],
+    val: Iterable[Batch],
+    epochs: int,
+    device: torch.device,
+    half: bool = False,
+    fused: bool = True,
 ) -> None:
     """The plain loop: in every epoch train on every batch, then validate.
 
     Args:
+        train: batches on the device, as the next.
+        device: of training.
         half: bf16 and channels-last.
         fused: the optimiser is one kernel, as in conf/optim; not torch's default.
     """
+    net = net.to(device)
     if half:
         net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
@@ -94,14 +107,25 @@ def loop(
             optimizer.zero_grad()
             if half:
                 images = images.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 loss = F.cross_entropy(net(images), labels)
             loss.backward()
             optimizer.step()
-        predict(net, val, CPU, "bf16-mixed" if half else "32-true", channels_last=half)
+        predict(net, val, device, "bf16-mixed" if half else "32-true", channels_last=half)
 
 
-def sources(net: nn.Module, data: ImageData, aug: str, workers: int) -> None:
+class Moved:
+    """Batches, brought to a device one by one."""
+
+    def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
+        self.batches, self.device = batches, device
+
+    def __iter__(self) -> Iterator[Batch]:
+        for images, labels in self.batches:
+            yield images.to(self.device), labels.to(self.device)
+
+
+def sources(net: nn.Module, data: ImageData, aug: str, workers: int, device: torch.device) -> None:
     from torchvision import transforms as T
 
     steps: list[Any] = []
@@ -112,20 +136,23 @@ def sources(net: nn.Module, data: ImageData, aug: str, workers: int) -> None:
     val = PilImages(data.val_images, T.Compose(to_tensor))
     loop(
         net,
-        DataLoader(train, BATCH, shuffle=True, num_workers=workers),
-        DataLoader(val, BATCH, num_workers=workers),
+        Moved(DataLoader(train, BATCH, shuffle=True, num_workers=workers), device),
+        Moved(DataLoader(val, BATCH, num_workers=workers), device),
         epochs=1,
+        device=device,
         fused=False,
     )
 
 
-def bare(net: nn.Module, data: ImageData, half: bool = False) -> None:
+def bare(net: nn.Module, data: ImageData, device: torch.device, half: bool = False) -> None:
     prepare = Normalize(0.5, 0.5, data.augment)
+    train, val = data.train_images.to(device), data.val_images.to(device)
     loop(
         net,
-        TrainBatches(data.train_images, prepare, BATCH, seed=0, epoch=lambda: 0),
-        EvalBatches(data.val_images, Normalize(0.5, 0.5), 1000),
+        TrainBatches(train, prepare, BATCH, seed=0, epoch=lambda: 0),
+        EvalBatches(val, Normalize(0.5, 0.5), 1000),
         EPOCHS,
+        device,
         half,
     )
 
@@ -146,9 +173,10 @@ def measure(
 ) -> dict[str, list[float]]:  # fmt: skip
     """Milliseconds a step of every contender, one value a round."""
     size = STEPS[model] * BATCH
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     arguments = [
-        f"model={model}", f"aug={aug}", f"trainer.max_epochs={EPOCHS}", "trainer.accelerator=cpu",
-        "patience=null",
+        f"model={model}", f"aug={aug}", f"trainer.max_epochs={EPOCHS}", "patience=null",
+        f"trainer.accelerator={device.type}",
     ]  # fmt: skip
     arguments += overrides
     config = compose_config(*arguments)
@@ -168,9 +196,9 @@ def measure(
         return instantiate(config["model"])
 
     contenders: dict[str, Callable[[], Any]] = {
-        "sources": lambda: sources(net(), data, aug, workers),
-        "bare": lambda: bare(net(), data),
-        "bare bf16": lambda: bare(net(), data, half=True),
+        "sources": lambda: sources(net(), data, aug, workers, device),
+        "bare": lambda: bare(net(), data, device),
+        "bare bf16": lambda: bare(net(), data, device, half=True),
         "fmnist": lambda: fmnist_fit(config, data, folder),
         "fmnist csv": lambda: fmnist_fit(plain, data, folder),
         "fmnist fp32": lambda: fmnist_fit(full, data, folder),

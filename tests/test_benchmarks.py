@@ -104,17 +104,27 @@ def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
 
 def test_throughput_compares_contenders_by_their_own_times(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(throughput, "STEPS", {"lenet5": 4})
+    names = ("sources", "bare", "fmnist csv")
     rows = measured(
         monkeypatch, tmp_path, capsys, "throughput", "--rounds", "1", "--models", "lenet5",
-        "--contenders", "bare", "fmnist csv",
+        "--contenders", *names,
     )  # fmt: skip
     assert [(row["aug"], row["contender"]) for row in rows] == [
-        (aug, name) for aug in ("off", "on") for name in ("bare", "fmnist csv")
+        (aug, name) for aug in ("off", "on") for name in names
     ]
-    for bare, ours in (rows[:2], rows[2:]):
-        expected = float(ours["ms/step"]) / float(bare["ms/step"])
-        assert float(ours["x bare"]) == pytest.approx(expected, abs=0.02)
-        assert ours["sources / this"] == ""
+    for group in (rows[:3], rows[3:]):
+        sources, bare, _ = (float(row["ms/step"]) for row in group)
+        for row in group:
+            own = float(row["ms/step"])
+            assert float(row["x bare"]) == pytest.approx(own / bare, rel=0.02, abs=0.02)
+            assert float(row["sources / this"]) == pytest.approx(sources / own, rel=0.02, abs=0.02)
+
+
+def test_batches_are_brought_to_the_device_of_training():
+    batches = [(torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))] * 2
+    moved = list(throughput.Moved(batches, torch.device("meta")))
+    assert len(moved) == 2
+    assert all(part.device.type == "meta" for batch in moved for part in batch)
 
 
 def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys):
