@@ -3,8 +3,9 @@
 Each run is the command that a user types, in a process of its own, one after another. Two times are
 reported: from the start of the process, imports and reading the data included, and from the first
 training step; both end when the test set has been read, so that validation, checkpoints and
-test-time augmentation count. Accuracies are of the epoch that validation chose; how many epochs a
-recipe takes was set by its test accuracy, as the README says.
+test-time augmentation count. Two accuracies are reported: of the epoch that validation chose, and
+of the last one, where a learning rate that falls to zero leaves nothing to choose. How many epochs
+a recipe takes was set by its test accuracy, as the README says.
 
 With `--csv FILE` every run becomes a row as soon as it ends, and runs that the file holds already
 for this commit are not repeated.
@@ -31,8 +32,9 @@ from fmnist.run import code_version, load_run
 from fmnist.terminal import threads_text
 
 COLUMNS = (
-    "experiment", "seed", "params", "epochs", "val_acc", "test_acc", "seconds_from_start",
-    "seconds_from_first_step", "device", "threads", "precision", "torch", "commit", "dirty",
+    "experiment", "seed", "params", "epochs", "val_acc", "test_acc", "test_acc_last",
+    "seconds_from_start", "seconds_from_first_step", "device", "threads", "precision",
+    "torch", "commit", "dirty",
 )  # fmt: skip
 EXPERIMENTS = tuple(sorted(path.stem for path in (CONF_DIR / "experiment").glob("speedrun_*.yaml")))
 
@@ -56,7 +58,7 @@ def run(experiment: str, seed: int, overrides: Sequence[str] = ()) -> dict[str, 
     tested, metrics = record["tested_at"], record["metrics"]
     values = (
         experiment, seed, record["params"], len(record["epochs"]),
-        metrics["val/acc"], metrics["test/acc"],
+        metrics["val/acc"], metrics["test/acc"], metrics["test/acc_last"],
         f"{tested - began:.2f}", f"{tested - record['first_step_at']:.2f}",
         record["device"], record["threads"], record["precision"], record["versions"]["torch"],
         record["git_commit"], record["git_dirty"],
@@ -74,15 +76,16 @@ def table(rows: Iterable[dict[str, str]]) -> str:
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         groups.setdefault(row["experiment"], []).append(row)
-    header = ("experiment", "test acc, %", "s from process start", "s from first step",
-              "parameters", "epochs", "seeds")  # fmt: skip
+    header = ("experiment", "test acc, %", "at the last epoch", "s from process start",
+              "s from first step", "parameters", "epochs", "seeds")  # fmt: skip
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     for name, group in sorted(groups.items()):
         cells = (
             f"`{name}`",
-            interval([100 * float(row["test_acc"]) for row in group], 2),
-            interval([float(row["seconds_from_start"]) for row in group], 1),
-            interval([float(row["seconds_from_first_step"]) for row in group], 1),
+            interval(group, "test_acc", 2, of=100),
+            interval(group, "test_acc_last", 2, of=100),
+            interval(group, "seconds_from_start", 1),
+            interval(group, "seconds_from_first_step", 1),
             f"{int(group[0]['params']):,}",
             group[0]["epochs"],
             str(len(group)),
@@ -91,9 +94,11 @@ def table(rows: Iterable[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def interval(values: list[float], digits: int) -> str:
-    """ "94.10 ± 0.05"; of a single value that value."""
-    summary = summarize(values)
+def interval(rows: list[dict[str, str]], column: str, digits: int, of: float = 1) -> str:
+    """ "94.10 ± 0.05", times `of`; of a single value that value; "" where a row has none."""
+    if not all(row[column] for row in rows):
+        return ""
+    summary = summarize([of * float(row[column]) for row in rows])
     half = summary.half_width
     return f"{summary.mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
