@@ -17,8 +17,6 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
         extras.append(f"test-time augmentation {config['tta']}")
     if config.get("ema_decay") is not None:
         extras.append(f"weights averaged with decay {config['ema_decay']:g}")
-    plain = aug["_target_"].endswith(".RandomAffine")
-    augmented = not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
     name = optim["_target_"].rpartition(".")[2]
     leak = [f"WARNING {LEAK}"] if selects_on_test(data) else []
     val = "no val" if leak else f"{data['val_size']:,} val"
@@ -29,13 +27,19 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
             f"optim   {name} lr={optim['lr']:g}, {', '.join(extras)}",
             f"data    {data['name']}, {data['train_size']:,} train, {val}, "
             f"{data['test_size']:,} test, batch {config['data']['batch_size']}, "
-            f"augmentation {choices.get('aug', 'on') if augmented else 'off'}",
+            f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
             f"device  {record['device']}, {record['precision']}, "
             f"up to {trainer['max_epochs']} epochs, seed {record['seed']}",
             f"run     {shown(run_dir)}",
             *leak,
         ]
     )
+
+
+def augments(aug: Mapping[str, Any]) -> bool:
+    """Whether a configured augmentation changes anything."""
+    plain = aug["_target_"].endswith(".RandomAffine")
+    return not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
 
 
 LEAK = "data.select_on=test: the test images choose the epoch; no accuracy of this run is clean"

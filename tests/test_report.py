@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from matplotlib import rc_context
 
 from fmnist.analysis.charts import STYLE
@@ -305,6 +307,24 @@ def test_logarithmic_axes_have_plain_numbers(trained: Run, tmp_path: Path) -> No
         svg = curves[-1].files()["svg"].decode()
     assert ">0.01<" in svg
     assert "$" not in svg
+
+
+def test_captions_say_what_only_training_has_to_bear(trained: Run, tmp_path: Path) -> None:
+    folder = put_run(trained, tmp_path / "run", {}, 0, 0.5)
+    assert "harder" not in training_curves(load_run(folder).record)[0].caption
+
+    def smooth_and_flip(record: dict[str, Any]) -> None:
+        record["config"]["label_smoothing"] = 0.1
+        record["config"]["aug"]["flip"] = 0.5
+
+    edit(folder, smooth_and_flip)
+    loss, accuracy = training_curves(load_run(folder).record)[:2]
+    target = torch.full((1, 10), 0.01)
+    target[0, 3] = 0.91
+    least = F.cross_entropy(target.log(), torch.tensor([3]), label_smoothing=0.1)
+    assert "augmented, and label smoothing of 0.1" in loss.caption
+    assert loss.caption.endswith(f"keeps its loss above {least:.2f}.")
+    assert accuracy.caption.endswith("Training has it harder: its images are augmented.")
 
 
 def test_claims_that_the_runs_measure_have_verdicts(

@@ -23,8 +23,10 @@ from fmnist.analysis.charts import (
     plain_numbers,
 )  # fmt: skip
 from fmnist.analysis.evaluation import BINS, Curve, Evaluation
+from fmnist.terminal import augments
 
 SQUARE = (4.9, 4.5)
+CLASSES = 10
 POINTS = 250  # of a curve in a figure; areas come from all of them
 
 
@@ -55,9 +57,23 @@ def training_curves(record: Mapping[str, Any], prefix: str = "") -> list[Chart]:
             f"Training and validation {'loss' if key == 'loss' else 'accuracy'}. The ring marks "
             f"{chosen}, whose weights were tested; validation is {where} at epoch "
             f"{extreme['epoch'] + 1}. A widening gap between the lines is overfitting."
+            f"{_harder_for_training(record['config'], key)}"
         )
         charts.append(Chart(f"{prefix}{key}", title, caption, figure))
     return [*charts, _learning_rate(rows, epochs, prefix)]
+
+
+def _harder_for_training(config: Mapping[str, Any], key: str) -> str:
+    """What sets the training line apart by itself: a sentence for the caption, or none."""
+    smoothing = config["label_smoothing"]
+    reasons = ["its images are augmented"] if augments(config["aug"]) else []
+    if key == "loss" and smoothing:
+        # The least loss is the entropy of the target.
+        wrong = smoothing / CLASSES
+        right = 1 - smoothing + wrong
+        least = -right * math.log(right) - (CLASSES - 1) * wrong * math.log(wrong)
+        reasons.append(f"label smoothing of {smoothing:g} keeps its loss above {least:.2f}")
+    return f" Training has it harder: {', and '.join(reasons)}." if reasons else ""
 
 
 def _learning_rate(rows: Sequence[Mapping[str, Any]], epochs: list[int], prefix: str) -> Chart:
