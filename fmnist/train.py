@@ -149,10 +149,8 @@ def fit(
         checkpoints: folder for best.ckpt and last.ckpt.
         run: the record to keep up to date; None in the extra processes of DDP.
     """
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch import seed_everything
 
-    from fmnist.checkpoint import AtomicCheckpointIO
     from fmnist.classifier import Classifier, flops, parameter_count
     from fmnist.precision import chosen_formats
 
@@ -176,7 +174,32 @@ def fit(
         config["tta"],
         config["ema_decay"],
     )
-    trainer = build(settings | {"precision": precision})(
+    trainer = build_trainer(config, precision, loggers, checkpoints, run)
+    if run is not None:
+        run.update(params=params, flops=operations, channels_last=channels_last, **machine(trainer))
+        log.info("%s", announcement(run.record, type(net).__name__, run.dir))
+    # Lightning's, for processes that fork later. Torch's optimisers ask for a GPU in every step,
+    # and with it look for NVIDIA's library anew each time: 0.06 ms.
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    last = checkpoints / "last.ckpt"
+    with one_job(checkpoints.parent):
+        trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    return trainer, classifier
+
+
+def build_trainer(
+    config: dict[str, Any],
+    precision: str,
+    loggers: "list[Logger]",
+    checkpoints: Path,
+    run: Run | None,
+) -> "Trainer":
+    """Lightning's Trainer; the arguments are those of `fit`, and the number format."""
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+
+    from fmnist.checkpoint import AtomicCheckpointIO
+
+    trainer: Trainer = build(config["trainer"] | {"precision": precision})(
         logger=loggers,
         callbacks=callbacks_of(config, checkpoints, run),
         default_root_dir=checkpoints.parent,
@@ -189,16 +212,7 @@ def fit(
         # Slurm, would wait for Slurm to start them, and requeue jobs beside the launcher.
         plugins=[LightningEnvironment(), AtomicCheckpointIO()],
     )
-    if run is not None:
-        run.update(params=params, flops=operations, channels_last=channels_last, **machine(trainer))
-        log.info("%s", announcement(run.record, type(net).__name__, run.dir))
-    # Lightning's, for processes that fork later. Torch's optimisers ask for a GPU in every step,
-    # and with it look for NVIDIA's library anew each time: 0.06 ms.
-    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    last = checkpoints / "last.ckpt"
-    with one_job(checkpoints.parent):
-        trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
-    return trainer, classifier
+    return trainer
 
 
 def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> "list[Callback]":
