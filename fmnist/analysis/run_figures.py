@@ -23,10 +23,10 @@ from fmnist.analysis.charts import (
     plain_numbers,
 )  # fmt: skip
 from fmnist.analysis.evaluation import BINS, Curve, Evaluation
+from fmnist.data.synthetic import CLASSES
 from fmnist.terminal import augments
 
 SQUARE = (4.9, 4.5)
-CLASSES = 10
 POINTS = 250  # of a curve in a figure; areas come from all of them
 
 
