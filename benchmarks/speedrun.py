@@ -82,8 +82,8 @@ def table(rows: Iterable[dict[str, str]]) -> str:
     for name, group in sorted(groups.items()):
         cells = (
             f"`{name}`",
-            interval(group, "test_acc", 2, of=100),
-            interval(group, "test_acc_last", 2, of=100),
+            interval(group, "test_acc", 2, scale=100),
+            interval(group, "test_acc_last", 2, scale=100),
             interval(group, "seconds_from_start", 1),
             interval(group, "seconds_from_first_step", 1),
             f"{int(group[0]['params']):,}",
@@ -94,11 +94,11 @@ def table(rows: Iterable[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def interval(rows: list[dict[str, str]], column: str, digits: int, of: float = 1) -> str:
-    """ "94.10 ± 0.05", times `of`; of a single value that value; "" where a row has none."""
+def interval(rows: list[dict[str, str]], column: str, digits: int, scale: float = 1) -> str:
+    """ "94.10 ± 0.05", of scale * value; of one row its value; "" where a row has none."""
     if not all(row[column] for row in rows):
         return ""
-    summary = summarize([of * float(row[column]) for row in rows])
+    summary = summarize([scale * float(row[column]) for row in rows])
     half = summary.half_width
     return f"{summary.mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 

@@ -127,6 +127,7 @@ def test_throughput_compares_with_the_sources_pipeline(monkeypatch, tmp_path, ca
         expected = float(sources["ms/step"]) / float(bare["ms/step"])
         assert sources["sources / this"] == "1.00"
         assert float(bare["sources / this"]) == pytest.approx(expected, rel=0.01)
+        assert (sources["x bare"], bare["x bare"]) == (bare["sources / this"], "1.00")
 
 
 def test_batches_are_brought_to_the_device_of_training():
