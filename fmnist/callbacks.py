@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from tqdm import tqdm
@@ -77,6 +78,8 @@ class RecordEpochs(Callback):
         assert isinstance(module, Classifier)
         if module.history:  # a checkpoint may be an epoch behind the record
             self.run.record["resumed"][-1]["epochs"] = len(module.history)
+        # Only now: where it starts further processes, Lightning shares the cores among them.
+        self.run.record["threads"] = torch.get_num_threads()
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int

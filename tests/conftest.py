@@ -88,10 +88,14 @@ def run_tiny(tmp_path: Path) -> Callable[..., Run]:
 
 
 def command(
-    *arguments: str, cwd: Path, timeout: float = 300, **env: str
+    *arguments: str, cwd: Path, timeout: float = 300, **env: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m fmnist.<arguments>` in a folder of its own, with the checkout importable."""
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **env}
+    """`python -m fmnist.<arguments>` in a folder of its own, with the checkout importable.
+
+    A variable that is None is left out of the environment.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(CHECKOUT), **env}
+    environment = {name: value for name, value in variables.items() if value is not None}
     return subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False,

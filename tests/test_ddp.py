@@ -38,11 +38,13 @@ def single(tmp_path, name, *overrides):
 def test_two_processes_train_the_same_net_as_one(tmp_path):
     average = "ema_decay=0.9"
     done = command(
-        "fmnist.train", "trainer=ddp", *ARGUMENTS, average, "hydra.run.dir=ddp", cwd=tmp_path
-    )
+        "fmnist.train", "trainer=ddp", *ARGUMENTS, average, "hydra.run.dir=ddp",
+        cwd=tmp_path, OMP_NUM_THREADS=None,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     both, alone = load_run(tmp_path / "ddp"), single(tmp_path, "single", average)
     assert both.record["devices"] == 2
+    assert both.record["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)  # of each
     assert both.record["status"] == "finished"
     torch.testing.assert_close(weights(both), weights(alone), rtol=1e-3, atol=1e-5)
     for row, expected in zip(both.record["epochs"], alone.record["epochs"], strict=True):

@@ -6,6 +6,7 @@ import torch
 from fmnist import precision
 from fmnist.classifier import flops
 from fmnist.precision import PAYS_FROM, chosen_formats, multiplies_bf16
+from tests.conftest import composed
 from tests.test_models import MODELS, configured
 
 FORMATS = ("32-true", False), ("bf16-mixed", True)
@@ -49,3 +50,9 @@ def test_a_run_records_what_was_chosen(run_tiny, monkeypatch):
     assert (small.record["precision"], small.record["channels_last"]) == FORMATS[False]
     assert (large.record["precision"], large.record["channels_last"]) == FORMATS[True]
     assert large.formats()["channels_last"] is True
+
+
+@pytest.mark.parametrize("trainer", ["default", "ddp"])
+def test_the_formats_are_left_to_the_hardware(trainer):
+    config = composed(f"trainer={trainer}")
+    assert (config["trainer"]["precision"], config["channels_last"]) == ("auto", None)
