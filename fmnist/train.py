@@ -273,11 +273,12 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     device = trainer.strategy.root_device
     batches = data.test_batches(device)
     metrics: dict[str, float] = {"val/acc_best": rows[best]["val/acc"]}
-    for which, row, suffix in (("best", rows[best], ""), ("last", rows[-1], "_last")):
-        logits, labels = predict(run.net(which), batches, device, **run.formats())  # type: ignore[arg-type]
-        loss, accuracy = loss_and_accuracy(logits, labels)
+    for which, epoch, suffix in (("best", best, ""), ("last", len(rows) - 1, "_last")):
+        if which == "best" or epoch != best:  # else they have the same weights
+            logits, labels = predict(run.net(which), batches, device, **run.formats())  # type: ignore[arg-type]
+            loss, accuracy = loss_and_accuracy(logits, labels)
         for name in ("train/loss", "train/acc", "val/loss", "val/acc"):
-            metrics[name + suffix] = row[name]
+            metrics[name + suffix] = rows[epoch][name]
         metrics |= {f"test/loss{suffix}": loss, f"test/acc{suffix}": accuracy}
         if which == "best":
             buffer = io.BytesIO()

@@ -258,6 +258,31 @@ def test_best_and_last_checkpoints_are_those_of_their_epochs(run_tiny):
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "readings"),
+    [(["trainer.max_epochs=1"], 1), (["trainer.max_epochs=2", "optim.lr=1e-9"], 2)],
+)
+def test_the_test_set_is_read_again_only_for_other_weights(
+    run_tiny, monkeypatch, settings, readings
+):
+    """With a learning rate of nothing the first of two equal epochs is the best."""
+    import fmnist.classifier
+
+    read, calls = fmnist.classifier.predict, []
+
+    def counted(net, *arguments, **formats):
+        calls.append(net)
+        return read(net, *arguments, **formats)
+
+    monkeypatch.setattr(fmnist.classifier, "predict", counted)
+    run = run_tiny(*settings, "patience=null")
+    metrics = run.record["metrics"]
+    assert len(calls) == readings
+    assert (run.record["best_epoch"] == len(run.record["epochs"]) - 1) == (readings == 1)
+    for name in ("test/acc", "test/loss", "val/acc"):
+        assert metrics[f"{name}_last"] == pytest.approx(metrics[name], abs=1e-4)
+
+
 def test_label_smoothing_raises_the_training_loss_only(run_tiny):
     plain, smooth = run_tiny("optim.lr=1e-9"), run_tiny("optim.lr=1e-9", "label_smoothing=0.5")
     # Nothing is learned, so that both evaluate the same net, up to 1e-9 times a step.
