@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from matplotlib import rc_context
 
 from fmnist.analysis.charts import STYLE
-from fmnist.analysis.run_figures import training_curves
+from fmnist.analysis.run_figures import comparison_curves, training_curves
 from fmnist.launch import Launch
 from fmnist.report import main
 from fmnist.run import Run, load_run
@@ -325,6 +325,18 @@ def test_captions_say_what_only_training_has_to_bear(trained: Run, tmp_path: Pat
     assert "augmented, and label smoothing of 0.1" in loss.caption
     assert loss.caption.endswith(f"keeps its loss above {least:.2f}.")
     assert accuracy.caption.endswith("Training has it harder: its images are augmented.")
+
+    plain = put_run(trained, tmp_path / "plain", {}, 1, 0.5)
+    burdened, free = (load_run(path).record for path in (folder, plain))
+    names = ("best", "worst")
+    accuracy, loss = comparison_curves(burdened, free, names)
+    assert accuracy.caption.endswith(
+        "Training has it harder in the best run: its images are augmented."
+    )
+    assert "worst" not in loss.caption
+    both = comparison_curves(burdened, burdened, names)[0].caption
+    assert both.endswith("Training has it harder: its images are augmented.")
+    assert "harder" not in comparison_curves(free, free, names)[1].caption
 
 
 def test_claims_that_the_runs_measure_have_verdicts(

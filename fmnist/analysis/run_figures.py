@@ -57,14 +57,32 @@ def training_curves(record: Mapping[str, Any], prefix: str = "") -> list[Chart]:
             f"Training and validation {'loss' if key == 'loss' else 'accuracy'}. The ring marks "
             f"{chosen}, whose weights were tested; validation is {where} at epoch "
             f"{extreme['epoch'] + 1}. A widening gap between the lines is overfitting."
-            f"{_harder_for_training(record['config'], key)}"
+            f"{_harder_for_training([record], key)}"
         )
         charts.append(Chart(f"{prefix}{key}", title, caption, figure))
     return [*charts, _learning_rate(rows, epochs, prefix)]
 
 
-def _harder_for_training(config: Mapping[str, Any], key: str) -> str:
-    """What sets the training line apart by itself: a sentence for the caption, or none."""
+def _harder_for_training(
+    records: Sequence[Mapping[str, Any]], key: str, names: Sequence[str] = ("",)
+) -> str:
+    """What sets training lines apart by itself: sentences for the caption, or none.
+
+    Args:
+        names: of the runs; where all bear the same, one sentence says so of all.
+    """
+    reasons = [_burden(record["config"], key) for record in records]
+    if len(set(reasons)) == 1:
+        reasons, names = reasons[:1], [""]
+    return "".join(
+        f" Training has it harder{f' in the {name} run' if name else ''}: {reason}."
+        for reason, name in zip(reasons, names, strict=True)
+        if reason
+    )
+
+
+def _burden(config: Mapping[str, Any], key: str) -> str:
+    """What training alone has to bear, or ""."""
     smoothing = config["label_smoothing"]
     reasons = ["its images are augmented"] if augments(config["aug"]) else []
     if key == "loss" and smoothing:
@@ -73,7 +91,7 @@ def _harder_for_training(config: Mapping[str, Any], key: str) -> str:
         right = 1 - smoothing + wrong
         least = -right * math.log(right) - (CLASSES - 1) * wrong * math.log(wrong)
         reasons.append(f"label smoothing of {smoothing:g} keeps its loss above {least:.2f}")
-    return f" Training has it harder: {', and '.join(reasons)}." if reasons else ""
+    return ", and ".join(reasons)
 
 
 def _learning_rate(rows: Sequence[Mapping[str, Any]], epochs: list[int], prefix: str) -> Chart:
@@ -253,6 +271,9 @@ def comparison_curves(
         axes.set(xlabel="epoch", ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
         axes.legend()
-        caption = "Solid: validation; dashed: training, as measured during the epoch."
+        caption = (
+            "Solid: validation; dashed: training, as measured during the epoch."
+            f"{_harder_for_training((best, worst), key, names)}"
+        )
         charts.append(Chart(f"best_worst_{key}", title, caption, figure))
     return charts
