@@ -2,8 +2,8 @@
 
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
 README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, the
-tables (throughput, startup, sweeps, roofline) from results/NAME.csv, and what became of the claims
-(verdicts, own) from the rows of all studies.
+tables from results/NAME.csv, the accuracies at size from the rows of all studies as well, and what
+became of the claims (verdicts, own) from those rows.
 """
 
 import json
@@ -15,7 +15,10 @@ from typing import Any
 from benchmarks import speedrun
 from benchmarks.table import commit, read, shown
 from fmnist.analysis.claim import CLAIMS_DIR, load_claims
+from fmnist.analysis.matching import matches
 from fmnist.analysis.outcome import Outcome, evaluate
+from fmnist.analysis.rows import Row
+from fmnist.config import CONF_DIR
 from fmnist.results import markdown, study_rows, verdict_cells
 from fmnist.run import load_run, write_atomically
 from fmnist.terminal import announcement, epoch_line, metrics_table, threads_text, totals_line
@@ -24,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 FIRST_RUN = RESULTS / "first_run.json"
 OWN = "fmnist"  # the source of the claims that no study made
+ACCURACIES = ("val/acc", "test/acc", "test/acc_last")
 
 
 def first_run(record: dict[str, Any]) -> str:
@@ -74,6 +78,24 @@ def own(outcomes: list[Outcome]) -> str:
     return markdown(["claim", "effect [95 % interval]", "seeds", "p (Holm)", "verdict"], lines)
 
 
+def at_size(rows: list[Row]) -> list[dict[str, str]]:
+    """Runs with the settings of an `experiment=accuracy_*`, as rows of the speed runs.
+
+    Their seconds are not those of one run alone, and left out.
+    """
+    return [
+        dict.fromkeys(speedrun.COLUMNS, "")
+        | {"experiment": path.stem, "commit": row.facts["git_commit"]}
+        | {"dirty": row.facts["git_dirty"], "precision": row.settings["trainer.precision"]}
+        | {name: row.facts[name] for name in ("seed", "device", "threads", "torch")}
+        | {name: f"{row.metrics[name]:.0f}" for name in ("params", "epochs")}
+        | {name.replace("/", "_"): str(row.metrics[name]) for name in ACCURACIES}
+        for path in sorted((CONF_DIR / "experiment").glob("accuracy_*.yaml"))
+        for row in rows
+        if row.finished and matches(row, {"experiment": path.stem})
+    ]
+
+
 # The measured tables: results/NAME.csv stands between the markers <!-- NAME -->.
 TABLES = {
     "throughput": shown,
@@ -104,10 +126,12 @@ def render(
 def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Outcome]]:
     """What the committed files hold."""
     tables = {name: read(RESULTS / f"{name}.csv") for name in TABLES}
+    studies = study_rows(RESULTS)
+    tables["accuracy"] += at_size(studies)
     return (
         json.loads(FIRST_RUN.read_text()),
         {name: rows for name, rows in tables.items() if rows},
-        evaluate(load_claims(CLAIMS_DIR), study_rows(RESULTS)),
+        evaluate(load_claims(CLAIMS_DIR), studies),
     )
 
 

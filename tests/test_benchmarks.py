@@ -14,8 +14,11 @@ import torch
 from benchmarks import readme, roofline, speedrun, startup, sweeps, throughput
 from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
+from fmnist.analysis.rows import row_of
 from fmnist.errors import UserError
+from fmnist.run import load_run
 from tests.conftest import TINY
+from tests.test_claims import run_dir
 
 ORIGIN = ["rounds", "processor", "threads", "torch", "commit", "dirty"]
 SMALL = [text for text in TINY if not text.startswith(("logger", "trainer.max_epochs"))]
@@ -206,3 +209,15 @@ def test_what_went_wrong_in_a_measurement_is_one_line():
 
     with pytest.raises(SystemExit, match=r"^error: no data$"):
         command(fails)
+
+
+def test_accuracies_at_size_are_of_any_run_with_the_experiments_settings(tmp_path):
+    cell = ("ablation=regularization", "aug=flip_shift")
+    rows = [
+        row_of(load_run(run_dir(tmp_path / level, *cell, f"label_smoothing={level}", seed=3)))
+        for level in ("0.0", "0.1")
+    ]
+    (made,) = readme.at_size(rows)
+    assert (made["experiment"], made["seed"], made["test_acc"]) == ("accuracy_100k", "3", "0.9")
+    assert list(made) == list(speedrun.COLUMNS)
+    assert "| 90.00 | 90.00 |  |  |" in speedrun.table([made])
