@@ -269,7 +269,7 @@ def comparison_curves(
                 )  # fmt: skip
                 name_on_hover(line, label)
         axes.set(xlabel="epoch", ylabel=unit)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
+        whole_epochs(axes, range(1, max(len(best["epochs"]), len(worst["epochs"])) + 1))
         axes.legend()
         caption = (
             "Solid: validation; dashed: training, as measured during the epoch."
