@@ -3,9 +3,10 @@
 Each run is the command that a user types, in a process of its own, one after another. Two times are
 reported: from the start of the process, imports and reading the data included, and from the first
 training step; both end when the test set has been read, so that validation, checkpoints and
-test-time augmentation count. Two accuracies are reported: of the epoch that validation chose, and
-of the last one, where a learning rate that falls to zero leaves nothing to choose. How many epochs
-a recipe takes was set by its test accuracy, as the README says.
+test-time augmentation count. Two accuracies are reported. That of the last epoch counts: the
+recipe's learning rate falls to almost zero there, which leaves validation nothing to choose but its
+own noise. That of the epoch with the highest val/acc stands beside it. How many epochs a recipe
+takes was set by its test accuracy, as the README says.
 
 With `--csv FILE` every run becomes a row as soon as it ends, and runs that the file holds already
 for this commit are not repeated.
@@ -76,14 +77,14 @@ def table(rows: Iterable[dict[str, str]]) -> str:
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         groups.setdefault(row["experiment"], []).append(row)
-    header = ("experiment", "test acc, %", "at the last epoch", "s from process start",
+    header = ("experiment", "test acc, last epoch, %", "chosen epoch", "s from process start",
               "s from first step", "parameters", "epochs", "seeds")  # fmt: skip
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     for name, group in sorted(groups.items()):
         cells = (
             f"`{name}`",
-            interval(group, "test_acc", 2, scale=100),
             interval(group, "test_acc_last", 2, scale=100),
+            interval(group, "test_acc", 2, scale=100),
             interval(group, "seconds_from_start", 1),
             interval(group, "seconds_from_first_step", 1),
             f"{int(group[0]['params']):,}",
