@@ -21,7 +21,7 @@ values.exp()
 began = time.process_time()
 for step in range(50):
     values.exp()
-    time.sleep(0.02)  # on a slow machine 30,000 looks take 2 ms, and 300,000 ten times as long
+    time.sleep(0.02)  # longer than 300,000 looks, on a slow machine, too
 print(time.process_time() - began)
 """
 SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
