@@ -31,7 +31,7 @@ def test_every_option_of_every_group_composes_and_passes_the_checks(option: str)
     elif option == "without=nothing":
         assert composed(option) == composed()
     elif group == "without":  # a part of a recipe
-        assert composed("experiment=speedrun_94", option) != composed("experiment=speedrun_94")
+        assert composed("experiment=speedrun_95", option) != composed("experiment=speedrun_95")
     elif group in ("ablation", "search"):
         assert composed(option)  # every cell of it: tests/test_experiments.py, test_search.py
     else:
