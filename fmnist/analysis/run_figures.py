@@ -23,7 +23,6 @@ from fmnist.analysis.charts import (
     plain_numbers,
 )  # fmt: skip
 from fmnist.analysis.evaluation import BINS, Curve, Evaluation
-from fmnist.data.synthetic import CLASSES
 from fmnist.terminal import augments
 
 SQUARE = (4.9, 4.5)
@@ -71,7 +70,7 @@ def _harder_for_training(
     Args:
         names: of the runs; where all bear the same, one sentence says so of all.
     """
-    reasons = [_burden(record["config"], key) for record in records]
+    reasons = [_burden(record, key) for record in records]
     if len(set(reasons)) == 1:
         reasons, names = reasons[:1], [""]
     return "".join(
@@ -81,15 +80,16 @@ def _harder_for_training(
     )
 
 
-def _burden(config: Mapping[str, Any], key: str) -> str:
+def _burden(record: Mapping[str, Any], key: str) -> str:
     """What training alone has to bear, or ""."""
-    smoothing = config["label_smoothing"]
+    config = record["config"]
+    smoothing, classes = config["label_smoothing"], len(record["dataset"]["classes"])
     reasons = ["its images are augmented"] if augments(config["aug"]) else []
     if key == "loss" and smoothing:
         # The least loss is the entropy of the target.
-        wrong = smoothing / CLASSES
+        wrong = smoothing / classes
         right = 1 - smoothing + wrong
-        least = -right * math.log(right) - (CLASSES - 1) * wrong * math.log(wrong)
+        least = -right * math.log(right) - (classes - 1) * wrong * math.log(wrong)
         reasons.append(f"label smoothing of {smoothing:g} keeps its loss above {least:.2f}")
     return ", and ".join(reasons)
 
