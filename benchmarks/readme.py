@@ -2,8 +2,8 @@
 
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
 README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, the
-tables from results/NAME.csv, the accuracies at size from the rows of all studies as well, and what
-became of the claims (verdicts, own) from those rows.
+tables from results/NAME.csv, the accuracies at size from the rows of all studies as well (where the
+same seed was not timed), and what became of the claims (verdicts, own) from those rows.
 """
 
 import json
@@ -78,11 +78,16 @@ def own(outcomes: list[Outcome]) -> str:
     return markdown(["claim", "effect [95 % interval]", "seeds", "p (Holm)", "verdict"], lines)
 
 
-def at_size(rows: list[Row]) -> list[dict[str, str]]:
+def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]]:
     """Runs with the settings of an `experiment=accuracy_*`, as rows of the speed runs.
 
     Their seconds are not those of one run alone, and left out.
+
+    Args:
+        rows: of all studies.
+        timed: rows of the speed runs; an experiment's seed that is here is not made anew.
     """
+    there = {(row["experiment"], row["seed"]) for row in timed}
     return [
         dict.fromkeys(speedrun.COLUMNS, "")
         | {"experiment": path.stem, "commit": row.facts["git_commit"]}
@@ -92,7 +97,8 @@ def at_size(rows: list[Row]) -> list[dict[str, str]]:
         | {name.replace("/", "_"): str(row.metrics[name]) for name in ACCURACIES}
         for path in sorted((CONF_DIR / "experiment").glob("accuracy_*.yaml"))
         for row in rows
-        if row.finished and matches(row, {"experiment": path.stem})
+        if row.finished and (path.stem, row.facts["seed"]) not in there
+        if matches(row, {"experiment": path.stem})
     ]
 
 
@@ -127,7 +133,7 @@ def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Out
     """What the committed files hold."""
     tables = {name: read(RESULTS / f"{name}.csv") for name in TABLES}
     studies = study_rows(RESULTS)
-    tables["accuracy"] += at_size(studies)
+    tables["accuracy"] += at_size(studies, tables["accuracy"])
     return (
         json.loads(FIRST_RUN.read_text()),
         {name: rows for name, rows in tables.items() if rows},

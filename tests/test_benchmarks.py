@@ -212,12 +212,14 @@ def test_what_went_wrong_in_a_measurement_is_one_line():
 
 
 def test_accuracies_at_size_are_of_any_run_with_the_experiments_settings(tmp_path):
-    cell = ("ablation=regularization", "aug=flip_shift")
+    cell = ("ablation=regularization", "aug=flip")
     rows = [
         row_of(load_run(run_dir(tmp_path / level, *cell, f"label_smoothing={level}", seed=3)))
         for level in ("0.0", "0.1")
     ]
-    (made,) = readme.at_size(rows)
+    (made,) = readme.at_size(rows, [])
     assert (made["experiment"], made["seed"], made["test_acc"]) == ("accuracy_100k", "3", "0.9")
     assert list(made) == list(speedrun.COLUMNS)
     assert "| 90.00 | 90.00 |  |  |" in speedrun.table([made])
+    assert readme.at_size(rows, [made]) == []  # timed: it has its row already
+    assert readme.at_size(rows, [{**made, "seed": "4"}]) == [made]
