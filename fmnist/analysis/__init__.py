@@ -1,1 +1,0 @@
-"""What many runs say together: tables, statistics, figures. Reads run directories only."""
