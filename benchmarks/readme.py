@@ -14,14 +14,14 @@ from typing import Any
 
 from benchmarks import speedrun
 from benchmarks.table import commit, read, shown
-from fmnist.analysis.claim import CLAIMS_DIR, load_claims
-from fmnist.analysis.matching import matches
-from fmnist.analysis.outcome import Outcome, evaluate
-from fmnist.analysis.rows import Row
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
+from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.matching import matches
+from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.results import markdown, study_rows, verdict_cells
-from fmnist.run import load_run, write_atomically
-from fmnist.terminal import announcement, epoch_line, metrics_table, threads_text, totals_line
+from fmnist.runs.rows import Row
+from fmnist.runs.run import load_run, write_atomically
+from fmnist.runs.text import announcement, epoch_line, metrics_table, threads_text, totals_line
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

@@ -2,14 +2,14 @@
 
 The machine's peak is measured: the fastest of several square matrix products, by number format and
 number of threads. A training step (forward, backward, optimiser; batch 64, images that are in
-memory) counts three times the operations of its forward pass, `fmnist.classifier.flops`: two more
+memory) counts three times the operations of its forward pass, `flops`: two more
 for the gradients of activations and of weights. Its FLOP/s are a share of the peak of the same
 format and threads. bf16 means autocast, with channels-last memory.
 
 On a machine with a GPU the nets and the products run there.
 """
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import statistics
@@ -27,9 +27,9 @@ from torch import nn
 from benchmarks.command import command
 from benchmarks.table import Table, parser
 from benchmarks.throughput import BATCH, compose_config
-from fmnist.classifier import flops
-from fmnist.config import CONF_DIR
-from fmnist.terminal import threads_text
+from fmnist.config.schema import CONF_DIR
+from fmnist.runs.text import threads_text
+from fmnist.training.classifier import flops
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIZES = (512, 1024, 2048, 4096)  # of the matrices

@@ -26,11 +26,11 @@ from benchmarks.command import command
 from benchmarks.table import commit as described_commit
 from benchmarks.table import read as read_rows
 from benchmarks.table import save
-from fmnist.analysis.statistics import summarize
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
-from fmnist.run import code_version, load_run
-from fmnist.terminal import threads_text
+from fmnist.evidence.statistics import summarize
+from fmnist.runs.run import code_version, load_run
+from fmnist.runs.text import threads_text
 
 COLUMNS = (
     "experiment", "seed", "params", "epochs", "val_acc", "test_acc", "test_acc_last",

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser
-from fmnist.cell import PRELOADED
 from fmnist.errors import UserError
-from fmnist.run import load_run
+from fmnist.runs.run import load_run
+from fmnist.sweeps.process import PRELOADED
 
 LOGGERS = ("wandb", "csv")
 SHORT = ("model=lenet5", "trainer.max_epochs=1", "+trainer.limit_train_batches=1")

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
-from fmnist.analysis.runs import SWEEP, find_runs
 from fmnist.errors import UserError
-from fmnist.run import RESULT, SCHEMA
-from fmnist.sweep import read_manifest
+from fmnist.runs.find import SWEEP, find_runs
+from fmnist.runs.run import RESULT, SCHEMA
+from fmnist.sweeps.plan import read_manifest
 
 LAUNCHERS = ("basic", "joblib")
 FINISHED = "finished"

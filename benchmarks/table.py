@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fmnist.run import code_version, package_versions, write_atomically
-from fmnist.terminal import threads_text
-from fmnist.train import processor_name
+from fmnist.process.machine import processor_name
+from fmnist.runs.run import code_version, package_versions, write_atomically
+from fmnist.runs.text import threads_text
 
 ORIGIN = "rounds"  # the first of the CSV's columns that say where and how it was measured
 

@@ -12,13 +12,13 @@ One measurement is a training of three epochs (of the sources' pipeline: one), e
 validation, from the making of the optimiser to the last checkpoint, divided by its steps; for
 `fmnist` the whole of `fmnist.train.fit`. The contenders take turns, so that a slow moment of the
 machine hits all of them; medians and ratios of medians are what to read. `fmnist` takes the number
-format that pays for the net (`fmnist.precision`); `fmnist fp32` and `fmnist bf16` (autocast and
-channels-last) take the one that they name; `fmnist csv` is without W&B.
+format that pays for the net (`fmnist.training.precision`); `fmnist fp32` and `fmnist bf16`
+(autocast and channels-last) take the one that they name; `fmnist csv` is without W&B.
 
 On a machine with a GPU all of them train there.
 """
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import logging
@@ -41,12 +41,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
-from fmnist.classifier import predict
-from fmnist.config import CONF_DIR, check
+from fmnist.config.check import check
+from fmnist.config.schema import CONF_DIR
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
-from fmnist.launch import Launch
-from fmnist.run import start_run
+from fmnist.runs.job import Launch
+from fmnist.runs.run import start_run
 from fmnist.train import build_data, fit, open_loggers
+from fmnist.training.classifier import predict
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
 EPOCHS = 3  # what a run costs once weighs more in them than in the ten of a study

@@ -1,7 +1,7 @@
 """`python -m fmnist.claims DIR|CSV ...`: which published claims hold, by the runs found there.
 
 Reads run directories, sweeps and the CSV files of fmnist.results; trains nothing. What a claim is:
-fmnist/analysis/claim.py. When it holds: fmnist/analysis/verdict.py. Exit code 0: the claims were
+fmnist/evidence/claim.py. When it holds: fmnist/evidence/verdict.py. Exit code 0: the claims were
 evaluated, whatever the verdicts; 2: something could not be read.
 """
 
@@ -14,15 +14,14 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fmnist.analysis.claim import CLAIMS_DIR, Claim, ClaimError, is_share, load_claims, near, unit
-from fmnist.analysis.leak import leak_warning
-from fmnist.analysis.outcome import Outcome, evaluate, published_difference
-from fmnist.analysis.rows import Row, read_rows, rows_of
-from fmnist.analysis.runs import find_runs
-from fmnist.analysis.statistics import Summary
-from fmnist.analysis.verdict import MOST_SEEDS
 from fmnist.errors import UserError
-from fmnist.run import write_atomically
+from fmnist.evidence.claim import Claim, ClaimError, asked_claims
+from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.text import effect, number, p_words, remarks, shown_metric, verdict_words
+from fmnist.runs.find import find_runs
+from fmnist.runs.leak import leak_warning
+from fmnist.runs.rows import Row, read_rows, rows_of
+from fmnist.runs.run import write_atomically
 
 WIDTH = 100  # of the terminal's table
 
@@ -43,58 +42,6 @@ def read_sources(paths: Iterable[str]) -> tuple[list[Row], int]:
         print(f"left out: {path}: {reason}", file=sys.stderr)
     ended = rows_of(found.runs)
     return rows + ended, len(found.runs) - len(ended) + len(found.missing)
-
-
-def number(value: float, metric: str) -> str:
-    """With a sensible number of digits."""
-    if metric in ("params", "flops"):
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if is_share(metric) else f"{value:.4g}"
-
-
-def shown_metric(outcome: Outcome) -> str:
-    """The metric of the part that is shown."""
-    part = outcome.part
-    return part.label if part and outcome.claim.values else outcome.claim.metric
-
-
-def effect(outcome: Outcome) -> str:
-    """ "+0.48 [+0.31, +0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value."""
-    part, metric = outcome.part, shown_metric(outcome)
-    if part is None:
-        return ""
-    difference = not outcome.claim.values
-    text = (
-        f"{'+' if difference and part.summary.mean > 0 else ''}{number(part.summary.mean, metric)}"
-    )
-    text += interval(part.summary, metric)
-    name = unit(metric) if difference else "%" if is_share(metric) else unit(metric)
-    return f"{text} {name}".rstrip()
-
-
-def interval(summary: Summary, metric: str) -> str:
-    """ " [low, high]"; "" where there is none."""
-    half = summary.half_width
-    if summary.exact or math.isnan(half):
-        return ""
-    ends = (summary.mean - half, summary.mean + half)
-    return f" [{', '.join(number(end, metric) for end in ends)}]"
-
-
-def verdict_words(outcome: Outcome) -> str:
-    """The verdict, and what would decide an undecided one."""
-    judgement = outcome.judgement
-    if judgement.verdict != "undecided":
-        return judgement.verdict
-    if judgement.p is None:
-        return "undecided: 1 seed"
-    if judgement.more_seeds is None:
-        return f"undecided: > {MOST_SEEDS} seeds more"
-    return f"undecided: ~{judgement.more_seeds} seed{'s' * (judgement.more_seeds > 1)} more"
-
-
-def p_words(p: float | None) -> str:
-    return "" if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
@@ -137,25 +84,6 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
     return " ".join(words) + (f" [{'; '.join(details)}]" if details else "")
 
 
-def remarks(outcome: Outcome) -> list[str]:
-    """What the numbers leave out or assume."""
-    made = []
-    if outcome.failed:
-        made.append(f"{outcome.failed} failed run{'s' * (outcome.failed > 1)} left out")
-    if outcome.lacking:
-        made.append(f"{runs_in_words(outcome.lacking)} without the metric left out")
-    if outcome.never:
-        made.append(
-            f"{runs_in_words(outcome.never)} of {outcome.runs} never reached it: counted as one "
-            "epoch more than allowed"
-        )
-    return made
-
-
-def runs_in_words(count: int) -> str:
-    return f"{count} run{'s' * (count > 1)}"
-
-
 CSV_COLUMNS = (
     "claim", "source", "verdict", "metric", "part", "mean", "low", "high", "sd", "seeds", "margin",
     "p", "p_holm", "more_seeds", "runs", "failed", "lacking", "never", "leaking", "words",
@@ -181,23 +109,6 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
             outcome.leaking, claim.claim,
         ])  # fmt: skip
     return buffer.getvalue()
-
-
-def asked_claims(folder: str | None, names: Sequence[str]) -> list[Claim]:
-    """The claims of a folder, all of them or those named.
-
-    Raises:
-        ClaimError: no such folder, or no such claim in it.
-    """
-    path = Path(folder) if folder else CLAIMS_DIR
-    if not path.is_dir():
-        raise ClaimError(f"{path}: no such folder of claims")
-    claims = load_claims(path)
-    known = [claim.name for claim in claims]
-    for name in names:
-        if name not in known:
-            raise ClaimError(f"{name}: no such claim{near(name, known)}")
-    return [claim for claim in claims if not names or claim.name in names]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

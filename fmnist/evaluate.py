@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from fmnist.errors import RunError, UserError
-from fmnist.run import Run, load_run
-from fmnist.terminal import LEAK, selects_on_test
+from fmnist.runs.run import Run, load_run
+from fmnist.runs.text import LEAK, selects_on_test
 
 
 def evaluate(run: Run) -> tuple[float, float]:
@@ -24,7 +24,7 @@ def evaluate(run: Run) -> tuple[float, float]:
     """
     import torch
 
-    from fmnist.classifier import loss_and_accuracy, predict
+    from fmnist.training.classifier import loss_and_accuracy, predict
 
     if run.record["status"] != "finished":
         raise RunError(f"{run.dir}: status is {run.record['status']}, should be finished")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmnist.errors import UserError
-from fmnist.terminal import shown
+from fmnist.runs.text import shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return UserError.exit_code
         if options.target is not None and not 0 <= options.target <= 1:
             raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
-        from fmnist.analysis.page import write_report
+        from fmnist.reporting.page import write_report
 
         path = write_report(
             options.directories, out, options.compare, not options.no_latency, options.target

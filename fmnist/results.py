@@ -1,6 +1,6 @@
 """`python -m fmnist.results collect DIR ...` and `render`: from runs to tables that are committed.
 
-`collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/analysis/rows.py says what
+`collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what
 is in it); a run that is there already, with the same configuration and commit, is replaced, and
 nothing else is lost. With `--latency` it also measures inference, now, of the runs that were made
 on a CPU like this one's. `render` writes results/README.md from these files and the claims alone.
@@ -15,16 +15,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from fmnist.analysis.claim import Claim, unit
-from fmnist.analysis.leak import leak_warning
-from fmnist.analysis.outcome import Outcome, evaluate, published_difference
-from fmnist.analysis.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
-from fmnist.analysis.runs import find_runs
-from fmnist.analysis.statistics import Summary
-from fmnist.claims import asked_claims, effect, number, p_words, remarks, verdict_words
 from fmnist.errors import RunError, UserError
-from fmnist.run import Run, write_atomically
-from fmnist.terminal import threads_text
+from fmnist.evidence.claim import Claim, asked_claims, unit
+from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.statistics import Summary
+from fmnist.evidence.text import effect, number, p_words, remarks, verdict_words
+from fmnist.runs.find import find_runs
+from fmnist.runs.leak import leak_warning
+from fmnist.runs.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
+from fmnist.runs.run import Run, write_atomically
+from fmnist.runs.text import threads_text
 
 
 def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> list[str]:
@@ -66,7 +66,7 @@ def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> 
 
 def with_inference(row: Row, run: Run) -> Row:
     """The row with its inference speed, or as it is where that cannot be measured here."""
-    from fmnist.analysis.latency import inference_metrics
+    from fmnist.runs.latency import inference_metrics
 
     try:
         return replace(row, metrics=row.metrics | inference_metrics(run))
@@ -114,7 +114,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             published_table(outcomes),
             "## Verdicts",
             f"Of all {len(measured)} measured claims asked together; the rules stand in "
-            "`fmnist/analysis/verdict.py`. The effect shown is the one that speaks least for the "
+            "`fmnist/evidence/verdict.py`. The effect shown is the one that speaks least for the "
             "claim." if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
             "## What the studies cost",

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from fmnist.analysis.leak import leak_warning, leaks
-from fmnist.analysis.runs import find_runs
 from fmnist.errors import UserError
-from fmnist.run import Run
-from fmnist.sweep import distinct, unfinished
-from fmnist.terminal import shown
+from fmnist.runs.find import find_runs
+from fmnist.runs.leak import leak_warning, leaks
+from fmnist.runs.run import Run
+from fmnist.runs.text import shown
+from fmnist.sweeps.plan import distinct, unfinished
 
 ORDER = ("running", "failed", "killed", "damaged", "missing")
 

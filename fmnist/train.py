@@ -7,7 +7,6 @@ configuration is known to be good.
 import io
 import logging
 import os
-import platform
 import resource
 import sys
 import time
@@ -21,14 +20,13 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from fmnist import sweep  # noqa: F401 (conf/config.yaml names its resolvers)
-from fmnist.cell import run_cell
-from fmnist.config import CONF_DIR, check, config_hash, explain
-from fmnist.ddp import is_main_process, one_job
+from fmnist.config.check import check
+from fmnist.config.explain import explain
+from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.errors import UserError
-from fmnist.launch import Launch, hide_from_help, hydra_launch
-from fmnist.loggers import publish
-from fmnist.run import (
+from fmnist.process.machine import processor_name
+from fmnist.runs.job import Launch, hide_from_help, hydra_launch
+from fmnist.runs.run import (
     PREDICTIONS,
     Run,
     claimed,
@@ -37,14 +35,18 @@ from fmnist.run import (
     start_run,
     write_atomically,
 )
-from fmnist.terminal import announcement, metrics_table, totals_line
+from fmnist.runs.text import announcement, metrics_table, totals_line
+from fmnist.sweeps import plan  # noqa: F401 (conf/config.yaml names its resolvers)
+from fmnist.sweeps.process import run_cell
+from fmnist.tracking.loggers import publish
+from fmnist.training.ddp import is_main_process, one_job
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, Trainer
     from lightning.pytorch.loggers import Logger
 
-    from fmnist.classifier import Classifier
     from fmnist.data.datamodule import ImageData
+    from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def train(config: dict[str, Any], launch: Launch) -> float:
     """Train, validate and test one net; leave its run directory. The highest val/acc.
 
     Args:
-        config: checked and resolved, see `fmnist.config.check`.
+        config: checked and resolved, see `fmnist.config.check.check`.
         launch: where the run goes and what it is called.
 
     Raises:
@@ -107,7 +109,7 @@ def send_library_messages_to_log() -> None:
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
     # Lightning's, wherever Slurm is installed; here a cluster's job is one process, see `fit`.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
-    import fmnist.startup  # noqa: F401 (before what it quickens)
+    import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
     # isort: split
     import lightning
@@ -151,8 +153,8 @@ def fit(
     """
     from lightning.pytorch import seed_everything
 
-    from fmnist.classifier import Classifier, flops, parameter_count
-    from fmnist.precision import chosen_formats
+    from fmnist.training.classifier import Classifier, flops, parameter_count
+    from fmnist.training.precision import chosen_formats
 
     seed_everything(config["seed"], workers=True, verbose=False)
     net = instantiate(config["model"])
@@ -197,7 +199,7 @@ def build_trainer(
     """Lightning's Trainer; the arguments are those of `fit`, and the number format."""
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-    from fmnist.checkpoint import AtomicCheckpointIO
+    from fmnist.training.checkpoint import AtomicCheckpointIO
 
     trainer: Trainer = build(config["trainer"] | {"precision": precision})(
         logger=loggers,
@@ -219,7 +221,12 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
     """What happens beside training; the arguments are those of `fit`."""
     from lightning.pytorch.callbacks import ModelCheckpoint
 
-    from fmnist.callbacks import EpochBar, RecordEpochs, ResumableEarlyStopping, StopAfterStep
+    from fmnist.training.callbacks import (
+        EpochBar,
+        RecordEpochs,
+        ResumableEarlyStopping,
+        StopAfterStep,
+    )
 
     # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
     callbacks: list[Callback] = [
@@ -253,20 +260,11 @@ def machine(trainer: "Trainer") -> dict[str, Any]:
     }
 
 
-def processor_name() -> str:
-    """The processor's model name; where the system does not tell, its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageData") -> None:
     """Read the test set, once, with the checkpoint that validation chose and with the last one."""
     import numpy as np
 
-    from fmnist.classifier import loss_and_accuracy, predict
+    from fmnist.training.classifier import loss_and_accuracy, predict
 
     rows = classifier.history
     best = max(range(len(rows)), key=lambda epoch: rows[epoch]["val/acc"])  # the first of equals
@@ -318,7 +316,7 @@ def hydra_main(config: DictConfig) -> float:
     """Hydra's entry: composes, makes the run directory and its log, calls this once a job."""
     launch = hydra_launch()
     if launch.group is not None:
-        return run_cell(check(config), launch)
+        return run_cell(train, check(config), launch)
     try:
         return train(check(config), launch)
     except Exception as error:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
-from fmnist.run import write_atomically
+from fmnist.runs.run import write_atomically
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import Report
@@ -268,7 +268,7 @@ def default_entity() -> str:
     import requests
     import wandb
 
-    from fmnist.loggers import has_key
+    from fmnist.tracking.loggers import has_key
 
     if not has_key():
         raise UserError("W&B has no API key: wandb login first; --json FILE needs none")

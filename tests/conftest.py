@@ -11,15 +11,16 @@ from typing import Any
 # processes that share few cores wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import pytest
 from hydra import compose, initialize_config_dir
 
-from fmnist.config import CONF_DIR, check
-from fmnist.launch import Launch
-from fmnist.run import Run, load_run
+from fmnist.config.check import check
+from fmnist.config.schema import CONF_DIR
+from fmnist.runs.job import Launch
+from fmnist.runs.run import Run, load_run
 
 CHECKOUT = Path(__file__).parents[1]
 

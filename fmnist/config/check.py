@@ -1,67 +1,25 @@
-"""The configuration: typed schema, the checks that refuse a bad one, and its hash.
+"""What is refused before anything is read or trained: settings and values that cannot be.
 
-Everything here works on composed configurations and imports nothing heavy, so that a mistake is
-answered in a second and before any data is read.
+A mistake is answered in a second: nothing heavy is imported for it.
 """
 
-import difflib
-import hashlib
-import json
 import math
-import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.errors import (
-    ConfigCompositionException,
-    HydraException,
-    InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
-)
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException, ValidationError
+from omegaconf import DictConfig
 
-from fmnist.errors import ConfigError, UserError
-from fmnist.signature import read_signature, undefined
-
-# conf/ lies inside the package in a wheel and beside it in a checkout.
-_packaged = Path(__file__).with_name("conf")
-CONF_DIR = _packaged if _packaged.is_dir() else Path(__file__).parents[1] / "conf"
-
-
-@dataclass
-class Config:
-    """One run. Groups are open nodes that their target's signature checks; the rest is typed."""
-
-    model: dict[str, Any]
-    optim: dict[str, Any]
-    scheduler: dict[str, Any]
-    aug: dict[str, Any]
-    data: dict[str, Any]
-    trainer: dict[str, Any]
-    logger: dict[str, Any]
-    seed: int = 0
-    patience: int | None = 5
-    label_smoothing: float = 0.0
-    channels_last: bool | None = None
-    gradient_clip_val: float | None = None
-    steps_per_execution: int = 16
-    tta: str = "none"
-    ema_decay: float | None = None
-
-
-ConfigStore.instance().store(name="schema", node=Config)
+from fmnist.config.schema import Config, resolve
+from fmnist.config.signature import read_signature, undefined
+from fmnist.config.words import near, near_or_all, show
+from fmnist.errors import ConfigError
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others are not tested here
-TTA = ("none", "flip", "flip_shift")  # fmnist.tta
+TTA = ("none", "flip", "flip_shift")  # fmnist.training.tta
 MONITORS = ("val/acc", "val/loss", "train/loss")
 
 # key: (lowest allowed, is it itself allowed, highest allowed: never itself)
@@ -108,24 +66,6 @@ RESERVED = {
     "scheduler.policy": ["optimizer"],
 }  # fmt: skip
 
-# What a result does not depend on: two runs that differ only here are the same run.
-COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",)}
-
-
-def resolve(config: DictConfig) -> dict[str, Any]:
-    """The composed configuration as plain values, without Hydra's own part.
-
-    Raises:
-        ConfigError: a value refers to something that does not exist, or is missing.
-    """
-    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    try:
-        container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_in_one_line(error)) from error
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
 
 def check(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration, when every key exists and every value is possible.
@@ -137,7 +77,7 @@ def check(config: DictConfig) -> dict[str, Any]:
     known = [field.name for field in fields(Config)]
     for key, value in plain.items():
         if key not in known:
-            raise ConfigError(f"{key}: no such setting{_near(key, known)}")
+            raise ConfigError(f"{key}: no such setting{near(key, known)}")
         if isinstance(value, dict):
             _check_node(key, value)
     for key, (low, inclusive, high) in RANGES.items():
@@ -149,19 +89,6 @@ def check(config: DictConfig) -> dict[str, Any]:
     _check_choice("scheduler.monitor", _select(plain, "scheduler.monitor"), MONITORS)
     _check_across(plain)
     return plain
-
-
-def _near(word: str, options: Iterable[str], parent: str = "") -> str:
-    """ "; did you mean X?", with the full key when `parent` is given, if an option is near."""
-    near = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    return f"; did you mean {parent}{near[0]}?" if near else ""
-
-
-def _near_or_all(word: str, options: Iterable[str], parent: str = "") -> str:
-    """The option that is near, otherwise all, if they are not too many to read."""
-    options = sorted(option for option in options if not option.startswith("_"))
-    listed = f"; there are {', '.join(options)}" if 0 < len(options) <= 12 else ""
-    return _near(word, options, parent) or listed
 
 
 def _select(plain: dict[str, Any], key: str) -> Any:
@@ -182,7 +109,7 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
     if lacking := undefined(target):
         module, name, names = lacking
         where = f"{module} has no {name}" if module else f"no package {name} is installed"
-        raise ConfigError(f"{path}._target_={target}: {where}{_near(name, names)}")
+        raise ConfigError(f"{path}._target_={target}: {where}{near(name, names)}")
     signature = read_signature(target)
     if signature is None:
         return
@@ -192,13 +119,13 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         if key in RESERVED.get(path, []):
             raise ConfigError(f"{path}.{key}: not a setting: fmnist.train decides it")
         if key not in signature:
-            hint = _near_or_all(key, signature, f"{path}.")
+            hint = near_or_all(key, signature, f"{path}.")
             raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
         parameter = signature[key]
         if not parameter.accepts(value):
-            hint = _near(str(value), map(str, parameter.choices))
+            hint = near(str(value), map(str, parameter.choices))
             raise ConfigError(
-                f"{path}.{key}={_show(value)}: should be {parameter.expectation()}{hint}"
+                f"{path}.{key}={show(value)}: should be {parameter.expectation()}{hint}"
             )
 
 
@@ -206,18 +133,18 @@ def _check_range(key: str, value: Any, low: float, inclusive: bool, high: float)
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{key}={_show(value)}: should be a number")
+        raise ConfigError(f"{key}={show(value)}: should be a number")
     if math.isnan(value) or value < low or (value == low and not inclusive) or value >= high:
         bound = f"at least {low}" if inclusive else f"greater than {low}"
         limit = f" and less than {high}" if high < math.inf else ""
         limit += "" if math.isfinite(value) else " and finite"
-        raise ConfigError(f"{key}={_show(value)}: should be {bound}{limit}")
+        raise ConfigError(f"{key}={show(value)}: should be {bound}{limit}")
 
 
 def _check_choice(key: str, value: Any, options: tuple[str, ...]) -> None:
     if value is not None and value not in options:
-        near = _near(str(value), options)
-        raise ConfigError(f"{key}={_show(value)}: should be one of {', '.join(options)}{near}")
+        hint = near(str(value), options)
+        raise ConfigError(f"{key}={show(value)}: should be one of {', '.join(options)}{hint}")
 
 
 def _check_across(plain: dict[str, Any]) -> None:
@@ -234,33 +161,12 @@ def _check_across(plain: dict[str, Any]) -> None:
     horizon, policy = _select(plain, "scheduler.horizon"), _select(plain, "scheduler.policy")
     accepted = read_signature(policy["_target_"]) if policy and horizon else None
     if accepted is not None and horizon not in accepted:
-        hint = _near(horizon, accepted)
+        hint = near(horizon, accepted)
         raise ConfigError(
             f"scheduler.horizon={horizon}: {policy['_target_']} takes no such argument{hint}"
         )
     if (_select(plain, "data.mean") is None) != (_select(plain, "data.std") is None):
         raise ConfigError("data.mean and data.std: give both, or neither to compute them")
-
-
-def _show(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if value in (True, False) else str(value)
-
-
-def config_hash(plain: dict[str, Any]) -> str:
-    """12 hexadecimal digits that name a result: equal for runs that differ only cosmetically."""
-
-    def same(value: Any) -> Any:  # 0 and 0.0 are one setting
-        return float(value) if type(value) is int else value
-
-    def keep(node: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        return {
-            key: keep(value, (*path, key)) if isinstance(value, dict) else same(value)
-            for key, value in node.items()
-            if (*path, key) not in COSMETIC
-        }
-
-    text = json.dumps(keep(plain, ()), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class CheckBeforeRun(Callback):
@@ -273,70 +179,3 @@ class CheckBeforeRun(Callback):
             # Hydra turns exceptions of callbacks into warnings; SystemExit passes.
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from error
-
-
-def explain(error: Exception, overrides: list[str]) -> str | None:
-    """A mistake of the user's in one line, Hydra's and OmegaConf's among them; None for a bug."""
-    if isinstance(error, UserError):
-        return str(error)
-    cause = error.__cause__ or error.__context__
-    if isinstance(error, MissingConfigException):
-        return _explain_missing(error)
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: should be key=value, brackets closed, special characters quoted"
-    if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
-        file = re.match(r"In '.*?': ", str(error))
-        return (file[0] if file else "") + _explain_key(cause)
-    if isinstance(error, ConfigCompositionException) and str(error).startswith("Ambiguous value"):
-        override = str(error).split("'")[1]
-        return f"{override}: several values need --multirun; one value that is a list needs [ ]"
-    if isinstance(error, InstantiationException):
-        return _explain_constructor(error)
-    if isinstance(error, OmegaConfBaseException):
-        return _in_one_line(error)
-    if type(error).__name__ == "MisconfigurationException":  # Lightning's: no such device here
-        return f"trainer: {_in_one_line(error)}"
-    if type(error).__module__.startswith("yaml."):
-        return " ".join(str(error).split())
-    if "Config group override must be" in str(error):
-        groups = [text for text in overrides if (CONF_DIR / text.partition("=")[0]).is_dir()]
-        return f"{' '.join(groups)}: should be the name of an option"
-    return " ".join(str(error).split()) if isinstance(error, HydraException) else None
-
-
-def _explain_missing(error: MissingConfigException) -> str:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group or not error.options:
-        return " ".join(str(error).split())
-    options = [name.removesuffix(".yaml") for name in error.options]
-    return f"{group}={option}: no such option{_near_or_all(option, options)}"
-
-
-def _explain_key(error: OmegaConfBaseException) -> str:
-    """A key that does not exist, or a field of `Config` that is given another type."""
-    path, parent = str(error.full_key), error.parent_node
-    above, _, key = path.rpartition(".")
-    if isinstance(error, ValidationError):
-        field = (read_signature("fmnist.config.Config") or {}).get(path)
-        should = f"should be {field.expectation()}" if field else _in_one_line(error)
-        return f"{path}={_show(error.value)}: {should}"
-    if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
-        return f"{path}: no such setting; there are none under {above} here"
-    if key in (read_signature(str(parent.get("_target_"))) or {}):
-        return f"{path}: not in the configuration; +{path}=... adds it"
-    siblings = [str(name) for name in parent if name != "hydra"]
-    return f"{path}: no such setting{_near_or_all(key, siblings, above and f'{above}.')}"
-
-
-def _explain_constructor(error: InstantiationException) -> str | None:
-    """A target that cannot be found, or that refuses a value; None for a bug inside it."""
-    cause, first = error.__cause__, _in_one_line(error)
-    if isinstance(cause, ValueError):
-        first += f" {_in_one_line(cause)} (HYDRA_FULL_ERROR=1 shows where)"
-    return first if cause is None or isinstance(cause, ValueError | ImportError) else None
-
-
-def _in_one_line(error: Exception) -> str:
-    """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
-    key, lines = getattr(error, "full_key", None), str(error).splitlines()
-    return (f"{key}: " if key else "") + (lines[0] if lines else type(error).__name__)

@@ -1,6 +1,6 @@
 """From files to batches: one fixed split, resident uint8 tensors, everything else per batch."""
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import hashlib

@@ -1,0 +1,1 @@
+"""What runs say: claims, matched comparisons, statistics, verdicts."""

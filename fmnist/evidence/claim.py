@@ -9,7 +9,7 @@
     higher: {aug: "off"}               # A > B, see below for the other comparisons
     lower: {aug: "on"}
 
-One of these comparisons (how they are judged: `fmnist.analysis.verdict`):
+One of these comparisons (how they are judged: `fmnist.evidence.verdict`):
 
     higher: A, lower: B           the metric of A is above that of B; lists: each A, each B
     same: [A, B]                  they differ by less than the margin
@@ -25,20 +25,21 @@ Runs on anything but the whole of Fashion-MNIST count only if `where` names thei
 
 Numbers of accuracies, F1 and recall are percent here, differences of them points. Of how
 fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and others, see
-`fmnist.analysis.convergence`.
+`fmnist.runs.convergence`.
 """
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from fmnist.analysis.convergence import TARGETS
-from fmnist.analysis.rows import INFERENCE, NUMBERS, canonical
-from fmnist.config import CONF_DIR, Config, explain
+from fmnist.config.explain import explain
+from fmnist.config.schema import CONF_DIR, Config
 from fmnist.errors import UserError
+from fmnist.runs.convergence import TARGETS
+from fmnist.runs.rows import INFERENCE, NUMBERS, canonical
 
 # claims/ lies inside the package in a wheel and beside it in a checkout.
 _packaged = Path(__file__).parents[1] / "claim_files"
@@ -279,3 +280,20 @@ def _selection(key: str, node: Any) -> Selection:
             raise ClaimError(f"{key}: {name}: should be a value or a list of values")
         selection[str(name)] = tuple(canonical(item) for item in values)
     return selection
+
+
+def asked_claims(folder: str | None, names: Sequence[str]) -> list[Claim]:
+    """The claims of a folder, all of them or those named.
+
+    Raises:
+        ClaimError: no such folder, or no such claim in it.
+    """
+    path = Path(folder) if folder else CLAIMS_DIR
+    if not path.is_dir():
+        raise ClaimError(f"{path}: no such folder of claims")
+    claims = load_claims(path)
+    known = [claim.name for claim in claims]
+    for name in names:
+        if name not in known:
+            raise ClaimError(f"{name}: no such claim{near(name, known)}")
+    return [claim for claim in claims if not names or claim.name in names]

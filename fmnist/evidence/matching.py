@@ -12,8 +12,8 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from fmnist.analysis.claim import ClaimError, Selection
-from fmnist.analysis.rows import CHOSEN, Row, flatten, is_value
+from fmnist.evidence.claim import ClaimError, Selection
+from fmnist.runs.rows import CHOSEN, Row, flatten, is_value
 
 # Runs on less or other data, or chosen on the test set, count only when the claim says so. A row
 # from before a setting existed has none.
@@ -45,7 +45,7 @@ def composed(options: tuple[str, ...]) -> Any:
     """The configuration of `fmnist.train` with these options of groups, not yet resolved."""
     from hydra import compose, initialize_config_dir
 
-    from fmnist.config import CONF_DIR
+    from fmnist.config.schema import CONF_DIR
 
     with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
         return compose("config", overrides=list(options))
@@ -64,7 +64,8 @@ def settings_of(overrides: tuple[str, ...]) -> dict[str, str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    from fmnist.config import explain, resolve
+    from fmnist.config.explain import explain
+    from fmnist.config.schema import resolve
 
     values = [text for text in overrides if is_value(text.partition("=")[0])]
     try:

@@ -1,18 +1,18 @@
 """What runs say of claims: the numbers of each, and all of them judged together.
 
-What a claim is: `fmnist.analysis.claim`; which runs count and how they are compared:
-`fmnist.analysis.matching`; when it holds: `fmnist.analysis.verdict`.
+What a claim is: `fmnist.evidence.claim`; which runs count and how they are compared:
+`fmnist.evidence.matching`; when it holds: `fmnist.evidence.verdict`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from fmnist.analysis.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, load_claims, near
-from fmnist.analysis.matching import Side, misses, per_seed, select, side, unknown_settings
-from fmnist.analysis.rows import INFERENCE, Row, newest, rows_of
-from fmnist.analysis.statistics import summarize
-from fmnist.analysis.verdict import Judgement, Part, Statement, judge
-from fmnist.run import Run
+from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, load_claims, near
+from fmnist.evidence.matching import Side, misses, per_seed, select, side, unknown_settings
+from fmnist.evidence.statistics import summarize
+from fmnist.evidence.verdict import Judgement, Part, Statement, judge
+from fmnist.runs.rows import INFERENCE, Row, newest, rows_of
+from fmnist.runs.run import Run
 
 
 @dataclass(frozen=True)

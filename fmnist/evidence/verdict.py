@@ -11,8 +11,9 @@ threshold:
 
 The margin is the smallest difference worth claiming: 0.2 points unless the claim says otherwise.
 
-1. Each part gets two one-sided p values from a t test over seeds (why t: `fmnist.analysis.
-   statistics`): of the part being false (small: shown), and of it being true (small: refuted).
+1. Each part gets two one-sided p values from a t test over seeds (why t:
+   `fmnist.evidence.statistics`): of the part being false (small: shown), and of it being true
+   (small: refuted).
 2. A claim is shown when all its parts are: the largest p counts, and needs no correction
    (intersection-union, Berger 1982). It is refuted when one part is: the smallest p counts, times
    the number of parts that can be false together (Bonferroni).
@@ -34,7 +35,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fmnist.analysis.statistics import LEVEL, Summary, holm
+from fmnist.evidence.statistics import LEVEL, Summary, holm
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 MOST_SEEDS = 1000  # more than anybody would run

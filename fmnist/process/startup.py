@@ -10,8 +10,8 @@ Three things are left out that no run here needs, more than half of that time:
 - Garbage collection, which finds nothing while modules are being imported. What they made stays
   for good: no later collection looks at it, and processes forked from this one share it.
 
-It also tells the allocator to keep what it has (`fmnist.allocator`), and threads to sleep soon when
-they have nothing to do (`fmnist.spinning`).
+It also tells the allocator to keep what it has (`fmnist.process.allocator`), and threads to sleep
+soon when they have nothing to do (`fmnist.process.spinning`).
 """
 
 import atexit
@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from fmnist.allocator import keep_freed_memory
-from fmnist.spinning import sleep_soon
+from fmnist.process.allocator import keep_freed_memory
+from fmnist.process.spinning import sleep_soon
 
 COMPILER = "torch._dynamo"
 LEFT_OUT = ("torchvision", "scipy", "matplotlib", "rich")

@@ -1,0 +1,1 @@
+"""The report: one page, its figures and tables, from run directories only."""

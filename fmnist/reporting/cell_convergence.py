@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, median_low
 
-from fmnist.analysis.charts import MUTED, SERIES, Chart, name_on_hover, new_figure
-from fmnist.analysis.convergence import convergence
-from fmnist.analysis.effects import Interval, t_interval
-from fmnist.analysis.run_figures import whole_epochs
-from fmnist.analysis.table import Cell, Row
+from fmnist.reporting.charts import MUTED, SERIES, Chart, name_on_hover, new_figure
+from fmnist.reporting.effects import Interval, t_interval
+from fmnist.reporting.run_figures import whole_epochs
+from fmnist.reporting.table import Cell, Row
+from fmnist.runs.convergence import convergence
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class CellConvergence:
         runs, reached: how many there are, and how many of them came so far.
         allowed: epochs that they might train.
         epochs, seconds: until the target. Lower bounds without an interval where some runs never
-            reached it: see `fmnist.analysis.convergence`.
+            reached it: see `fmnist.runs.convergence`.
         area: mean validation accuracy over the allowed epochs, in percent.
     """
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmnist.analysis.charts import Chart
-from fmnist.analysis.evaluation import Evaluation, evaluate_predictions, wilson_interval
-from fmnist.analysis.gallery import (
+from fmnist.errors import DataError, DataUnavailable
+from fmnist.reporting.charts import Chart
+from fmnist.reporting.gallery import (
     Sample,
     class_activation,
     confident_errors,
@@ -19,18 +19,18 @@ from fmnist.analysis.gallery import (
     samples,
     typical,
 )  # fmt: skip
-from fmnist.analysis.latency import Latency, measure_latency, weights_bytes
-from fmnist.analysis.run_figures import (
+from fmnist.reporting.run_figures import (
     class_scores,
     confusion_matrices,
     reliability,
     roc_and_pr,
     training_curves,
 )  # fmt: skip
-from fmnist.analysis.table import Row
-from fmnist.errors import DataError, DataUnavailable
-from fmnist.run import Run
-from fmnist.terminal import threads_text
+from fmnist.reporting.table import Row
+from fmnist.runs.evaluation import Evaluation, evaluate_predictions, wilson_interval
+from fmnist.runs.latency import Latency, measure_latency, weights_bytes
+from fmnist.runs.run import Run
+from fmnist.runs.text import threads_text
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.analysis.evaluation import Evaluation
+from fmnist.runs.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-    from fmnist.run import Run
+    from fmnist.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def class_activation(
     """
     import torch
 
-    from fmnist.analysis.gradcam import grad_cam
     from fmnist.data.datamodule import Normalize
+    from fmnist.reporting.gradcam import grad_cam
 
     facts = run.record["dataset"]
     chosen = list(indices)

@@ -16,15 +16,16 @@ import jinja2
 from markupsafe import Markup
 from matplotlib import rc_context
 
-from fmnist.analysis.cell_convergence import (
+from fmnist.errors import RunError
+from fmnist.reporting.cell_convergence import (
     CellConvergence,
     cell_convergence,
     convergence_curves,
     usual_target,
 )  # fmt: skip
-from fmnist.analysis.charts import STYLE, Chart, inline_svg
-from fmnist.analysis.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
-from fmnist.analysis.effects import (
+from fmnist.reporting.charts import STYLE, Chart, inline_svg
+from fmnist.reporting.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
+from fmnist.reporting.effects import (
     Comparison,
     Interval,
     McNemar,
@@ -37,9 +38,8 @@ from fmnist.analysis.effects import (
     show_p,
     t_interval,
 )  # fmt: skip
-from fmnist.analysis.leak import leak_warning
-from fmnist.analysis.run_figures import comparison_curves
-from fmnist.analysis.sweep_figures import (
+from fmnist.reporting.run_figures import comparison_curves
+from fmnist.reporting.sweep_figures import (
     MODELS,
     cost_and_accuracy,
     main_effect,
@@ -47,9 +47,9 @@ from fmnist.analysis.sweep_figures import (
     parallel_coordinates,
     two_factors,
 )  # fmt: skip
-from fmnist.analysis.table import Cell, Row, Table, read_table, runs_csv
-from fmnist.errors import RunError
-from fmnist.run import write_atomically
+from fmnist.reporting.table import Cell, Row, Table, read_table, runs_csv
+from fmnist.runs.leak import leak_warning
+from fmnist.runs.run import write_atomically
 
 HERE = Path(__file__).parent
 GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
@@ -348,8 +348,8 @@ def _same_images(first: Any, second: Any) -> bool:
 
 def claims_of(table: Table) -> list[Any]:
     """The claims of the sources that these runs measure, with their verdicts."""
-    from fmnist.analysis.outcome import evaluate_claims
-    from fmnist.claims import effect, remarks, verdict_words
+    from fmnist.evidence.outcome import evaluate_claims
+    from fmnist.evidence.text import effect, remarks, verdict_words
 
     outcomes = evaluate_claims([row.run for row in table.finished if row.run])
     return [

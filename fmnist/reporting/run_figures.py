@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fmnist.analysis.charts import (
+from fmnist.reporting.charts import (
     GRID,
     HALF,
     INK,
@@ -22,8 +22,8 @@ from fmnist.analysis.charts import (
     new_figure,
     plain_numbers,
 )  # fmt: skip
-from fmnist.analysis.evaluation import BINS, Curve, Evaluation
-from fmnist.terminal import augments
+from fmnist.runs.evaluation import BINS, Curve, Evaluation
+from fmnist.runs.text import augments
 
 SQUARE = (4.9, 4.5)
 POINTS = 250  # of a curve in a figure; areas come from all of them

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from fmnist.analysis.charts import (
+from fmnist.reporting.charts import (
     HALF,
     MUTED,
     PAPER,
@@ -18,8 +18,8 @@ from fmnist.analysis.charts import (
     new_figure,
     plain_numbers,
 )  # fmt: skip
-from fmnist.analysis.effects import Interval, level_means, pareto_front
-from fmnist.analysis.table import Cell, Row
+from fmnist.reporting.effects import Interval, level_means, pareto_front
+from fmnist.reporting.table import Cell, Row
 
 MODELS = ("model", "experiment")  # factors whose levels are nets
 

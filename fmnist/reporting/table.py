@@ -9,9 +9,9 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-from fmnist.analysis.leak import leaks
-from fmnist.analysis.runs import Found, factors, find_runs, key_of, setting
-from fmnist.run import Run
+from fmnist.runs.find import Found, factors, find_runs, key_of, setting
+from fmnist.runs.leak import leaks
+from fmnist.runs.run import Run
 
 METRICS = (
     "test/acc", "test/loss", "val/acc", "val/loss", "val/acc_best", "train/acc", "train/loss",

@@ -3,7 +3,7 @@
 Metrics and curves are those of torchmetrics; scores are one-vs-rest where they are of one class.
 """
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import warnings

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.errors import RunError
-from fmnist.run import RESULT, Run, load_run
+from fmnist.runs.run import RESULT, Run, load_run
 
-SWEEP = "sweep.json"  # the list of a sweep's cells, see `fmnist.sweep`
+SWEEP = "sweep.json"  # the list of a sweep's cells, see `fmnist.sweeps.plan`
 
 
 @dataclass(frozen=True)

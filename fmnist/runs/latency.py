@@ -10,9 +10,9 @@ from statistics import median
 import torch
 from torch import nn
 
-from fmnist.analysis.rows import INFERENCE
 from fmnist.errors import RunError
-from fmnist.run import Run
+from fmnist.runs.rows import INFERENCE
+from fmnist.runs.run import Run
 
 INFERENCE_BATCH = 64  # images, as in training
 
@@ -67,7 +67,7 @@ def inference_metrics(run: Run) -> dict[str, float]:
     Raises:
         RunError: the run was made on another kind of machine, or its net cannot be loaded.
     """
-    from fmnist.train import processor_name
+    from fmnist.process.machine import processor_name
 
     made, here = run.record["device"], f"cpu ({processor_name()})"
     if made != here:  # the row names the machine of the run

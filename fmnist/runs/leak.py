@@ -1,7 +1,7 @@
 """Runs whose epoch the test images chose (`data.select_on=test`), wherever runs are shown."""
 
-from fmnist.run import Run
-from fmnist.terminal import selects_on_test
+from fmnist.runs.run import Run
+from fmnist.runs.text import selects_on_test
 
 
 def leaks(run: Run) -> bool:

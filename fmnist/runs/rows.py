@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fmnist.analysis.convergence import convergence_metrics
-from fmnist.config import COSMETIC, Config
+from fmnist.config.schema import COSMETIC, Config
 from fmnist.errors import RunError
-from fmnist.run import PREDICTIONS, Run, write_atomically
+from fmnist.runs.convergence import convergence_metrics
+from fmnist.runs.run import PREDICTIONS, Run, write_atomically
 
 FACTS = (
     "study", "experiment", "status", "seed", "started", "config_hash", "git_commit", "git_dirty",

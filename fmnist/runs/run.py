@@ -279,7 +279,7 @@ def package_versions() -> dict[str, str]:
 
 def code_version() -> dict[str, Any]:
     """`git_commit` and `git_dirty` of this checkout; both None outside one."""
-    checkout = Path(__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(checkout), *arguments]

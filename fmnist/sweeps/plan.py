@@ -23,12 +23,13 @@ from filelock import FileLock
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from fmnist.analysis.runs import SWEEP, key_of
-from fmnist.config import COSMETIC, check, config_hash, resolve
-from fmnist.config import __file__ as config_module
+from fmnist.config.check import check
+from fmnist.config.schema import COSMETIC, config_hash, resolve
+from fmnist.config.schema import __file__ as config_module
 from fmnist.errors import ConfigError, RunError
-from fmnist.run import Run, finished_run, load_run, signal_exit_code, write_atomically
-from fmnist.terminal import shown
+from fmnist.runs.find import SWEEP, key_of
+from fmnist.runs.run import Run, finished_run, load_run, signal_exit_code, write_atomically
+from fmnist.runs.text import shown
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
@@ -20,23 +20,24 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-from fmnist.config import config_hash
+from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
-from fmnist.launch import Launch
-from fmnist.loggers import prepare
-from fmnist.run import Run, claimed, finished_run, load_run, signal_exit_code
+from fmnist.runs.job import Launch
+from fmnist.runs.run import Run, claimed, finished_run, load_run, signal_exit_code
+from fmnist.tracking.loggers import prepare
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
 PRELOADED = [
-    "fmnist.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
-    "hydra", "fmnist.callbacks", "fmnist.checkpoint", "fmnist.classifier", "fmnist.data.datamodule",
-    "fmnist.loggers",
+    "fmnist.process.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
+    "hydra", "fmnist.training.callbacks", "fmnist.training.checkpoint",
+    "fmnist.training.classifier", "fmnist.data.datamodule", "fmnist.tracking.loggers",
 ]  # fmt: skip
 
 # What a cluster sends to every process of a job that it stops. The server, which knows no handlers,
 # would die of them, and nobody would learn how its cells end.
 STOPPING = (signal.SIGTERM, signal.SIGUSR2)
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
+Train = Callable[[dict[str, Any], Launch], float]
 PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 
 
@@ -81,11 +82,12 @@ class Started:
         return _highest(done)
 
 
-def run_cell(config: dict[str, Any], launch: Launch) -> float:
+def run_cell(train: Train, config: dict[str, Any], launch: Launch) -> float:
     """Train one cell, or find it finished. The highest val/acc.
 
     Args:
-        config: checked and resolved, see `fmnist.config.check`.
+        train: what a cell does, `fmnist.train.train`; the process imports it by its name.
+        config: checked and resolved, see `fmnist.config.check.check`.
         launch: where the cell goes and what it is called.
 
     Raises:
@@ -94,7 +96,7 @@ def run_cell(config: dict[str, Any], launch: Launch) -> float:
         KeyboardInterrupt: Ctrl-C, after the cell has stopped.
         SystemExit: SIGTERM, likewise.
     """
-    cell = start_cell(config, launch)
+    cell = start_cell(train, config, launch)
     if isinstance(cell, float):
         return cell
     with stopped_together([cell]):
@@ -102,7 +104,7 @@ def run_cell(config: dict[str, Any], launch: Launch) -> float:
     return cell.result()
 
 
-def start_cell(config: dict[str, Any], launch: Launch) -> Started | float:
+def start_cell(train: Train, config: dict[str, Any], launch: Launch) -> Started | float:
     """Begin to train one cell in a process of its own; the result, if it has finished before.
 
     The arguments are those of `run_cell`.
@@ -118,7 +120,7 @@ def start_cell(config: dict[str, Any], launch: Launch) -> Started | float:
     forkserver.ensure_running()  # inherits the mask
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_train_here, args=(config, launch, sender))
+    process = context.Process(target=_train_here, args=(train, config, launch, sender))
     process.start()
     sender.close()
     return Started(launch, name, process, receiver)
@@ -147,7 +149,7 @@ def _stop(cells: Collection[Started], reason: BaseException) -> None:
                     cell.process.terminate()
             for cell in running:
                 cell.process.join()
-        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweep.sigterm_exits`
+        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.plan.sigterm_exits`
             reason = error
 
 
@@ -155,10 +157,8 @@ def _highest(run: Run) -> float:
     return float(run.record["metrics"]["val/acc_best"])
 
 
-def _train_here(config: dict[str, Any], launch: Launch, words: Connection) -> None:
+def _train_here(train: Train, config: dict[str, Any], launch: Launch, words: Connection) -> None:
     """The cell's process: train, and exit with a code. The record holds everything else."""
-    from fmnist.train import train
-
     threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the launcher
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import wandb
 
-from fmnist.analysis.evaluation import Curve, Evaluation, evaluate_predictions
 from fmnist.data.datamodule import Images
-from fmnist.run import Run
+from fmnist.runs.evaluation import Curve, Evaluation, evaluate_predictions
+from fmnist.runs.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmnist.errors import UserError
-from fmnist.terminal import LEAK, selects_on_test, shown
+from fmnist.runs.text import LEAK, selects_on_test, shown
 
 if TYPE_CHECKING:
     import wandb
     from lightning.pytorch.loggers import Logger
 
     from fmnist.data.datamodule import ImageData
-    from fmnist.launch import Launch
-    from fmnist.run import Run
+    from fmnist.runs.job import Launch
+    from fmnist.runs.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def wandb_logger(
     """
     from lightning.pytorch.loggers import WandbLogger
 
-    from fmnist.run import package_versions
+    from fmnist.runs.run import package_versions
 
     folder = _project_folder()
     run = _open(mode, {
@@ -144,7 +144,7 @@ def tags(launch: "Launch") -> list[str]:
 
 def claims_tested_by(ablation: str | None) -> list[str]:
     """Names of the claims that an ablation is the test of, without parsing sixty YAML files."""
-    from fmnist.analysis.claim import CLAIMS_DIR
+    from fmnist.evidence.claim import CLAIMS_DIR
 
     line = re.compile(rf"^sweep: ablation={re.escape(ablation or '')}$", re.MULTILINE)
     files = sorted(CLAIMS_DIR.glob("*.yaml")) if ablation else []
@@ -174,7 +174,7 @@ def prepare(node: dict[str, Any]) -> list[str]:
     wandb_imports_late = [
         "requests", "PIL.PngImagePlugin", "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     ]  # fmt: skip
-    return ["lightning.pytorch.loggers", "wandb", *wandb_imports_late, "fmnist.media"]
+    return ["lightning.pytorch.loggers", "wandb", *wandb_imports_late, "fmnist.tracking.figures"]
 
 
 def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
@@ -190,7 +190,7 @@ def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
     from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
     if isinstance(logger, WandbLogger) and not logger.experiment.disabled:
-        from fmnist.media import best_checkpoint, figures
+        from fmnist.tracking.figures import best_checkpoint, figures
 
         node = run.config["logger"]
         if node.get("media", True):
@@ -200,7 +200,7 @@ def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
                 best_checkpoint(run, logger.experiment.id), aliases=["best"]
             )
     elif isinstance(logger, TensorBoardLogger):
-        from fmnist.media import confusion_figure
+        from fmnist.tracking.figures import confusion_figure
 
         logger.experiment.add_figure("test/confusion_matrix", confusion_figure(run))
 

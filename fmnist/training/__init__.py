@@ -1,0 +1,1 @@
+"""How a net is trained: the LightningModule, what happens beside it, formats, processes."""

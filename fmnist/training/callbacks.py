@@ -1,6 +1,6 @@
 """What happens beside training: the bar in the terminal and the record on disk."""
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import logging
@@ -15,9 +15,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from tqdm import tqdm
 
-from fmnist.classifier import Classifier
-from fmnist.run import Run
-from fmnist.terminal import epoch_label, epoch_line
+from fmnist.runs.run import Run
+from fmnist.runs.text import epoch_label, epoch_line
+from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """How checkpoints are written: whole or not at all."""
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import io
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from fmnist.run import write_atomically
+from fmnist.runs.run import write_atomically
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

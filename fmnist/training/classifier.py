@@ -1,6 +1,6 @@
 """The LightningModule: what a step, an epoch and an evaluation are."""
 
-import fmnist.startup  # noqa: F401 (before what it quickens)
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import math
@@ -24,7 +24,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from fmnist.errors import Diverged
-from fmnist.tta import mean_logits
+from fmnist.training.tta import mean_logits
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images float [B, 1, 28, 28], labels int64 [B]
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
@@ -67,7 +67,7 @@ class Classifier(LightningModule):
         label_smoothing: of the training loss, in [0, 1).
         channels_last: memory format of net and images.
         gradient_clip_val: largest norm of the gradient; None: no clipping.
-        tta: of validation, see `fmnist.tta.mean_logits`.
+        tta: of validation, see `fmnist.training.tta.mean_logits`.
         ema_decay: of an exponential moving average of weights and batch-norm statistics over the
             steps, in (0, 1); validated, tested and kept is then the average. None: no average.
     """
@@ -327,7 +327,7 @@ def predict(
         device: where to compute.
         precision: Lightning's name of it; "bf16-mixed" and "16-mixed" run under autocast.
         channels_last: memory format of net and images.
-        tta: see `fmnist.tta.mean_logits`.
+        tta: see `fmnist.training.tta.mean_logits`.
     """
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     net = net.to(device).to(memory_format=memory_format).eval()

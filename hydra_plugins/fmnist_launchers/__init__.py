@@ -5,8 +5,8 @@ Hydra would merge the files into those and warn at every start that this is depr
 removed.
 
 joblib has a Hydra plugin, whose worker processes each import everything that a cell needs. A cell
-has a process of its own anyway (`fmnist.cell`), forked from one that has imported everything once:
-all that is left to do is to start them and to wait.
+has a process of its own anyway (`fmnist.sweeps.process`), forked from one that has imported
+everything once: all that is left to do is to start them and to wait.
 
 Ray has a Hydra plugin, which pins cloudpickle < 3 and brings boto3; joblib and others here need
 newer packages. What is needed of it is this module.
@@ -36,7 +36,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
-    from fmnist.cell import Started
+    from fmnist.sweeps.process import Started
 
 SETTLED = 20  # seconds after which a job that is said to have ended has
 
@@ -118,7 +118,7 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
         """What every job returned, or how it failed."""
         from joblib import effective_n_jobs
 
-        from fmnist.cell import Started, stopped_together
+        from fmnist.sweeps.process import Started, stopped_together
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -140,13 +140,14 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
 
     def _start(self, config: DictConfig) -> JobReturn:
         """A job that returns the cell that it has started; of a finished cell, its result."""
-        from fmnist.cell import Started, start_cell
-        from fmnist.config import check
-        from fmnist.launch import hydra_launch
+        from fmnist.config.check import check
+        from fmnist.runs.job import hydra_launch
+        from fmnist.sweeps.process import Started, start_cell
+        from fmnist.train import train
 
         def task(plain: DictConfig) -> Started | float:
             self.context.callbacks.on_job_start(config=config, task_function=self.task)
-            return start_cell(check(plain), hydra_launch())
+            return start_cell(train, check(plain), hydra_launch())
 
         return run_job(
             # Without callbacks: the job has not ended when this returns.

@@ -57,9 +57,9 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
     def sweep(self, arguments: list[str]) -> None:
         import optuna
 
-        from fmnist.run import signal_exit_code
-        from fmnist.sweep import SIGTERM_CODE, sigterm_exits
-        from fmnist.terminal import shown
+        from fmnist.runs.run import signal_exit_code
+        from fmnist.runs.text import shown
+        from fmnist.sweeps.plan import SIGTERM_CODE, sigterm_exits
 
         folder = Path(self.config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,9 +121,9 @@ class _Trials:
         self.config, self.loader = sweeper.config, sweeper.context.config_loader
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
-        from fmnist.analysis.runs import key_of
-        from fmnist.launch import BASIC_LAUNCHER
-        from fmnist.sweep import plan, varied_keys, watched, write_manifest
+        from fmnist.runs.find import key_of
+        from fmnist.runs.job import BASIC_LAUNCHER
+        from fmnist.sweeps.plan import plan, varied_keys, watched, write_manifest
 
         hydra, wanted = self.config.hydra, [list(overrides) for overrides in job_overrides]
         varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)

@@ -1,6 +1,6 @@
 """hydra/sweeper=resume: Hydra's basic sweeper over the cells that have not finished.
 
-What it does stands in `fmnist.sweep`; Hydra finds sweepers below `hydra_plugins` only.
+What it does stands in `fmnist.sweeps.plan`; Hydra finds sweepers below `hydra_plugins` only.
 """
 
 import os
@@ -35,8 +35,8 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
     """Re-running the same command finishes the sweep."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fmnist.launch import BASIC_LAUNCHER
-        from fmnist.sweep import fingerprint, launch, plan, read_manifest, varied_keys
+        from fmnist.runs.job import BASIC_LAUNCHER
+        from fmnist.sweeps.plan import fingerprint, launch, plan, read_manifest, varied_keys
 
         loader, hydra = self.hydra_context.config_loader, self.config.hydra
         # Resolved before the cells' configurations are made: they are handed the cached names.

@@ -14,11 +14,11 @@ import torch
 from benchmarks import readme, roofline, speedrun, startup, sweeps, throughput
 from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
-from fmnist.analysis.rows import row_of
 from fmnist.errors import UserError
-from fmnist.run import load_run
+from fmnist.runs.rows import row_of
+from fmnist.runs.run import load_run
 from tests.conftest import TINY
-from tests.test_claims import run_dir
+from tests.evidence.test_claims import run_dir
 
 ORIGIN = ["rounds", "processor", "threads", "torch", "commit", "dirty"]
 SMALL = [text for text in TINY if not text.startswith(("logger", "trainer.max_epochs"))]

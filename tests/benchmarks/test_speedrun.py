@@ -4,9 +4,9 @@ import pytest
 
 from benchmarks import speedrun
 from benchmarks.table import read
-from fmnist.analysis.statistics import summarize
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
+from fmnist.evidence.statistics import summarize
 from tests.conftest import TINY, composed
 
 SMALL = [text for text in TINY if not text.startswith(("logger", "data.batch"))]
@@ -90,7 +90,7 @@ def test_every_part_of_the_recipe_can_be_left_out():
 def test_accuracies_at_size_have_their_size(name):
     from hydra.utils import instantiate
 
-    from fmnist.classifier import parameter_count
+    from fmnist.training.classifier import parameter_count
 
     limits = {"accuracy_100k": 100_000, "speedrun_95": 300_000, "accuracy_lenet5": 61_706 + 1}
     assert parameter_count(instantiate(composed(f"experiment={name}")["model"])) < limits[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
 from tests.conftest import TINY, command, composed
 
 HEAVY = {"torch", "torchvision", "lightning", "wandb", "torchmetrics", "numpy", "scipy", "pandas"}

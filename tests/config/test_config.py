@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hydra.errors import InstantiationException
 
-from fmnist.config import CONF_DIR, config_hash, explain
+from fmnist.config.explain import explain
+from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.errors import ConfigError, DataUnavailable
 from tests.conftest import CHECKOUT, composed
 
@@ -33,7 +34,9 @@ def test_every_option_of_every_group_composes_and_passes_the_checks(option: str)
     elif group == "without":  # a part of a recipe
         assert composed("experiment=speedrun_95", option) != composed("experiment=speedrun_95")
     elif group in ("ablation", "search"):
-        assert composed(option)  # every cell of it: tests/test_experiments.py, test_search.py
+        assert composed(
+            option
+        )  # every cell of it: tests/config/test_experiments.py, test_search.py
     else:
         assert composed(option)[group]["_target_"]
 
@@ -262,7 +265,7 @@ def test_the_hash_depends_neither_on_the_order_of_keys_nor_on_the_process() -> N
     assert list(turned) != list(plain)
     assert config_hash(turned) == config_hash(plain)
     code = (
-        "import json, sys; from fmnist.config import config_hash\n"
+        "import json, sys; from fmnist.config.check import config_hash\n"
         "print(config_hash(json.load(sys.stdin)))"
     )
     other = subprocess.run(

@@ -14,8 +14,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 
-from fmnist.config import CONF_DIR, config_hash
-from fmnist.run import load_run
+from fmnist.config.schema import CONF_DIR, config_hash
+from fmnist.runs.run import load_run
 from tests.conftest import TINY, command, composed
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from hydra.utils import get_object
 
-from fmnist.config import CONF_DIR
-from fmnist.signature import Parameter, read_signature, undefined
+from fmnist.config.schema import CONF_DIR
+from fmnist.config.signature import Parameter, read_signature, undefined
 
 
 def targets(node: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ from fmnist.data.datamodule import (
     stratified_split,
 )
 from fmnist.errors import DataError
-from tests.test_files import small_data_set, write
+from tests.data.test_files import small_data_set, write
 
 CPU = torch.device("cpu")
 POLICY = RandomAffine(10, 4, 0.5)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.run import load_run
+from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY, command
 
 

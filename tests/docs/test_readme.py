@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from benchmarks import readme
-from fmnist.config import CONF_DIR
-from fmnist.run import load_run
+from fmnist.config.schema import CONF_DIR
+from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY, command, composed
 
 TEXT = (CHECKOUT / "README.md").read_text()
@@ -74,7 +74,7 @@ def test_the_readmes_own_net_trains_from_one_file_and_one_yaml(tmp_path):
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: model.pooling=maxx: should be avg or max")
     # The tests of the nets take it up from its YAML.
-    tests = ["-q", "-k", "tinynet", "-p", "no:cacheprovider", "tests/test_models.py"]
+    tests = ["-q", "-k", "tinynet", "-p", "no:cacheprovider", "tests/models/test_models.py"]
     done = command("pytest", *tests, cwd=copy, PYTHONPATH=str(copy))
     assert done.returncode == 0, done.stdout
     assert "4 passed" in done.stdout

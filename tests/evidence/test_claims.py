@@ -15,14 +15,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from sklearn.metrics import f1_score, recall_score
 
 from fmnist import claims as command_module
-from fmnist.analysis.claim import CLAIMS_DIR, ClaimError, load_claim, load_claims
-from fmnist.analysis.matching import matches, per_seed, side
-from fmnist.analysis.outcome import evaluate, evaluate_claims, published_difference
-from fmnist.analysis.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
-from fmnist.analysis.runs import find_runs
 from fmnist.claims import main
-from fmnist.config import CONF_DIR, config_hash, resolve
+from fmnist.config.schema import CONF_DIR, config_hash, resolve
 from fmnist.data.datamodule import GARMENTS
+from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claim, load_claims
+from fmnist.evidence.matching import matches, per_seed, side
+from fmnist.evidence.outcome import evaluate, evaluate_claims, published_difference
+from fmnist.runs.find import find_runs
+from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
 from tests.conftest import command
 
 CLAIMS = load_claims(CLAIMS_DIR)

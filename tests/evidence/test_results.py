@@ -6,14 +6,14 @@ import re
 import pytest
 from sklearn.metrics import f1_score
 
-from fmnist.analysis.claim import CLAIMS_DIR, load_claims
-from fmnist.analysis.outcome import evaluate
-from fmnist.analysis.rows import INFERENCE, merged, read_rows, row_of
-from fmnist.analysis.runs import find_runs
 from fmnist.claims import read_sources
+from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.outcome import evaluate
 from fmnist.results import elapsed, main, render, study_rows
+from fmnist.runs.find import find_runs
+from fmnist.runs.rows import INFERENCE, merged, read_rows, row_of
 from tests.conftest import CHECKOUT
-from tests.test_claims import CLAIMS, run_dir
+from tests.evidence.test_claims import CLAIMS, run_dir
 
 
 @pytest.fixture(scope="module")

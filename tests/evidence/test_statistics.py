@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from fmnist.analysis.statistics import holm, summarize
-from fmnist.analysis.verdict import Part, Statement, judge
+from fmnist.evidence.statistics import holm, summarize
+from fmnist.evidence.verdict import Part, Statement, judge
 
 MARGIN = 0.2
 SIMULATIONS = 400

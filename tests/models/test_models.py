@@ -8,8 +8,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from fmnist.classifier import flops, parameter_count
-from fmnist.config import CONF_DIR, explain
+from fmnist.config.explain import explain
+from fmnist.config.schema import CONF_DIR
 from fmnist.models.alexnet import AlexNet
 from fmnist.models.alternativecnn import AlternativeCNN
 from fmnist.models.cnnmodel4 import CNNModel4
@@ -19,6 +19,7 @@ from fmnist.models.googlenet import INCEPTION, GoogLeNet, Inception
 from fmnist.models.lenet5 import LeNet5
 from fmnist.models.normalization import NORMALIZATIONS, normalization
 from fmnist.models.twoconv import INITIALIZATIONS, TwoConv
+from fmnist.training.classifier import flops, parameter_count
 from tests.conftest import composed
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))

@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource, sys
-from fmnist.allocator import keep_freed_memory
+from fmnist.process.allocator import keep_freed_memory
 import torch
 from fmnist.models.lenet5 import LeNet5
 if sys.argv[1] == "keep":

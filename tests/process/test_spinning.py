@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from fmnist.spinning import sleep_soon
+from fmnist.process.spinning import sleep_soon
 
 WORK = """
 import sys, time
-from fmnist.spinning import sleep_soon
+from fmnist.process.spinning import sleep_soon
 if sys.argv[1] == "soon":
     sleep_soon()
 import torch

@@ -22,7 +22,7 @@ def said(code: str) -> str:
 def test_training_imports_neither_compiler_nor_torchvision_nor_matplotlib():
     """They take seconds. If a new version of a library asks for them again, this says so."""
     code = """
-import fmnist.callbacks, fmnist.classifier, fmnist.data.datamodule, sys, torch
+import fmnist.training.callbacks, fmnist.training.classifier, fmnist.data.datamodule, sys, torch
 net = torch.nn.Linear(1, 1)
 for name in ("SGD", "Adam", "RMSprop"):
     optimizer = getattr(torch.optim, name)(net.parameters(), lr=0.1)
@@ -37,7 +37,7 @@ print([name for name in heavy if name in sys.modules])
 
 def test_whoever_compiles_gets_the_real_compiler():
     code = """
-import fmnist.startup, torch
+import fmnist.process.startup, torch
 optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1)
 double = torch.compile(lambda x: 2 * x, backend="eager")
 print(double(torch.ones(1)).item(), hasattr(torch._dynamo, "optimize"))
@@ -49,7 +49,7 @@ import torchvision, scipy.signal, matplotlib.pyplot
 
 
 def test_what_imports_made_is_not_collected_until_the_end_and_then_quietly():
-    code = "import fmnist.callbacks, torch.utils.flop_counter, gc; print(gc.isenabled()); "
+    code = "import fmnist.training.callbacks, torch.utils.flop_counter, gc; print(gc.isenabled()); "
     done = run(code + "print(gc.get_freeze_count() > 100_000)")
     assert done.stdout.split() == ["True", "True"]
     assert done.stderr == ""  # extension modules that find their objects alive say so

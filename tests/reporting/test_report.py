@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from matplotlib import rc_context
 
-from fmnist.analysis.charts import STYLE
-from fmnist.analysis.run_figures import comparison_curves, training_curves
-from fmnist.launch import Launch
 from fmnist.report import main
-from fmnist.run import Run, load_run
+from fmnist.reporting.charts import STYLE
+from fmnist.reporting.run_figures import comparison_curves, training_curves
+from fmnist.runs.job import Launch
+from fmnist.runs.run import Run, load_run
 from fmnist.train import train
 from tests.conftest import TINY, command, composed
 
@@ -149,7 +149,7 @@ def test_the_target_can_be_given_and_runs_that_never_come_there_are_told(
     sweep: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     options = ["--no-latency", "--out", str(tmp_path), "--target"]
     assert main([str(sweep), *options, "0.99"]) == 0
     text = text_of((tmp_path / "report.html").read_text())
@@ -172,7 +172,7 @@ def test_the_target_can_be_given_and_runs_that_never_come_there_are_told(
 def test_runs_that_chose_on_the_test_set_are_told_wherever_they_rank(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     for name, accuracy in (("best", 0.9), ("middle", 0.8), ("worst", 0.7)):
         put_run(trained, tmp_path / name, {"model": name}, 0, accuracy)
     page = tmp_path / "report" / "report.html"
@@ -246,7 +246,7 @@ def test_a_broken_part_leaves_the_rest(
     monkeypatch.delenv("FMNIST_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     # The figures are the other tests' matter, and what costs time.
-    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     folder = put_run(trained, tmp_path / "run", {}, 0, trained.record["metrics"]["test/acc"])
     DAMAGE[damage](folder)
     assert main([str(folder), "--no-latency"]) == 0
@@ -283,7 +283,7 @@ def test_two_named_runs_are_compared(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     arguments = [str(sweep), "--no-latency", "--out", str(tmp_path), "--compare"]
     assert main([*arguments, str(sweep / "c1"), str(sweep / "c4")]) == 0
     text = text_of((tmp_path / "report.html").read_text())
@@ -342,7 +342,7 @@ def test_captions_say_what_only_training_has_to_bear(trained: Run, tmp_path: Pat
 def test_claims_that_the_runs_measure_have_verdicts(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fmnist.analysis.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     whole = composed("data=fashion_mnist")["data"]
     for seed in (0, 1):
         folder = put_run(trained, tmp_path / str(seed), {"model": "fashioncnn"}, seed, 0.9)

@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from fmnist.report import main
-from fmnist.run import Run
-from tests.test_report import put_sweep, trained
+from fmnist.runs.run import Run
+from tests.reporting.test_report import put_sweep, trained
 
 __all__ = ["trained"]  # a fixture
 

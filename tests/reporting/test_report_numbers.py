@@ -11,7 +11,8 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from torch import nn
 
-from fmnist.analysis.effects import (
+from fmnist.models.lenet5 import LeNet5
+from fmnist.reporting.effects import (
     Comparison,
     Interval,
     compare_levels,
@@ -22,12 +23,11 @@ from fmnist.analysis.effects import (
     pareto_front,
     t_interval,
 )  # fmt: skip
-from fmnist.analysis.evaluation import BINS, Evaluation, evaluate_predictions, wilson_interval
-from fmnist.analysis.gallery import confident_errors, pair_errors, typical
-from fmnist.analysis.gradcam import grad_cam
-from fmnist.analysis.table import Cell, Row
-from fmnist.models.lenet5 import LeNet5
-from fmnist.run import Run
+from fmnist.reporting.gallery import confident_errors, pair_errors, typical
+from fmnist.reporting.gradcam import grad_cam
+from fmnist.reporting.table import Cell, Row
+from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions, wilson_interval
+from fmnist.runs.run import Run
 
 CLASSES = [f"class {k}" for k in range(10)]
 

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fmnist.analysis.cell_convergence import cell_convergence, convergence_curves, usual_target
-from fmnist.analysis.charts import MUTED
-from fmnist.analysis.claim import METRICS
-from fmnist.analysis.convergence import (
+from fmnist.evidence.claim import METRICS
+from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves, usual_target
+from fmnist.reporting.charts import MUTED
+from fmnist.reporting.table import Cell, Row
+from fmnist.runs.convergence import (
     Convergence,
     convergence,
     convergence_metrics,
     curve_area,
     epochs_to,
 )
-from fmnist.analysis.table import Cell, Row
-from fmnist.launch import Launch
-from fmnist.run import Run, load_run
+from fmnist.runs.job import Launch
+from fmnist.runs.run import Run, load_run
 from fmnist.train import train
 from tests.conftest import TINY, composed
 

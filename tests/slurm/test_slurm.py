@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fmnist.errors import RunError
-from fmnist.launch import Launch
-from fmnist.run import is_claimed, load_run
+from fmnist.runs.job import Launch
+from fmnist.runs.run import is_claimed, load_run
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
 

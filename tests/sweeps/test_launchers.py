@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 
-from fmnist.analysis.runs import find_runs
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
+from fmnist.runs.find import find_runs
 from tests.conftest import CHECKOUT, TINY, command
 
 RAY = pytest.mark.skipif(

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fmnist.analysis.runs import find_runs
+from fmnist.runs.find import find_runs
 from tests.conftest import CHECKOUT, TINY, command
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.run import claimed
+from fmnist.runs.run import claimed
 from fmnist.status import in_words, main, status
-from fmnist.sweep import Cell, write_manifest
+from fmnist.sweeps.plan import Cell, write_manifest
 
 CONFIG = {"trainer": {"max_epochs": 4}}
 

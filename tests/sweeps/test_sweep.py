@@ -13,12 +13,20 @@ import pytest
 import torch
 
 from fmnist import sweep as sweeps
-from fmnist.cell import PRELOADED
-from fmnist.config import config_hash
+from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
-from fmnist.launch import Launch
-from fmnist.run import claimed, finished_run, is_claimed, load_run
-from fmnist.sweep import Cell, cell_name, distinct, folder_name, plan, read_manifest, sweep_name
+from fmnist.runs.job import Launch
+from fmnist.runs.run import claimed, finished_run, is_claimed, load_run
+from fmnist.sweeps.plan import (
+    Cell,
+    cell_name,
+    distinct,
+    folder_name,
+    plan,
+    read_manifest,
+    sweep_name,
+)
+from fmnist.sweeps.process import PRELOADED
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
 
@@ -116,7 +124,7 @@ def planned(wanted, known=(), sources="s", seen=None):
             seen.append(overrides)
         from hydra import compose, initialize_config_dir
 
-        from fmnist.config import CONF_DIR
+        from fmnist.config.schema import CONF_DIR
 
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             return compose("config", overrides=overrides)
@@ -173,7 +181,7 @@ class Stopped(Exception):
 
 def stop_after(monkeypatch, steps: int) -> None:
     """The run dies in its step number `steps`, counted from 1."""
-    from fmnist.classifier import Classifier
+    from fmnist.training.classifier import Classifier
 
     original, count = Classifier._loss, 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_sweep import in_sweep, records, started, timeless, wait_until
+from tests.sweeps.test_sweep import in_sweep, records, started, timeless, wait_until
 
 
 @pytest.mark.long

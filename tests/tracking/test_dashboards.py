@@ -20,11 +20,11 @@ import wandb
 import yaml
 from omegaconf import OmegaConf
 
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
-from fmnist.launch import Launch
-from fmnist.loggers import HINTED, SERVER, prepare, tags, wandb_logger
-from fmnist.run import load_run
+from fmnist.runs.job import Launch
+from fmnist.runs.run import load_run
+from fmnist.tracking.loggers import HINTED, SERVER, prepare, tags, wandb_logger
 from fmnist.workspace import COURSE, FACTORS, RESULTS
 from tests.conftest import CHECKOUT, TINY, command, composed
 
@@ -282,7 +282,9 @@ def test_a_key_without_a_network_is_found_out_once(tmp_path, monkeypatch, caplog
     assert time.perf_counter() - began < 60
     assert caplog.text.count("unreachable") == 1
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
-    assert prepare({"_target_": "fmnist.loggers.csv_only"}) == ["lightning.pytorch.loggers"]
+    assert prepare({"_target_": "fmnist.tracking.loggers.csv_only"}) == [
+        "lightning.pytorch.loggers"
+    ]
 
 
 def test_any_answer_of_a_server_is_an_answer(monkeypatch):

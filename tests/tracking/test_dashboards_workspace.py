@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fmnist import workspace
-from fmnist.config import CONF_DIR
+from fmnist.config.schema import CONF_DIR
 from fmnist.workspace import main, read_studies
 
 # wandb-workspaces 0.4 defines its models in pydantic's old way.

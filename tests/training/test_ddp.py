@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmnist.analysis.runs import find_runs
 from fmnist.errors import RunError
-from fmnist.run import load_run
+from fmnist.runs.find import find_runs
+from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY, command
 
 # SGD and a tail: 520 training images leave 8 for the last batch, 4 a process.
@@ -27,7 +27,7 @@ def weights(run):
 
 
 def single(tmp_path, name, *overrides):
-    from fmnist.launch import Launch
+    from fmnist.runs.job import Launch
     from fmnist.train import train
     from tests.conftest import composed
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from fmnist import precision
-from fmnist.classifier import flops
-from fmnist.precision import PAYS_FROM, chosen_formats, multiplies_bf16
+from fmnist.training.classifier import flops
+from fmnist.training.precision import PAYS_FROM, chosen_formats, multiplies_bf16
 from tests.conftest import composed
-from tests.test_models import MODELS, configured
+from tests.models.test_models import MODELS, configured
 
 FORMATS = ("32-true", False), ("bf16-mixed", True)
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from fmnist.classifier import Classifier, Schedule
 from fmnist.errors import Diverged, RunError
-from fmnist.launch import Launch
-from fmnist.run import load_run
+from fmnist.runs.job import Launch
+from fmnist.runs.run import load_run
 from fmnist.train import callbacks_of, train
+from fmnist.training.classifier import Classifier, Schedule
 from tests.conftest import TINY, composed
 
 CELLS = list(
@@ -266,15 +266,15 @@ def test_the_test_set_is_read_again_only_for_other_weights(
     run_tiny, monkeypatch, settings, readings
 ):
     """With a learning rate of nothing the first of two equal epochs is the best."""
-    import fmnist.classifier
+    import fmnist.training.classifier
 
-    read, calls = fmnist.classifier.predict, []
+    read, calls = fmnist.training.classifier.predict, []
 
     def counted(net, *arguments, **formats):
         calls.append(net)
         return read(net, *arguments, **formats)
 
-    monkeypatch.setattr(fmnist.classifier, "predict", counted)
+    monkeypatch.setattr(fmnist.training.classifier, "predict", counted)
     run = run_tiny(*settings, "patience=null")
     metrics = run.record["metrics"]
     assert len(calls) == readings

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fmnist.evaluate import evaluate
-from fmnist.tta import VIEWS, mean_logits
+from fmnist.training.tta import VIEWS, mean_logits
 
 
 class Corner(nn.Module):

@@ -14,8 +14,8 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.analysis.statistics import LEVEL, holm, summarize
-from fmnist.analysis.table import Cell
+from fmnist.evidence.statistics import LEVEL, holm, summarize
+from fmnist.reporting.table import Cell
 
 RESOLUTION = 0.01  # points: one image of 10,000
 

@@ -1,0 +1,80 @@
+"""The schema of a configuration, its plain values, and the hash that names a result.
+
+Like everything in this room it imports nothing heavy.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fmnist.config.words import in_one_line
+from fmnist.errors import ConfigError
+
+# conf/ lies inside the package in a wheel and beside it in a checkout.
+_packaged = Path(__file__).parents[1] / "conf"
+CONF_DIR = _packaged if _packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+@dataclass
+class Config:
+    """One run. Groups are open nodes that their target's signature checks; the rest is typed."""
+
+    model: dict[str, Any]
+    optim: dict[str, Any]
+    scheduler: dict[str, Any]
+    aug: dict[str, Any]
+    data: dict[str, Any]
+    trainer: dict[str, Any]
+    logger: dict[str, Any]
+    seed: int = 0
+    patience: int | None = 5
+    label_smoothing: float = 0.0
+    channels_last: bool | None = None
+    gradient_clip_val: float | None = None
+    steps_per_execution: int = 16
+    tta: str = "none"
+    ema_decay: float | None = None
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+# What a result does not depend on: two runs that differ only here are the same run.
+COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",)}
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The composed configuration as plain values, without Hydra's own part.
+
+    Raises:
+        ConfigError: a value refers to something that does not exist, or is missing.
+    """
+    plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    try:
+        container = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(in_one_line(error)) from error
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def config_hash(plain: dict[str, Any]) -> str:
+    """12 hexadecimal digits that name a result: equal for runs that differ only cosmetically."""
+
+    def same(value: Any) -> Any:  # 0 and 0.0 are one setting
+        return float(value) if type(value) is int else value
+
+    def keep(node: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            key: keep(value, (*path, key)) if isinstance(value, dict) else same(value)
+            for key, value in node.items()
+            if (*path, key) not in COSMETIC
+        }
+
+    text = json.dumps(keep(plain, ()), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

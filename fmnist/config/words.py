@@ -1,0 +1,28 @@
+"""Words that messages about a configuration share."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+def near(word: str, options: Iterable[str], parent: str = "") -> str:
+    """ "; did you mean X?", with the full key when `parent` is given, if an option is near."""
+    found = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"; did you mean {parent}{found[0]}?" if found else ""
+
+
+def near_or_all(word: str, options: Iterable[str], parent: str = "") -> str:
+    """The option that is near, otherwise all, if they are not too many to read."""
+    options = sorted(option for option in options if not option.startswith("_"))
+    listed = f"; there are {', '.join(options)}" if 0 < len(options) <= 12 else ""
+    return near(word, options, parent) or listed
+
+
+def show(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if value in (True, False) else str(value)
+
+
+def in_one_line(error: Exception) -> str:
+    """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
+    key, lines = getattr(error, "full_key", None), str(error).splitlines()
+    return (f"{key}: " if key else "") + (lines[0] if lines else type(error).__name__)
