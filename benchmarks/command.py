@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from fmnist.errors import UserError
-from fmnist.sweeps.plan import sigterm_exits
+from fmnist.sweeps.launch import sigterm_exits
 
 
 def command(main: Callable[[], None]) -> None:

@@ -17,7 +17,8 @@ from fmnist.runs.find import find_runs
 from fmnist.runs.leak import leak_warning, leaks
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
-from fmnist.sweeps.plan import distinct, unfinished
+from fmnist.sweeps.names import distinct
+from fmnist.sweeps.watch import unfinished
 
 ORDER = ("running", "failed", "killed", "damaged", "missing")
 

@@ -36,7 +36,7 @@ from fmnist.runs.run import (
     write_atomically,
 )
 from fmnist.runs.text import announcement, metrics_table, totals_line
-from fmnist.sweeps import plan  # noqa: F401 (conf/config.yaml names its resolvers)
+from fmnist.sweeps import names  # noqa: F401 (conf/config.yaml names its resolvers)
 from fmnist.sweeps.process import run_cell
 from fmnist.tracking.loggers import publish
 from fmnist.training.ddp import is_main_process, one_job

@@ -42,7 +42,7 @@ PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 
 
 @dataclass(frozen=True, eq=False)
-class Started:
+class CellProcess:
     """A cell whose process has been started.
 
     Args:
@@ -104,7 +104,7 @@ def run_cell(train: Train, config: dict[str, Any], launch: Launch) -> float:
     return cell.result()
 
 
-def start_cell(train: Train, config: dict[str, Any], launch: Launch) -> Started | float:
+def start_cell(train: Train, config: dict[str, Any], launch: Launch) -> CellProcess | float:
     """Begin to train one cell in a process of its own; the result, if it has finished before.
 
     The arguments are those of `run_cell`.
@@ -123,11 +123,11 @@ def start_cell(train: Train, config: dict[str, Any], launch: Launch) -> Started 
     process = context.Process(target=_train_here, args=(train, config, launch, sender))
     process.start()
     sender.close()
-    return Started(launch, name, process, receiver)
+    return CellProcess(launch, name, process, receiver)
 
 
 @contextmanager
-def stopped_together(cells: Collection[Started]) -> Iterator[None]:
+def stopped_together(cells: Collection[CellProcess]) -> Iterator[None]:
     """What stops this process stops the cells first: Ctrl-C, SIGTERM, an error.
 
     Args:
@@ -140,7 +140,7 @@ def stopped_together(cells: Collection[Started]) -> Iterator[None]:
         raise
 
 
-def _stop(cells: Collection[Started], reason: BaseException) -> None:
+def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
     """Return when all cells have ended, however often this process is told to stop meanwhile."""
     while running := [cell for cell in cells if cell.process.exitcode is None]:
         try:
@@ -149,7 +149,7 @@ def _stop(cells: Collection[Started], reason: BaseException) -> None:
                     cell.process.terminate()
             for cell in running:
                 cell.process.join()
-        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.plan.sigterm_exits`
+        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.launch.sigterm_exits`
             reason = error
 
 

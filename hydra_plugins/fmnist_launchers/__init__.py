@@ -36,7 +36,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 if TYPE_CHECKING:
-    from fmnist.sweeps.process import Started
+    from fmnist.sweeps.process import CellProcess
 
 SETTLED = 20  # seconds after which a job that is said to have ended has
 
@@ -118,19 +118,19 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
         """What every job returned, or how it failed."""
         from joblib import effective_n_jobs
 
-        from fmnist.sweeps.process import Started, stopped_together
+        from fmnist.sweeps.process import CellProcess, stopped_together
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         most, jobs = effective_n_jobs(self.n_jobs), list[JobReturn]()
-        running: dict[Started, tuple[DictConfig, JobReturn]] = {}
+        running: dict[CellProcess, tuple[DictConfig, JobReturn]] = {}
         with stopped_together(running):
             for number, overrides in enumerate(job_overrides, initial_job_idx):
                 if len(running) == most:
                     self._wait_for_one(running)
                 config = _job_config(self.context, self.config, overrides, number)
                 jobs.append(job := self._start(config))
-                if isinstance(cell := job._return_value, Started):
+                if isinstance(cell := job._return_value, CellProcess):
                     running[cell] = config, job
                 else:
                     self.context.callbacks.on_job_end(config=config, job_return=job)
@@ -142,10 +142,10 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
         """A job that returns the cell that it has started; of a finished cell, its result."""
         from fmnist.config.check import check
         from fmnist.runs.job import hydra_launch
-        from fmnist.sweeps.process import Started, start_cell
+        from fmnist.sweeps.process import CellProcess, start_cell
         from fmnist.train import train
 
-        def task(plain: DictConfig) -> Started | float:
+        def task(plain: DictConfig) -> CellProcess | float:
             self.context.callbacks.on_job_start(config=config, task_function=self.task)
             return start_cell(train, check(plain), hydra_launch())
 
@@ -156,7 +156,7 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
             job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
         )  # fmt: skip
 
-    def _wait_for_one(self, running: "dict[Started, tuple[DictConfig, JobReturn]]") -> None:
+    def _wait_for_one(self, running: "dict[CellProcess, tuple[DictConfig, JobReturn]]") -> None:
         """Wait until a cell has ended, or several, and complete their jobs."""
         from fmnist.errors import UserError
 

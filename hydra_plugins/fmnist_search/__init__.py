@@ -59,7 +59,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
 
         from fmnist.runs.run import signal_exit_code
         from fmnist.runs.text import shown
-        from fmnist.sweeps.plan import SIGTERM_CODE, sigterm_exits
+        from fmnist.sweeps.launch import SIGTERM_CODE, sigterm_exits
 
         folder = Path(self.config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,9 @@ class _Trials:
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
         from fmnist.runs.find import key_of
         from fmnist.runs.job import BASIC_LAUNCHER
-        from fmnist.sweeps.plan import plan, varied_keys, watched, write_manifest
+        from fmnist.sweeps.names import varied_keys
+        from fmnist.sweeps.plan import plan, write_manifest
+        from fmnist.sweeps.watch import watch
 
         hydra, wanted = self.config.hydra, [list(overrides) for overrides in job_overrides]
         varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
@@ -138,5 +140,5 @@ class _Trials:
         }
         for number, cell in enumerate(cells, initial_job_idx + 1):
             log.info("\n[%d/%d] %s", number, self.total, names[cell.dir])
-        with nullcontext() if alone else watched(self.folder, cells, names):
+        with nullcontext() if alone else watch(self.folder, cells, names):
             return self.launcher.launch(wanted, initial_job_idx=initial_job_idx)

@@ -1,6 +1,6 @@
 """hydra/sweeper=resume: Hydra's basic sweeper over the cells that have not finished.
 
-What it does stands in `fmnist.sweeps.plan`; Hydra finds sweepers below `hydra_plugins` only.
+What it does stands in `fmnist.sweeps`; Hydra finds sweepers below `hydra_plugins` only.
 """
 
 import os
@@ -36,7 +36,9 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
 
     def sweep(self, arguments: list[str]) -> Any:
         from fmnist.runs.job import BASIC_LAUNCHER
-        from fmnist.sweeps.plan import fingerprint, launch, plan, read_manifest, varied_keys
+        from fmnist.sweeps.launch import launch
+        from fmnist.sweeps.names import varied_keys
+        from fmnist.sweeps.plan import fingerprint, plan, read_manifest
 
         loader, hydra = self.hydra_context.config_loader, self.config.hydra
         # Resolved before the cells' configurations are made: they are handed the cached names.

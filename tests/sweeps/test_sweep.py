@@ -12,20 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmnist import sweep as sweeps
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
 from fmnist.runs.job import Launch
 from fmnist.runs.run import claimed, finished_run, is_claimed, load_run
-from fmnist.sweeps.plan import (
-    Cell,
-    cell_name,
-    distinct,
-    folder_name,
-    plan,
-    read_manifest,
-    sweep_name,
-)
+from fmnist.sweeps.names import NAME_LENGTH, cell_name, distinct, folder_name, sweep_name
+from fmnist.sweeps.plan import Cell, fingerprint, plan, read_manifest, write_manifest
 from fmnist.sweeps.process import PRELOADED
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
@@ -100,7 +92,7 @@ def test_a_value_that_is_a_list_or_quoted_is_not_an_axis():
 def test_folders_have_names_that_every_shell_takes_and_that_fit():
     assert folder_name("a b/c:${d}'") == "a_b_c_d_"
     long = [folder_name("x" * 500 + end) for end in "ab"]
-    assert max(map(len, long)) <= sweeps.NAME_LENGTH
+    assert max(map(len, long)) <= NAME_LENGTH
     assert long[0] != long[1]
 
 
@@ -152,21 +144,21 @@ def test_known_cells_are_not_composed_again_until_a_source_changes(tmp_path):
     assert seen == [["optim=sgd"], ["optim=adam"]]
 
     (tmp_path / "x.yaml").write_text("a: ${oc.env:A_VARIABLE,1}")
-    before = sweeps.fingerprint([tmp_path])
-    assert sweeps.fingerprint([tmp_path]) == before
+    before = fingerprint([tmp_path])
+    assert fingerprint([tmp_path]) == before
     os.environ["A_VARIABLE"] = "2"
     try:
-        assert sweeps.fingerprint([tmp_path]) != before
+        assert fingerprint([tmp_path]) != before
     finally:
         del os.environ["A_VARIABLE"]
     (tmp_path / "x.yaml").write_text("a: 2")
-    assert sweeps.fingerprint([tmp_path]) != before
+    assert fingerprint([tmp_path]) != before
 
 
 def test_the_manifest_grows_and_replaces_cells_whose_configuration_changed(tmp_path):
     old = [Cell("a-1", ["a"], "1", "s"), Cell("b-1", ["b"], "1", "s")]
-    sweeps.write_manifest(tmp_path, old)
-    sweeps.write_manifest(tmp_path, [Cell("b-2", ["b"], "2", "s"), Cell("c-1", ["c"], "1", "s")])
+    write_manifest(tmp_path, old)
+    write_manifest(tmp_path, [Cell("b-2", ["b"], "2", "s"), Cell("c-1", ["c"], "1", "s")])
     assert [cell.dir for cell in read_manifest(tmp_path)] == ["a-1", "b-2", "c-1"]
     (tmp_path / "sweep.json").write_text("{")
     assert read_manifest(tmp_path) == []

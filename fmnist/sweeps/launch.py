@@ -1,0 +1,78 @@
+"""The cells that are left are given to a launcher; then how all of them ended."""
+
+import logging
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from fmnist.runs.run import finished_run, signal_exit_code
+from fmnist.runs.text import shown
+from fmnist.sweeps.plan import Cell, names_of, write_manifest
+from fmnist.sweeps.watch import report, watch
+
+log = logging.getLogger(__name__)
+
+SIGTERM_CODE = 128 + signal.SIGTERM
+
+
+def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None) -> int:
+    """Run the cells that have not finished. The command's exit code.
+
+    Args:
+        launcher: Hydra's, set up.
+        folder: of the sweep.
+        cells: all of them.
+        size: how many cells the launcher is given at once; None: all; 1: they run one after
+            another in this terminal and speak for themselves.
+    """
+    write_manifest(folder, cells)
+    left = [cell for cell in cells if finished_run(folder / cell.dir, cell.config_hash) is None]
+    done = len(cells) - len(left)
+    log.info("sweep  %s", shown(folder))
+    log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(left))
+    size, names = size or max(len(left), 1), names_of(cells)
+    errors: dict[str, str | None] = {}
+    with sigterm_exits(), nullcontext() if size == 1 else watch(folder, left, names):
+        for start in range(0, len(left), size):
+            batch = left[start : start + size]
+            if size == 1:
+                log.info("\n[%d/%d] %s", start + 1, len(left), names[batch[0].dir])
+            try:
+                jobs = launcher.launch([cell.overrides for cell in batch], initial_job_idx=start)
+                errors |= {cell.dir: error_of(job) for cell, job in zip(batch, jobs, strict=True)}
+            except (KeyboardInterrupt, SystemExit) as stop:
+                code = signal_exit_code(stop) or SIGTERM_CODE
+                word = "terminated" if code == SIGTERM_CODE else "interrupted"
+                log.info("%s: the same command continues where it stopped", word)
+                return code
+            except Exception as error:  # the records tell what became of each cell
+                log.error("launcher: %s: %s", type(error).__name__, error)
+                errors |= {cell.dir: f"{type(error).__name__}: {error}" for cell in batch}
+            if size == 1 and (error_text := errors[batch[0].dir]):
+                log.error("failed: %s", error_text.partition("\n")[0])
+    return report(folder, cells, errors)
+
+
+def error_of(job: JobReturn) -> str | None:
+    """What a job says of its failure."""
+    if job.status != JobStatus.FAILED:
+        return None
+    return str(job._return_value)  # return_value raises it
+
+
+@contextmanager
+def sigterm_exits() -> Iterator[None]:
+    """SIGTERM as an exception, so that a cell that is running can be stopped first."""
+
+    def leave(number: int, frame: Any) -> None:
+        raise SystemExit(SIGTERM_CODE)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

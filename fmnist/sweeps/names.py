@@ -1,0 +1,87 @@
+"""What a sweep and its cells are called: their folders, and what tells cells apart.
+
+A cell's directory is named by the hash of its configuration, so that the same command finds what
+is done: finished cells are skipped, begun ones continue, and a cell whose configuration has changed
+(an edited YAML file, say) is a new one.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from fmnist.config.schema import COSMETIC, config_hash, resolve
+from fmnist.runs.find import key_of
+
+NAMED = ("ablation", "search")  # groups whose options give the sweep its folder
+NAME_LENGTH = 120  # of a folder; file systems allow 255 bytes
+
+
+def counts(override: str) -> bool:
+    """Whether an override can change a result."""
+    key = key_of(override)
+    return not key.startswith("hydra") and tuple(key.split(".")) not in COSMETIC
+
+
+def folder_name(text: str) -> str:
+    """A text as the name of a folder, without what shells and file systems treat specially."""
+    name = re.sub(r"[^\w.,=+-]+", "_", text)
+    if len(name) <= NAME_LENGTH:
+        return name
+    return f"{name[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def varied_keys(overrides: Sequence[str], params: Iterable[str] | None) -> list[str]:
+    """The keys that a sweep varies.
+
+    Args:
+        overrides: of the command line.
+        params: keys that the ablation's file varies.
+    """
+    several = re.compile(r"^[^\[{'\"]*,|^(range|glob|choice|interval|shuffle|sort)\(")
+    typed = [key_of(text) for text in overrides if several.search(text.partition("=")[2])]
+    return list(dict.fromkeys([*(params or []), *typed]))
+
+
+def sweep_name(overrides: Sequence[str], params: Iterable[str] | None) -> str:
+    """The folder of a sweep: the same for the same question, however many levels it has.
+
+    The name of the ablation, or else the keys that vary; and every setting that is fixed. The
+    arguments are those of `varied_keys`.
+    """
+    varied = varied_keys(overrides, params)
+    named = [text.partition("=")[2] for text in overrides if key_of(text) in NAMED]
+    words = named or [key for key in varied if counts(key)]
+    fixed = [text for text in overrides if counts(text) and key_of(text) not in varied]
+    words += [text for text in fixed if key_of(text) not in NAMED]
+    if named:  # what the command line varies beside the ablation's own factors
+        words += [key for key in varied if key not in (params or []) and counts(key)]
+    return folder_name(",".join(words)) or "sweep"
+
+
+def cell_name(overrides: Sequence[str], varied: Iterable[str], digest: str) -> str:
+    """The folder of a cell: its levels, for people, then the hash that decides."""
+    words = [text for text in overrides if key_of(text) in set(varied) and counts(text)]
+    return f"{folder_name(','.join(words)) or 'cell'}-{digest}"
+
+
+def _cell_name(varied: Sequence[str], *, _root_: DictConfig) -> str:
+    overrides, digest = list(_root_.hydra.overrides.task), config_hash(resolve(_root_))
+    return cell_name(overrides, varied, digest)
+
+
+# Cached: Hydra hands the cache of the sweep's configuration on to those of its cells, so that all
+# of them see one name.
+OmegaConf.register_new_resolver("fmnist.sweep", sweep_name, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("fmnist.varied", varied_keys, replace=True, use_cache=True)
+OmegaConf.register_new_resolver("fmnist.cell", _cell_name, replace=True)
+
+
+def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """For every cell what tells it from the others: the overrides that not all of them share."""
+    common = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+    return [
+        " ".join(text for text in cell if text not in common and counts(text)) or "default"
+        for cell in overrides
+    ]
