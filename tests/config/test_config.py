@@ -265,7 +265,7 @@ def test_the_hash_depends_neither_on_the_order_of_keys_nor_on_the_process() -> N
     assert list(turned) != list(plain)
     assert config_hash(turned) == config_hash(plain)
     code = (
-        "import json, sys; from fmnist.config.check import config_hash\n"
+        "import json, sys; from fmnist.config.schema import config_hash\n"
         "print(config_hash(json.load(sys.stdin)))"
     )
     other = subprocess.run(
