@@ -44,7 +44,7 @@ from benchmarks.table import Table, parser, ratio
 from fmnist.config.check import check
 from fmnist.config.schema import CONF_DIR
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import start_run
 from fmnist.train import build_data, fit, open_loggers
 from fmnist.training.classifier import predict
@@ -162,7 +162,7 @@ def fmnist_fit(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     """Seconds of `Trainer.fit`, everything on, opening and closing the dashboard left out."""
     run = start_run(Path(tempfile.mkdtemp(dir=folder)), config_hash="", config=config, choices={})
     run.update(dataset=data.describe(), seed=0)
-    with open_loggers(config, Launch(run.dir)) as loggers:
+    with open_loggers(config, Job(run.dir)) as loggers:
         began = time.perf_counter()
         fit(config, data, loggers, run.checkpoints, run)
         return time.perf_counter() - began

@@ -25,7 +25,7 @@ from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.errors import UserError
 from fmnist.process.machine import processor_name
-from fmnist.runs.job import Launch, hide_from_help, hydra_launch
+from fmnist.runs.job import Job, hide_from_help, hydra_job
 from fmnist.runs.run import (
     PREDICTIONS,
     Run,
@@ -51,12 +51,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train(config: dict[str, Any], launch: Launch) -> float:
+def train(config: dict[str, Any], job: Job) -> float:
     """Train, validate and test one net; leave its run directory. The highest val/acc.
 
     Args:
         config: checked and resolved, see `fmnist.config.check.check`.
-        launch: where the run goes and what it is called.
+        job: where the run goes and what it is called.
 
     Raises:
         UserError: no data, a diverged loss, or a directory that holds a run already.
@@ -65,16 +65,16 @@ def train(config: dict[str, Any], launch: Launch) -> float:
     if not is_main_process():  # another process of DDP: it trains, and says and writes nothing
         send_library_messages_to_log()
         logging.disable()
-        fit(config, build_data(config), [], launch.dir / "checkpoints")
+        fit(config, build_data(config), [], job.dir / "checkpoints")
         return 0.0
-    with claimed(launch.dir):
+    with claimed(job.dir):
         run = start_run(
-            launch.dir,
+            job.dir,
             config_hash=config_hash(config),
-            command=launch.command,
-            choices=launch.choices,
-            overrides=list(launch.overrides),
-            group=launch.group,
+            command=job.command,
+            choices=job.choices,
+            overrides=list(job.overrides),
+            group=job.group,
             config=config,
             seed=config["seed"],
         )
@@ -82,7 +82,7 @@ def train(config: dict[str, Any], launch: Launch) -> float:
             send_library_messages_to_log()
             data = build_data(config)
             run.update(dataset=data.describe())
-            with open_loggers(config, launch) as loggers:
+            with open_loggers(config, job) as loggers:
                 trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
                 test(run, trainer, classifier, data)
                 finish(run, trainer, data, loggers, time.perf_counter() - began)
@@ -90,12 +90,12 @@ def train(config: dict[str, Any], launch: Launch) -> float:
 
 
 @contextmanager
-def open_loggers(config: dict[str, Any], launch: Launch) -> "Iterator[list[Logger]]":
+def open_loggers(config: dict[str, Any], job: Job) -> "Iterator[list[Logger]]":
     """metrics.csv, always, and the dashboard that the configuration names, around one run."""
-    with build(config["logger"])(launch, config) as dashboard:
+    with build(config["logger"])(job, config) as dashboard:
         from lightning.pytorch.loggers import CSVLogger
 
-        csv = CSVLogger(launch.dir, name="", version="", flush_logs_every_n_steps=1)
+        csv = CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1)
         yield [csv, dashboard] if dashboard else [csv]
 
 
@@ -314,11 +314,11 @@ def finish(
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
 def hydra_main(config: DictConfig) -> float:
     """Hydra's entry: composes, makes the run directory and its log, calls this once a job."""
-    launch = hydra_launch()
-    if launch.group is not None:
-        return run_cell(train, check(config), launch)
+    job = hydra_job()
+    if job.group is not None:
+        return run_cell(train, check(config), job)
     try:
-        return train(check(config), launch)
+        return train(check(config), job)
     except Exception as error:
         raise SystemExit(fail(error)) from error
     except (SystemExit, KeyboardInterrupt) as error:

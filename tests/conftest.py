@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 
 from fmnist.config.check import check
 from fmnist.config.schema import CONF_DIR
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 
 CHECKOUT = Path(__file__).parents[1]
@@ -81,9 +81,9 @@ def run_tiny(tmp_path: Path) -> Callable[..., Run]:
     def run(*overrides: str) -> Run:
         nonlocal count
         count += 1
-        launch = Launch(tmp_path / f"run{count}", overrides=overrides)
-        train(composed(*TINY, *overrides), launch)
-        return load_run(launch.dir)
+        job = Job(tmp_path / f"run{count}", overrides=overrides)
+        train(composed(*TINY, *overrides), job)
+        return load_run(job.dir)
 
     return run
 

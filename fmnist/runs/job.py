@@ -14,8 +14,8 @@ BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # 
 
 
 @dataclass(frozen=True)
-class Launch:
-    """One job.
+class Job:
+    """One job of Hydra's.
 
     Args:
         dir: its run directory, absolute.
@@ -44,14 +44,14 @@ class Launch:
         return shlex.join([Path(sys.executable).name, "-m", "fmnist.train", *self.overrides])
 
 
-def hydra_launch() -> Launch:
+def hydra_job() -> Job:
     """The job that Hydra is running."""
     hydra = HydraConfig.get()
     sweep = hydra.mode == RunMode.MULTIRUN
     job_logging = OmegaConf.to_container(hydra.job_logging, resolve=True)
     assert isinstance(job_logging, dict)
     choices = hydra.runtime.choices.items()
-    return Launch(
+    return Job(
         dir=Path(hydra.runtime.output_dir).absolute(),
         choices={key: value for key, value in choices if value and not key.startswith("hydra/")},
         overrides=tuple(hydra.overrides.task),

@@ -22,7 +22,7 @@ from typing import Any
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import Run, claimed, finished_run, load_run, signal_exit_code
 from fmnist.tracking.loggers import prepare
 
@@ -37,7 +37,7 @@ PRELOADED = [
 # would die of them, and nobody would learn how its cells end.
 STOPPING = (signal.SIGTERM, signal.SIGUSR2)
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
-Train = Callable[[dict[str, Any], Launch], float]
+Train = Callable[[dict[str, Any], Job], float]
 PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 
 
@@ -46,13 +46,13 @@ class CellProcess:
     """A cell whose process has been started.
 
     Args:
-        launch: where the cell goes and what it is called.
+        job: where the cell goes and what it is called.
         config_hash: of its configuration.
         process: that trains it.
         words: gives the process's last words, if it had any.
     """
 
-    launch: Launch
+    job: Job
     config_hash: str
     process: ForkServerProcess
     words: Connection
@@ -72,23 +72,23 @@ class CellProcess:
             # that it has failed.
             time.sleep(PATIENCE)
         if code == RunBusy.exit_code:
-            raise RunBusy(f"{self.launch.dir.name}: another process is training this cell")
-        done = finished_run(self.launch.dir, self.config_hash)
+            raise RunBusy(f"{self.job.dir.name}: another process is training this cell")
+        done = finished_run(self.job.dir, self.config_hash)
         if done is None:
             words: str | None = None
             with suppress(EOFError, OSError):  # none when it was killed
                 words = self.words.recv()
-            raise CellFailed(_reason(self.launch, code, words))
+            raise CellFailed(_reason(self.job, code, words))
         return _highest(done)
 
 
-def run_cell(train: Train, config: dict[str, Any], launch: Launch) -> float:
+def run_cell(train: Train, config: dict[str, Any], job: Job) -> float:
     """Train one cell, or find it finished. The highest val/acc.
 
     Args:
         train: what a cell does, `fmnist.train.train`; the process imports it by its name.
         config: checked and resolved, see `fmnist.config.check.check`.
-        launch: where the cell goes and what it is called.
+        job: where the cell goes and what it is called.
 
     Raises:
         CellFailed: it did not come to its end; the message says why.
@@ -96,7 +96,7 @@ def run_cell(train: Train, config: dict[str, Any], launch: Launch) -> float:
         KeyboardInterrupt: Ctrl-C, after the cell has stopped.
         SystemExit: SIGTERM, likewise.
     """
-    cell = start_cell(train, config, launch)
+    cell = start_cell(train, config, job)
     if isinstance(cell, float):
         return cell
     with stopped_together([cell]):
@@ -104,12 +104,12 @@ def run_cell(train: Train, config: dict[str, Any], launch: Launch) -> float:
     return cell.result()
 
 
-def start_cell(train: Train, config: dict[str, Any], launch: Launch) -> CellProcess | float:
+def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | float:
     """Begin to train one cell in a process of its own; the result, if it has finished before.
 
     The arguments are those of `run_cell`.
     """
-    done = finished_run(launch.dir, name := config_hash(config))
+    done = finished_run(job.dir, name := config_hash(config))
     if done is not None:
         return _highest(done)
     context = multiprocessing.get_context("forkserver")
@@ -120,10 +120,10 @@ def start_cell(train: Train, config: dict[str, Any], launch: Launch) -> CellProc
     forkserver.ensure_running()  # inherits the mask
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_train_here, args=(train, config, launch, sender))
+    process = context.Process(target=_train_here, args=(train, config, job, sender))
     process.start()
     sender.close()
-    return CellProcess(launch, name, process, receiver)
+    return CellProcess(job, name, process, receiver)
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
                     cell.process.terminate()
             for cell in running:
                 cell.process.join()
-        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.launch.sigterm_exits`
+        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.job.sigterm_exits`
             reason = error
 
 
@@ -157,14 +157,14 @@ def _highest(run: Run) -> float:
     return float(run.record["metrics"]["val/acc_best"])
 
 
-def _train_here(train: Train, config: dict[str, Any], launch: Launch, words: Connection) -> None:
+def _train_here(train: Train, config: dict[str, Any], job: Job, words: Connection) -> None:
     """The cell's process: train, and exit with a code. The record holds everything else."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the launcher
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    _configure_logging(launch)
+    _configure_logging(job)
     try:
-        train(config, launch)
+        train(config, job)
     except BaseException as error:  # sys.exit(0) in a cell is no success either
         # Normally in the record as well, but for a disk that is full.
         words.send(f"{type(error).__name__}: {error}")
@@ -179,21 +179,21 @@ def _die_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _configure_logging(launch: Launch) -> None:
+def _configure_logging(job: Job) -> None:
     """train.log as in every run; the terminal only when no other cell writes there."""
-    if not launch.logging.get("root"):
+    if not job.logging.get("root"):
         return
-    if not launch.alone:
-        root = launch.logging["root"]
+    if not job.alone:
+        root = job.logging["root"]
         root["handlers"] = [name for name in root["handlers"] if name != "console"]
-    logging.config.dictConfig(launch.logging)
+    logging.config.dictConfig(job.logging)
 
 
-def _reason(launch: Launch, code: int, words: str | None) -> str:
+def _reason(job: Job, code: int, words: str | None) -> str:
     """Why the cell has not finished; a record that does not say so yet is made to."""
     reason = words or _by(code)
     try:
-        run = load_run(launch.dir)
+        run = load_run(job.dir)
     except RunError:
         return reason
     if run.record["status"] == "failed":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
     from fmnist.data.datamodule import ImageData
-    from fmnist.runs.job import Launch
+    from fmnist.runs.job import Job
     from fmnist.runs.run import Run
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,13 @@ HINTED, SERVER = "FMNIST_WANDB_HINTED", "FMNIST_WANDB_SERVER"
 
 
 @contextmanager
-def csv_only(launch: "Launch", config: dict[str, Any]) -> Iterator[None]:
+def csv_only(job: "Job", config: dict[str, Any]) -> Iterator[None]:
     """No dashboard."""
     yield None
 
 
 @contextmanager
-def tensorboard_logger(launch: "Launch", config: dict[str, Any]) -> "Iterator[Logger]":
+def tensorboard_logger(job: "Job", config: dict[str, Any]) -> "Iterator[Logger]":
     """TensorBoard event files in the run directory.
 
     Raises:
@@ -47,7 +47,7 @@ def tensorboard_logger(launch: "Launch", config: dict[str, Any]) -> "Iterator[Lo
     from lightning.pytorch.loggers import TensorBoardLogger
 
     try:
-        logger = TensorBoardLogger(launch.dir, name="", version="tensorboard")
+        logger = TensorBoardLogger(job.dir, name="", version="tensorboard")
     except ModuleNotFoundError as error:
         raise UserError("logger=tensorboard: pip install 'fmnist[tensorboard]' first") from error
     try:
@@ -58,7 +58,7 @@ def tensorboard_logger(launch: "Launch", config: dict[str, Any]) -> "Iterator[Lo
 
 @contextmanager
 def wandb_logger(
-    launch: "Launch",
+    job: "Job",
     config: dict[str, Any],
     project: str = "fmnist",
     entity: str | None = None,
@@ -73,7 +73,7 @@ def wandb_logger(
     arguments.
 
     Args:
-        launch: names, groups and tags the run.
+        job: names, groups and tags the run.
         config: the resolved configuration; it stands under `cfg`, and the group choices as
             scalars beside it, so that dashboards can filter and colour by them.
         project, entity: W&B's.
@@ -92,11 +92,11 @@ def wandb_logger(
         "job_type": "train",
         "reinit": "create_new",  # one W&B run a job, also when jobs share a process
         # A cell is called as its folder is. W&B's limits: names of 128, tags of 64 characters.
-        "name": (launch.dir.name if launch.group else launch.name)[:128],
-        "group": launch.group,
-        "tags": list(dict.fromkeys(tag[:64] for tag in tags(launch))),
+        "name": (job.dir.name if job.group else job.name)[:128],
+        "group": job.group,
+        "tags": list(dict.fromkeys(tag[:64] for tag in tags(job))),
         "config": {
-            **launch.choices,
+            **job.choices,
             "seed": config["seed"],
             "versions": package_versions(),
             "cfg": config,
@@ -130,16 +130,16 @@ def _project_folder() -> Path:
     return folder
 
 
-def tags(launch: "Launch") -> list[str]:
+def tags(job: "Job") -> list[str]:
     """By what a dashboard finds the job: overrides, experiment and ablation, source, claims.
 
     Options of these two groups begin with the study that they come from: s2_best gives S2.
     """
-    named = [launch.choices.get(group) for group in ("experiment", "ablation")]
+    named = [job.choices.get(group) for group in ("experiment", "ablation")]
     options = [name for name in named if name]
     sources = [name[:2].upper() for name in options if re.match(r"s\d_", name)]
-    claims = [f"claim:{name}" for name in claims_tested_by(launch.choices.get("ablation"))]
-    return list(dict.fromkeys([*launch.overrides, *options, *sources, *claims]))
+    claims = [f"claim:{name}" for name in claims_tested_by(job.choices.get("ablation"))]
+    return list(dict.fromkeys([*job.overrides, *options, *sources, *claims]))
 
 
 def claims_tested_by(ablation: str | None) -> list[str]:

@@ -141,13 +141,13 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
     def _start(self, config: DictConfig) -> JobReturn:
         """A job that returns the cell that it has started; of a finished cell, its result."""
         from fmnist.config.check import check
-        from fmnist.runs.job import hydra_launch
+        from fmnist.runs.job import hydra_job
         from fmnist.sweeps.process import CellProcess, start_cell
         from fmnist.train import train
 
         def task(plain: DictConfig) -> CellProcess | float:
             self.context.callbacks.on_job_start(config=config, task_function=self.task)
-            return start_cell(train, check(plain), hydra_launch())
+            return start_cell(train, check(plain), hydra_job())
 
         return run_job(
             # Without callbacks: the job has not ended when this returns.

@@ -18,7 +18,7 @@ from matplotlib import rc_context
 from fmnist.report import main
 from fmnist.reporting.charts import STYLE
 from fmnist.reporting.run_figures import comparison_curves, training_curves
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 from fmnist.train import train
 from tests.conftest import TINY, command, composed
@@ -31,8 +31,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run of two epochs on drawn garments, with its report in report/."""
     folder = tmp_path_factory.mktemp("one") / "run"
     overrides = ("trainer.max_epochs=2", "optim=adam", "seed=0")
-    launch = Launch(folder, {"optim": "adam", "model": "lenet5"}, overrides)
-    train(composed(*TINY, *overrides), launch)
+    job = Job(folder, {"optim": "adam", "model": "lenet5"}, overrides)
+    train(composed(*TINY, *overrides), job)
     assert main([str(folder)]) == 0
     return load_run(folder)
 

@@ -18,7 +18,7 @@ from fmnist.runs.convergence import (
     curve_area,
     epochs_to,
 )
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 from fmnist.train import train
 from tests.conftest import TINY, composed
@@ -142,7 +142,7 @@ def test_an_empty_curve_and_an_impossible_horizon_are_refused(curve, horizon):
 
 
 def test_it_reads_the_rows_of_a_real_record(tmp_path):
-    train(composed(*TINY, "trainer.max_epochs=2"), Launch(tmp_path / "run"))
+    train(composed(*TINY, "trainer.max_epochs=2"), Job(tmp_path / "run"))
     record = load_run(tmp_path / "run").record
     found = convergence(record["epochs"], 0.0)
     assert found.epochs == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.errors import RunError
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import is_claimed, load_run
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
@@ -119,7 +119,7 @@ def test_requeued_preempted_and_killed_jobs(tmp_path):
     assert "4, of which 3 finished before, 1 to run" in again.stdout
     assert min(resumed(tmp_path, 1)) >= 3
     for seed in (0, 1):
-        train(composed(*LONG, f"seed={seed}"), Launch(tmp_path / f"alone{seed}"))
+        train(composed(*LONG, f"seed={seed}"), Job(tmp_path / f"alone{seed}"))
         alone, cell = load_run(tmp_path / f"alone{seed}").record, record(tmp_path, seed)
         assert cell["status"] == "finished"
         assert cell["metrics"] == pytest.approx(alone["metrics"], rel=1e-5)

@@ -14,7 +14,7 @@ import torch
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import claimed, finished_run, is_claimed, load_run
 from fmnist.sweeps.names import NAME_LENGTH, cell_name, distinct, folder_name, sweep_name
 from fmnist.sweeps.plan import Cell, fingerprint, plan, read_manifest, write_manifest
@@ -202,7 +202,7 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
     case, step, tmp_path, monkeypatch
 ):
     config = composed(*TINY, "trainer.max_epochs=3", *CONTINUED[case])  # 16 steps an epoch
-    whole, torn = Launch(tmp_path / "whole"), Launch(tmp_path / "torn")
+    whole, torn = Job(tmp_path / "whole"), Job(tmp_path / "torn")
     train(config, whole)
     with monkeypatch.context() as patch:
         stop_after(patch, step)
@@ -213,8 +213,7 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
     train(config, torn)
     for name in ("best.ckpt", "last.ckpt"):
         one, other = (
-            torch.load(launch.dir / "checkpoints" / name, weights_only=True)
-            for launch in (whole, torn)
+            torch.load(job.dir / "checkpoints" / name, weights_only=True) for job in (whole, torn)
         )
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "random_states"):
             assert bitwise(one[part]) == bitwise(other[part]), part
@@ -227,26 +226,26 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
 
 def test_a_run_killed_after_early_stopping_trains_no_epoch_more(tmp_path, monkeypatch):
     config = composed(*TINY, "trainer.max_epochs=20", "patience=1", "optim.lr=1e-9")
-    launch = Launch(tmp_path / "run")
+    job = Job(tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr("fmnist.train.test", lambda *arguments: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
-            train(config, launch)
-    epochs = load_run(launch.dir).record["epochs"]
-    train(config, launch)
-    assert [row["epoch"] for row in load_run(launch.dir).record["epochs"]] == [
+            train(config, job)
+    epochs = load_run(job.dir).record["epochs"]
+    train(config, job)
+    assert [row["epoch"] for row in load_run(job.dir).record["epochs"]] == [
         row["epoch"] for row in epochs
     ]
 
 
 def test_a_run_of_another_configuration_is_not_continued(tmp_path, monkeypatch):
-    launch = Launch(tmp_path / "run")
+    job = Job(tmp_path / "run")
     with monkeypatch.context() as patch:
         stop_after(patch, 20)
         with pytest.raises(Stopped):
-            train(composed(*TINY, "trainer.max_epochs=2"), launch)
+            train(composed(*TINY, "trainer.max_epochs=2"), job)
     with pytest.raises(RunError, match="another configuration"):
-        train(composed(*TINY, "trainer.max_epochs=3"), launch)
+        train(composed(*TINY, "trainer.max_epochs=3"), job)
 
 
 def test_two_processes_never_train_one_run(tmp_path):
@@ -254,7 +253,7 @@ def test_two_processes_never_train_one_run(tmp_path):
     with claimed(tmp_path):
         assert is_claimed(tmp_path)
         with pytest.raises(RunBusy, match="another process is training"):
-            train(composed(*TINY), Launch(tmp_path))
+            train(composed(*TINY), Job(tmp_path))
     assert not is_claimed(tmp_path)
 
 

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.tracking.loggers import HINTED, SERVER, prepare, tags, wandb_logger
 from fmnist.workspace import COURSE, FACTORS, RESULTS
@@ -277,7 +277,7 @@ def test_a_key_without_a_network_is_found_out_once(tmp_path, monkeypatch, caplog
     assert caplog.text.count("unreachable") == 1
     assert os.environ[SERVER] == "unreachable"
     for number in (1, 2):
-        with wandb_logger(Launch(tmp_path / str(number)), config):
+        with wandb_logger(Job(tmp_path / str(number)), config):
             pass
     assert time.perf_counter() - began < 60
     assert caplog.text.count("unreachable") == 1
@@ -322,8 +322,8 @@ def test_runs_in_threads_are_apart(tmp_path, monkeypatch):
     config = composed(*WITH_WANDB)
 
     def job(seed):
-        launch = Launch(tmp_path / str(seed), {"model": "lenet5"}, (f"seed={seed}",), "threads")
-        with wandb_logger(launch, {**config, "seed": seed}) as logger:
+        job = Job(tmp_path / str(seed), {"model": "lenet5"}, (f"seed={seed}",), "threads")
+        with wandb_logger(job, {**config, "seed": seed}) as logger:
             both_open.wait(timeout=60)
             for step in range(5):
                 logger.log_metrics({"val/acc": float(seed)}, step=step)
@@ -353,7 +353,7 @@ def test_the_second_run_of_a_process_opens_quickly(tmp_path, monkeypatch):
     config, seconds = composed(*WITH_WANDB), []
     for number in range(4):
         began = time.perf_counter()
-        with wandb_logger(Launch(tmp_path / str(number)), config):
+        with wandb_logger(Job(tmp_path / str(number)), config):
             seconds.append(time.perf_counter() - began)
     assert min(seconds[1:]) < 0.3
 
@@ -430,12 +430,12 @@ def test_a_rendered_command_runs_and_a_terminal_is_never_prompted(tmp_path):
 
 
 def test_source_and_claims_of_a_study_are_tags():
-    launch = Launch(Path("x"), {"ablation": "s2_pooling", "experiment": "s2_base"}, ("seed=1",))
-    found = tags(launch)
+    job = Job(Path("x"), {"ablation": "s2_pooling", "experiment": "s2_base"}, ("seed=1",))
+    found = tags(job)
     assert found[:4] == ["seed=1", "s2_base", "s2_pooling", "S2"]
     assert "claim:s2_pooling" in found
     assert not any("s4" in tag for tag in found)
-    assert tags(Launch(Path("x"), {"model": "lenet5"}, ("model=lenet5",))) == ["model=lenet5"]
+    assert tags(Job(Path("x"), {"model": "lenet5"}, ("model=lenet5",))) == ["model=lenet5"]
 
 
 def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):

@@ -27,11 +27,11 @@ def weights(run):
 
 
 def single(tmp_path, name, *overrides):
-    from fmnist.runs.job import Launch
+    from fmnist.runs.job import Job
     from fmnist.train import train
     from tests.conftest import composed
 
-    train(composed(*ARGUMENTS, "trainer.accelerator=cpu", *overrides), Launch(tmp_path / name))
+    train(composed(*ARGUMENTS, "trainer.accelerator=cpu", *overrides), Job(tmp_path / name))
     return load_run(tmp_path / name)
 
 

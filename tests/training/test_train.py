@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback
 
 from fmnist.errors import Diverged, RunError
-from fmnist.runs.job import Launch
+from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.train import callbacks_of, train
 from fmnist.training.classifier import Classifier, Schedule
@@ -340,7 +340,7 @@ def test_any_exception_leaves_a_failed_record(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Classifier, "validation_step", explode)
     with pytest.raises(RuntimeError, match="out of something"):
-        train(composed(*TINY), Launch(tmp_path / "run"))
+        train(composed(*TINY), Job(tmp_path / "run"))
     record = json.loads((tmp_path / "run" / "result.json").read_text())
     assert record["status"] == "failed"
     assert record["error"] == "RuntimeError: out of something"
@@ -352,7 +352,7 @@ def test_a_run_directory_is_never_overwritten(run_tiny, tmp_path):
     run = run_tiny()
     before = (run.dir / "result.json").read_bytes()
     with pytest.raises(RunError, match="holds a finished run"):
-        train(composed(*TINY), Launch(run.dir))
+        train(composed(*TINY), Job(run.dir))
     assert (run.dir / "result.json").read_bytes() == before
 
 
@@ -366,7 +366,7 @@ def test_the_record_can_be_watched_while_the_run_goes_on(tmp_path, monkeypatch):
         original(self)
 
     monkeypatch.setattr(Classifier, "on_train_epoch_start", watch)
-    train(composed(*TINY, "trainer.max_epochs=3"), Launch(tmp_path / "run"))
+    train(composed(*TINY, "trainer.max_epochs=3"), Job(tmp_path / "run"))
     assert seen == [("running", 0), ("running", 1), ("running", 2)]
 
 
@@ -381,7 +381,7 @@ def test_the_test_set_is_read_once_after_training(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Classifier, "on_train_epoch_start", lambda self: events.append("train") or epoch_start(self)
     )
-    train(composed(*TINY, "trainer.max_epochs=2"), Launch(tmp_path / "run"))
+    train(composed(*TINY, "trainer.max_epochs=2"), Job(tmp_path / "run"))
     assert events == ["train", "train", "test"]
 
 
