@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from hydra.utils import instantiate
 from torch import nn
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser
 from benchmarks.throughput import BATCH, compose_config
+from fmnist.config.build import build
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.text import threads_text
 from fmnist.training.classifier import flops
@@ -76,9 +76,9 @@ def training_step(config: dict[str, Any], half: bool, device: torch.device) -> W
     """
     memory_format = torch.channels_last if half else torch.contiguous_format
     torch.manual_seed(0)
-    net: nn.Module = instantiate(config["model"])
+    net: nn.Module = build(config["model"])
     net = net.to(device).to(memory_format=memory_format).train()
-    optimizer = instantiate(config["optim"])(net.parameters())
+    optimizer = build(config["optim"])(net.parameters())
     images = torch.randn(BATCH, 1, 28, 28, device=device).to(memory_format=memory_format)
     labels = torch.randint(10, (BATCH,), device=device)
 
@@ -149,7 +149,7 @@ def main() -> None:
         model: compose_config(f"model={model}", *arguments.overrides) for model in arguments.models
     }
     operations = {
-        model: 3 * BATCH * flops(instantiate(config["model"])) for model, config in configs.items()
+        model: 3 * BATCH * flops(build(config["model"])) for model, config in configs.items()
     }
     works: dict[Key, Work] = {}
     for name, dtype in FORMATS.items():

@@ -35,12 +35,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
+from fmnist.config.build import build
 from fmnist.config.check import check
 from fmnist.config.schema import CONF_DIR
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
@@ -194,7 +194,7 @@ def measure(
 
     def net() -> nn.Module:
         torch.manual_seed(0)
-        return instantiate(config["model"])
+        return build(config["model"])
 
     contenders: dict[str, Callable[[], Any]] = {
         "sources": lambda: sources(net(), data, aug, workers, device),

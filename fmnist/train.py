@@ -11,15 +11,15 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from fmnist.config.build import build, maker
 from fmnist.config.check import check
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR, config_hash
@@ -92,7 +92,7 @@ def train(config: dict[str, Any], job: Job) -> float:
 @contextmanager
 def open_loggers(config: dict[str, Any], job: Job) -> "Iterator[list[Logger]]":
     """metrics.csv, always, and the dashboard that the configuration names, around one run."""
-    with build(config["logger"])(job, config) as dashboard:
+    with maker(config["logger"])(job, config) as dashboard:
         from lightning.pytorch.loggers import CSVLogger
 
         csv = CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1)
@@ -119,19 +119,10 @@ def send_library_messages_to_log() -> None:
         logger.removeHandler(handler)
 
 
-def build(node: dict[str, Any]) -> Callable[..., Any]:
-    """A node's target with the node's arguments; what code adds is passed on as it is.
-
-    (As keyword arguments of `instantiate` itself, lists and dataclasses would become OmegaConf's.)
-    """
-    made: Callable[..., Any] = instantiate(node, _partial_=True)
-    return made
-
-
 def build_data(config: dict[str, Any]) -> "ImageData":
     """The data module, loaded: what is wrong with the data shows before anything is built."""
-    augment = instantiate(config["aug"])
-    data: ImageData = build(config["data"])(
+    augment = build(config["aug"])
+    data: ImageData = maker(config["data"])(
         augment=augment, seed=config["seed"], steps_per_execution=config["steps_per_execution"]
     )
     data.load()
@@ -157,7 +148,7 @@ def fit(
     from fmnist.training.precision import chosen_formats
 
     seed_everything(config["seed"], workers=True, verbose=False)
-    net = instantiate(config["model"])
+    net = build(config["model"])
     params, operations = parameter_count(net), flops(net)
     settings = config["trainer"]
     precision, channels_last = chosen_formats(
@@ -168,8 +159,8 @@ def fit(
     )
     classifier = Classifier(
         net,
-        instantiate(config["optim"]),
-        instantiate(config["scheduler"]),
+        build(config["optim"]),
+        build(config["scheduler"]),
         config["label_smoothing"],
         channels_last,
         config["gradient_clip_val"],
@@ -201,7 +192,7 @@ def build_trainer(
 
     from fmnist.training.checkpoint import AtomicCheckpointIO
 
-    trainer: Trainer = build(config["trainer"] | {"precision": precision})(
+    trainer: Trainer = maker(config["trainer"] | {"precision": precision})(
         logger=loggers,
         callbacks=callbacks_of(config, checkpoints, run),
         default_root_dir=checkpoints.parent,

@@ -33,6 +33,7 @@ from zlib import error as ZlibError
 
 from filelock import FileLock, Timeout
 
+from fmnist.config.build import build
 from fmnist.errors import RunBusy, RunError, UserError
 
 if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
@@ -81,13 +82,12 @@ class Run:
             RunError: the checkpoint is missing or does not fit the configuration.
         """
         import torch
-        from hydra.utils import instantiate
 
         path = self.checkpoints / f"{which}.ckpt"
         try:
             # weights_only: a checkpoint from somebody else must not run code.
             state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-            net: nn.Module = instantiate(self.config["model"])
+            net: nn.Module = build(self.config["model"])
             averaged = any(key.startswith("average.") for key in state)  # see ema_decay
             prefix = "average.module." if averaged else "net."
             net.load_state_dict(
@@ -109,9 +109,7 @@ class Run:
 
     def data(self) -> "ImageData":
         """The run's data module, without augmentation."""
-        from hydra.utils import instantiate
-
-        data: ImageData = instantiate(self.config["data"])
+        data: ImageData = build(self.config["data"])
         return data
 
     def predictions(self) -> "tuple[np.ndarray, np.ndarray]":

@@ -93,10 +93,8 @@ def test_roofline_counts_the_share_of_the_measured_peak(monkeypatch, tmp_path, c
 
 
 def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
-    made, instantiate = [], roofline.instantiate
-    monkeypatch.setattr(
-        roofline, "instantiate", lambda node: made.append(instantiate(node)) or made[-1]
-    )
+    made, build = [], roofline.build
+    monkeypatch.setattr(roofline, "build", lambda node: made.append(build(node)) or made[-1])
     config = throughput.compose_config("model=googlenet", "optim=sgd")  # two auxiliary heads
     step = roofline.training_step(config, True, torch.device("cpu"))
     parameters = list(made[0].parameters())
