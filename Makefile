@@ -11,7 +11,7 @@ endif
 endif
 ARGS ?= model=lenet5 optim=adam
 
-.PHONY: help setup train dashboard test slurm-test lint format clean
+.PHONY: help setup train dashboard test slurm-test lint format docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -58,6 +58,9 @@ lint: setup ## ruff and the type checker
 format: setup ## let ruff put everything in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## the documentation as a site in build/site; a dead link fails
+	$(BIN)/python -m mkdocs build --strict
 
 clean: ## remove the environment, caches and builds; runs and data stay
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

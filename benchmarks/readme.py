@@ -1,9 +1,10 @@
-"""`python -m benchmarks.readme [RUN_DIR]`: the README's measured parts, from files only.
+"""`python -m benchmarks.readme [RUN_DIR]`: the measured parts of README and docs, from files only.
 
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
-README.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from that file, the
-tables from results/NAME.csv, the accuracies at size from the rows of all studies as well (where the
-same seed was not timed), and what became of the claims (verdicts, own) from those rows.
+README.md and docs/*.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from
+that file, the tables from results/NAME.csv, the accuracies at size from the rows of all studies as
+well (where the same seed was not timed), and what became of the claims (verdicts, own) from those
+rows.
 """
 
 import json
@@ -26,6 +27,7 @@ from fmnist.runs.text import announcement, epoch_line, metrics_table, threads_te
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 FIRST_RUN = RESULTS / "first_run.json"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OWN = "fmnist"  # the source of the claims that no study made
 ACCURACIES = ("val/acc", "test/acc", "test/acc_last")
 
@@ -46,7 +48,7 @@ def first_run(record: dict[str, Any]) -> str:
         f"Measured by this command (one seed) at {where} on {threads_text(record['threads'])}, "
         f"{record['device']}, torch {versions['torch']}, lightning {versions['lightning']}, Python "
         f"{versions['python']}; peak memory {record['peak_memory_mib']:.0f} MiB; the record is "
-        "[results/first_run.json](results/first_run.json)."
+        "`results/first_run.json`."
     )
     return "```\n" + "\n".join(lines) + "\n```\n\n" + origin
 
@@ -114,19 +116,19 @@ TABLES = {
 
 
 def render(
-    readme: str,
+    document: str,
     first: dict[str, Any],
     tables: dict[str, list[dict[str, str]]],
     outcomes: list[Outcome],
 ) -> str:
-    """The README with its measured parts."""
+    """A document with its measured parts."""
     texts = {"first-run": first_run(first), "verdicts": verdicts(outcomes), "own": own(outcomes)}
     texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
     for name, text in texts.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- /{name} -->"
-        readme = re.sub(pattern, lambda _, block=block: block, readme, flags=re.DOTALL)
-    return readme
+        document = re.sub(pattern, lambda _, block=block: block, document, flags=re.DOTALL)
+    return document
 
 
 def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Outcome]]:
@@ -146,8 +148,9 @@ def main() -> None:
         record = load_run(sys.argv[1]).record
         record["config"]["data"].pop("root", None)  # a folder of that machine
         write_atomically(FIRST_RUN, json.dumps(record, indent=1).encode() + b"\n")
-    path = ROOT / "README.md"
-    write_atomically(path, render(path.read_text(), *sources()).encode())
+    measured = sources()
+    for path in DOCUMENTS:
+        write_atomically(path, render(path.read_text(), *measured).encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands run, its net trains, its numbers are those of files."""
+"""README and docs keep their word: commands run, the net trains, numbers are those of files."""
 
 import re
 import shlex
@@ -13,11 +13,15 @@ from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY, command, composed
 
 TEXT = (CHECKOUT / "README.md").read_text()
-LINES = [
-    line.partition("#")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
-    for line in block.splitlines()
-]
+DOCUMENTS = {str(path.relative_to(CHECKOUT)): path.read_text() for path in readme.DOCUMENTS}
+LINES = list(
+    dict.fromkeys(
+        line.partition("#")[0].strip()
+        for text in DOCUMENTS.values()
+        for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    )
+)
 TRAIN = [
     shlex.split(line)[3:]
     for line in LINES
@@ -99,8 +103,26 @@ def test_the_readmes_error_is_the_real_one(tmp_path):
     assert done.stderr.strip() == shown[2]
 
 
-def test_the_readmes_numbers_are_those_of_the_committed_files():
-    assert readme.render(TEXT, *readme.sources()) == TEXT
+def test_the_documents_numbers_are_those_of_the_committed_files():
+    measured = readme.sources()
+    for name, text in DOCUMENTS.items():
+        assert readme.render(text, *measured) == text, f"{name}: run: python -m benchmarks.readme"
+
+
+def test_the_readme_can_be_read_in_a_few_minutes():
+    assert len(TEXT.splitlines()) <= 170
+
+
+def test_the_links_of_the_readme_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#:]+)\)", TEXT)
+    assert len(targets) > 10
+    assert not [target for target in targets if not (CHECKOUT / target).exists()]
+
+
+def test_the_docs_build_as_a_site_without_a_dead_link(tmp_path):
+    done = command("mkdocs", "build", "--strict", "--site-dir", str(tmp_path), cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr
+    assert "load_run" in (tmp_path / "api/index.html").read_text()
 
 
 @pytest.mark.parametrize("path", sorted(CONF_DIR.glob("experiment/*.yaml")), ids=lambda p: p.stem)
@@ -122,11 +144,3 @@ def assert_holds(stated, config):
             assert_holds(value, config[key])
         else:
             assert config[key] == value, key
-
-
-def test_the_options_of_the_readme_are_those_of_conf():
-    groups = [path for path in CONF_DIR.iterdir() if path.is_dir()]
-    for group in (path for path in groups if path.name not in ("hydra", "wandb_sweep")):
-        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{group.name}`"))
-        for option in group.glob("*.yaml"):
-            assert f"`{option.stem}`" in row, f"{group.name}={option.stem}"
