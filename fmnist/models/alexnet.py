@@ -19,6 +19,10 @@ negative log likelihood. Chosen here:
 import torch
 from torch import Tensor, nn
 
+from fmnist.models.size import final_size, pool
+
+LAYERS = [pool(f"{which} pooling", 3) for which in ("first", "second", "third")]
+
 
 class AlexNet(nn.Module):
     """conv5x5 - pool - conv5x5 - pool - conv3x3 - conv3x3 - conv3x3 - pool - 2 hidden - output.
@@ -28,20 +32,31 @@ class AlexNet(nn.Module):
         dropout: probability on both hidden layers, in front of each as in the paper (S3's better
             net: 0.5; its baseline: 0).
         num_classes: width of the output layer.
+        in_channels: of the images, 1 for grey.
+        image_size: height and width of the images, in pixels.
 
     Raises:
-        ValueError: a width that leaves a convolution without channels, or a dropout outside [0, 1).
+        ValueError: a width that leaves a convolution without channels, a dropout outside [0, 1),
+            or images too small.
     """
 
-    def __init__(self, width: float = 0.25, dropout: float = 0.5, num_classes: int = 10) -> None:
+    def __init__(
+        self,
+        width: float = 0.25,
+        dropout: float = 0.5,
+        num_classes: int = 10,
+        in_channels: int = 1,
+        image_size: int = 28,
+    ) -> None:
         super().__init__()
         if width < 1 / 96:
             raise ValueError(f"width={width}: should be at least 1/96, one channel")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: should be in [0, 1)")
         c1, c2, c3, c4, c5, hidden = (int(c * width) for c in (96, 256, 384, 384, 256, 4096))
+        size = final_size(image_size, LAYERS)
         self.features = nn.Sequential(
-            nn.Conv2d(1, c1, 5, padding=2), nn.ReLU(inplace=True),
+            nn.Conv2d(in_channels, c1, 5, padding=2), nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2),  # [B, 96w, 13, 13]
             nn.Conv2d(c1, c2, 5, padding=2), nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2),  # [B, 256w, 6, 6]
@@ -51,12 +66,12 @@ class AlexNet(nn.Module):
             nn.MaxPool2d(3, 2),  # [B, 256w, 2, 2]
         )  # fmt: skip
         self.classifier = nn.Sequential(
-            nn.Linear(c5 * 2 * 2, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(c5 * size**2, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout),
             nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
+        """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes]."""
         logits: Tensor = self.classifier(torch.flatten(self.features(x), 1))
         return logits

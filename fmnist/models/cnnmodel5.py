@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fmnist.models.normalization import conv
+from fmnist.models.size import final_size, pool
 
 
 class CNNModel5(nn.Module):
@@ -21,9 +22,11 @@ class CNNModel5(nn.Module):
         normalization: after every convolution.
         dropout: probability after both pools and the hidden layer.
         num_classes: width of the output layer.
+        in_channels: of the images, 1 for grey.
+        image_size: height and width of the images, in pixels.
 
     Raises:
-        ValueError: an unknown normalisation, or a dropout outside [0, 1).
+        ValueError: an unknown normalisation, a dropout outside [0, 1), or images too small.
     """
 
     def __init__(
@@ -31,12 +34,15 @@ class CNNModel5(nn.Module):
         normalization: Literal["batch", "layer", "group", "instance", "none"] = "batch",
         dropout: float = 0.25,
         num_classes: int = 10,
+        in_channels: int = 1,
+        image_size: int = 28,
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: should be in [0, 1)")
+        size = final_size(image_size, [pool("first pooling"), pool("second pooling")])
         self.features = nn.Sequential(
-            *conv(1, 64, normalization),
+            *conv(in_channels, 64, normalization),
             *conv(64, 64, normalization),
             nn.MaxPool2d(2),  # [B, 64, 14, 14]
             nn.Dropout(dropout),
@@ -46,13 +52,13 @@ class CNNModel5(nn.Module):
             nn.Dropout(dropout),
         )
         self.classifier = nn.Sequential(
-            nn.Linear(256 * 7 * 7, 512),
+            nn.Linear(256 * size**2, 512),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Linear(512, num_classes),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
+        """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes]."""
         logits: Tensor = self.classifier(torch.flatten(self.features(x), 1))
         return logits

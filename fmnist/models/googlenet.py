@@ -16,6 +16,8 @@ only "modified GoogleNet (Inception modules)". Chosen here, as the field would:
 import torch
 from torch import Tensor, nn
 
+from fmnist.models.size import final_size, pool
+
 # Table 1 of the paper: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection.
 INCEPTION = {
     "3a": (64, 96, 128, 16, 32, 32),
@@ -73,9 +75,12 @@ class GoogLeNet(nn.Module):
         dropout: probability before the output layer (paper: 0.4).
         aux_heads: train with the paper's two auxiliary classifiers.
         num_classes: width of the output layer.
+        in_channels: of the images, 1 for grey.
+        image_size: height and width of the images, in pixels.
 
     Raises:
-        ValueError: a width that leaves a branch without channels, or a dropout outside [0, 1).
+        ValueError: a width that leaves a branch without channels, a dropout outside [0, 1), or
+            images too small.
     """
 
     def __init__(
@@ -84,15 +89,18 @@ class GoogLeNet(nn.Module):
         dropout: float = 0.4,
         aux_heads: bool = False,
         num_classes: int = 10,
+        in_channels: int = 1,
+        image_size: int = 28,
     ) -> None:
         super().__init__()
         if width < 1 / 16:
             raise ValueError(f"width={width}: should be at least 1/16, one channel a branch")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: should be in [0, 1)")
+        final_size(image_size, [pool("stem's pooling")])
         stem = [int(c * width) for c in (64, 64, 192)]
         self.stem = nn.Sequential(
-            conv(1, stem[0], 3),
+            conv(in_channels, stem[0], 3),
             nn.MaxPool2d(2),  # [B, 64w, 14, 14]
             conv(stem[0], stem[1], 1),
             conv(stem[1], stem[2], 3),
@@ -117,7 +125,7 @@ class GoogLeNet(nn.Module):
                 self.aux[name] = auxiliary_head(channels[name], int(128 * width), num_classes)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """float [B, 1, 28, 28] -> logits float [B, num_classes].
+        """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes].
 
         While training with auxiliary heads: a tuple of three such logits, the net's own first.
         """

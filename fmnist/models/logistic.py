@@ -8,17 +8,19 @@ from torch import Tensor, nn
 
 
 class LogisticRegression(nn.Module):
-    """784 - 10, no hidden layer.
+    """Pixels - classes, no hidden layer.
 
     Args:
         num_classes: width of the output layer.
+        in_channels: of the images, 1 for grey.
+        image_size: height and width of the images, in pixels.
     """
 
-    def __init__(self, num_classes: int = 10) -> None:
+    def __init__(self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> None:
         super().__init__()
-        self.output = nn.Linear(28 * 28, num_classes)
+        self.output = nn.Linear(in_channels * image_size**2, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
+        """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes]."""
         logits: Tensor = self.output(torch.flatten(x, 1))
         return logits

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from fmnist.models.size import final_size, pool
+
+LAYERS = [pool(f"{which} pooling") for which in ("first", "second", "third")]
 SCALE = 0.125  # of the logits, Page's: the linear layer has no bias and starts too sharp
 
 
@@ -43,18 +46,27 @@ class ResNet9(nn.Module):
     Args:
         widths: channels of the four stages, a to d.
         num_classes: width of the output layer.
+        in_channels: of the images, 1 for grey.
+        image_size: height and width of the images, in pixels.
 
     Raises:
-        ValueError: not four widths, or one below 1.
+        ValueError: not four widths, one below 1, or images too small.
     """
 
-    def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), num_classes: int = 10) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int] = (16, 32, 64, 128),
+        num_classes: int = 10,
+        in_channels: int = 1,
+        image_size: int = 28,
+    ) -> None:
         super().__init__()
         if len(widths) != 4 or min(widths) < 1:
             raise ValueError(f"widths={list(widths)}: should be four numbers from 1")
         a, b, c, d = widths
+        final_size(image_size, LAYERS)
         self.features = nn.Sequential(
-            conv(1, a),  # [B, a, 28, 28]
+            conv(in_channels, a),  # [B, a, 28, 28]
             conv(a, b, pool=True), Residual(b),  # [B, b, 14, 14]
             conv(b, c, pool=True),  # [B, c, 7, 7]
             conv(c, d, pool=True), Residual(d),  # [B, d, 3, 3]
@@ -62,7 +74,7 @@ class ResNet9(nn.Module):
         self.output = nn.Linear(d, num_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
+        """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes]."""
         pooled = torch.amax(self.features(x), dim=(2, 3))  # [B, d]
         logits: Tensor = SCALE * self.output(pooled)
         return logits

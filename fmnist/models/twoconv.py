@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from fmnist.models.size import Layer, final_size, pool
+
 Initialization = Literal[
     "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
     "orthogonal", "normal",
@@ -26,7 +28,6 @@ INITIALIZATIONS = {
     "orthogonal": nn.init.orthogonal_,  # Saxe et al. 2013
     "normal": lambda w: nn.init.normal_(w, std=0.01),  # Krizhevsky et al. 2012
 }
-SIZE = 28  # of the images, in pixels
 
 
 class TwoConv(nn.Module):
@@ -39,6 +40,8 @@ class TwoConv(nn.Module):
         padding: of both convolutions.
         initialization: of weights; biases are then zero, except with "default".
         num_classes: width of the output layer.
+        in_channels: of the images, 1 for grey.
+        image_size: height and width of the images, in pixels.
 
     Raises:
         ValueError: an unknown initialisation, a number below its minimum, or a combination that
@@ -53,6 +56,8 @@ class TwoConv(nn.Module):
         padding: int = 2,
         initialization: Initialization = "default",
         num_classes: int = 10,
+        in_channels: int = 1,
+        image_size: int = 28,
     ) -> None:
         super().__init__()
         if initialization not in INITIALIZATIONS:
@@ -64,9 +69,17 @@ class TwoConv(nn.Module):
                 raise ValueError(f"{name}={value}: should be at least 1")
         if padding < 0:
             raise ValueError(f"padding={padding}: should be at least 0")
-        size = final_size(kernel_size, stride, padding)
+        size = final_size(
+            image_size,
+            [
+                Layer("first convolution", kernel_size, stride, padding), pool("first pooling"),
+                Layer("second convolution", kernel_size, stride, padding), pool("second pooling"),
+            ],
+            f"kernel_size={kernel_size}, stride={stride}, padding={padding}",
+        )  # fmt: skip
         self.features = nn.Sequential(
-            nn.Conv2d(1, channels, kernel_size, stride, padding), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(in_channels, channels, kernel_size, stride, padding), nn.ReLU(),
+            nn.MaxPool2d(2),
             nn.Conv2d(channels, 2 * channels, kernel_size, stride, padding), nn.ReLU(),
             nn.MaxPool2d(2),
         )  # [B, 2 channels, size, size]  # fmt: skip
@@ -74,30 +87,9 @@ class TwoConv(nn.Module):
         initialize(self, initialization)
 
     def forward(self, x: Tensor) -> Tensor:
-        """float [B, 1, 28, 28] -> logits float [B, num_classes]."""
+        """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes]."""
         logits: Tensor = self.output(torch.flatten(self.features(x), 1))
         return logits
-
-
-def final_size(kernel_size: int, stride: int, padding: int) -> int:
-    """Height and width of the maps after both convolutions and both 2x2 poolings.
-
-    Raises:
-        ValueError: some layer would have no pixels left.
-    """
-    sizes = [SIZE]
-    for layer in ("first convolution", "first pooling", "second convolution", "second pooling"):
-        last = sizes[-1]
-        pooling = layer.endswith("pooling")
-        size = last // 2 if pooling else (last + 2 * padding - kernel_size) // stride + 1
-        if size < 1:
-            maps = " -> ".join(f"{size}x{size}" for size in sizes)
-            raise ValueError(
-                f"kernel_size={kernel_size}, stride={stride}, padding={padding}: no pixels are "
-                f"left after the {layer} ({maps} -> none)"
-            )
-        sizes.append(size)
-    return sizes[-1]
 
 
 def initialize(net: nn.Module, initialization: Initialization) -> None:

@@ -191,11 +191,19 @@ def test_twoconv_fits_its_output_layer_to_kernel_stride_and_padding(
 )
 def test_twoconv_says_which_layer_leaves_no_pixels(kernel_size, stride, padding, layer):
     message = (
-        f"kernel_size={kernel_size}, stride={stride}, padding={padding}: no pixels are left "
-        f"after the {layer}"
+        f"image_size=28, kernel_size={kernel_size}, stride={stride}, padding={padding}: no pixels "
+        f"are left after the {layer}; images should have at least "
     )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}") as error:
         TwoConv(kernel_size=kernel_size, stride=stride, padding=padding)
+    least = int(str(error.value).removesuffix(" pixels").rpartition("x")[2])
+    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+    assert TwoConv(4, **settings, image_size=least)(torch.zeros(2, 1, least, least)).shape == (
+        2,
+        10,
+    )
+    with pytest.raises(ValueError, match="no pixels"):
+        TwoConv(4, **settings, image_size=least - 1)
 
 
 def test_no_pixels_left_is_one_line_for_the_user():
@@ -205,6 +213,30 @@ def test_no_pixels_left_is_one_line_for_the_user():
     assert line is not None
     assert line.count("\n") == 0
     assert "kernel_size=29, stride=1, padding=0: no pixels are left after the first" in line
+
+
+SMALLEST = {
+    "alexnet": 15, "alternativecnn": 4, "cnnmodel4": 8, "cnnmodel5": 4, "fashioncnn": 4,
+    "googlenet": 2, "lenet5": 12, "logistic": 1, "resnet9": 8, "twoconv": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("channels", "size", "classes"), [(3, 32, 100), (1, 64, 2), (4, 28, 10)])
+def test_every_net_fits_colour_sizes_and_classes(model, channels, size, classes):
+    shape = {"in_channels": channels, "image_size": size, "num_classes": classes}
+    net = instantiate(composed(f"model={model}")["model"], **shape).eval()
+    assert net(torch.zeros(2, channels, size, size)).shape == (2, classes)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_size_that_a_net_cannot_take_is_refused_with_the_sizes(model):
+    node, least = composed(f"model={model}")["model"], SMALLEST[model]
+    assert instantiate(node, image_size=least).eval()(torch.zeros(1, 1, least, least)).shape == (1, 10)
+    if least > 1:
+        wanted = f"image_size={least - 1}.*at least {least}x{least} pixels"
+        with pytest.raises(InstantiationException, match=wanted):
+            instantiate(node, image_size=least - 1)
 
 
 @pytest.mark.parametrize("initialization", INITIALIZATIONS)
