@@ -232,7 +232,8 @@ def test_every_net_fits_colour_sizes_and_classes(model, channels, size, classes)
 @pytest.mark.parametrize("model", MODELS)
 def test_a_size_that_a_net_cannot_take_is_refused_with_the_sizes(model):
     node, least = composed(f"model={model}")["model"], SMALLEST[model]
-    assert instantiate(node, image_size=least).eval()(torch.zeros(1, 1, least, least)).shape == (1, 10)
+    net = instantiate(node, image_size=least).eval()
+    assert net(torch.zeros(1, 1, least, least)).shape == (1, 10)
     if least > 1:
         wanted = f"image_size={least - 1}.*at least {least}x{least} pixels"
         with pytest.raises(InstantiationException, match=wanted):
