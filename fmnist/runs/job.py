@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # one after another
+BASIC_LAUNCHER = "hydra_plugins.fmnist_launchers.OneByOneLauncher"  # hydra/launcher=basic
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Job:
         group: name of the sweep that the job belongs to; None for a single run.
         alone: whether its output may go to the terminal: no other job runs beside it.
         logging: for `logging.config.dictConfig`, in a process that Hydra has not prepared.
+        timeout: seconds after which a cell that has not ended is ended; None: never.
     """
 
     dir: Path
@@ -32,6 +33,7 @@ class Job:
     group: str | None = None
     alone: bool = True
     logging: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
 
     @property
     def name(self) -> str:
@@ -58,6 +60,7 @@ def hydra_job() -> Job:
         group=Path(hydra.sweep.dir).name if sweep else None,
         alone=not sweep or hydra.launcher._target_ == BASIC_LAUNCHER,
         logging={str(key): value for key, value in job_logging.items()},
+        timeout=hydra.launcher.get("timeout") if sweep else None,
     )
 
 

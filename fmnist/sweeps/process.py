@@ -2,7 +2,8 @@
 
 A cell that runs out of memory, calls `sys.exit` or is killed costs itself. The process is forked
 from a server (`multiprocessing`'s forkserver) that has imported everything once, so it begins at
-once; it dies with the process that launched it, so no orphan goes on training.
+once; it dies with the process that launched it, so no orphan goes on training. The server is not
+needed afterwards: when it is killed, the cells train on, and the next one starts another.
 """
 
 import logging.config
@@ -10,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -39,9 +41,13 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR2)
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 Train = Callable[[dict[str, Any], Job], float]
 PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
+GRACE = 10  # seconds in which a cell whose time is up may end by itself
+LOST = 255  # multiprocessing's exit code of a process whose server has died before it
+SOCKET_PATH = 107  # bytes that the path of a socket may have
+SOCKET_NAME = len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # what multiprocessing adds to the folder
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class CellProcess:
     """A cell whose process has been started.
 
@@ -49,13 +55,52 @@ class CellProcess:
         job: where the cell goes and what it is called.
         config_hash: of its configuration.
         process: that trains it.
-        words: gives the process's last words, if it had any.
+        line: to the process: it hears what is passed on, and says its last words. Its end is the
+            end of the process, also when the server, which knows the exit code, has died.
+        due: when its time is up, on the monotonic clock; None: never.
     """
 
     job: Job
     config_hash: str
     process: ForkServerProcess
-    words: Connection
+    line: Connection
+    due: float | None
+    timed_out: bool = False
+    words: str | None = None
+    closed: bool = False
+
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        while not self.closed and self.line.poll():
+            try:
+                self.words = self.line.recv()
+            except (EOFError, OSError):
+                self.closed = True
+        # What the cell has forked may hold the line open when the cell itself is gone.
+        return self.closed or self.process.exitcode not in (None, LOST)
+
+    def sentinels(self) -> list[Any]:
+        """One of them is ready when the process has ended, or spoken."""
+        lost = self.process.exitcode == LOST
+        return [self.line] if lost else [self.line, self.process.sentinel]
+
+    def terminate(self, number: int = signal.SIGTERM) -> None:
+        """Not multiprocessing's, which takes a process for dead when the server is."""
+        if not self.has_ended() and self.process.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
+    def interrupt(self) -> None:
+        """Pass on Ctrl-C: the terminal has sent it to all processes, somebody else to one."""
+        with suppress(OSError):
+            self.line.send("interrupt")
+
+    def end_when_due(self) -> None:
+        """End the process when its time is up: with SIGTERM, and after a while with SIGKILL."""
+        if self.due is not None and time.monotonic() >= self.due:
+            self.terminate(signal.SIGKILL if self.timed_out else signal.SIGTERM)
+            self.due = None if self.timed_out else time.monotonic() + GRACE
+            self.timed_out = True
 
     def result(self) -> float:
         """The highest val/acc, once the process has ended.
@@ -64,22 +109,19 @@ class CellProcess:
             CellFailed: it did not come to its end; the message says why.
             RunBusy: another process is training it.
         """
-        self.process.join()
+        self.process.join(1)  # the server tells the code a moment after the end
         code = self.process.exitcode
-        assert code is not None
         if code in TERMINATED and "SLURM_JOB_ID" in os.environ:
             # Slurm is about to kill the job and may run it again: submitit must not say before
             # that it has failed.
             time.sleep(PATIENCE)
         if code == RunBusy.exit_code:
             raise RunBusy(f"{self.job.dir.name}: another process is training this cell")
-        done = finished_run(self.job.dir, self.config_hash)
-        if done is None:
-            words: str | None = None
-            with suppress(EOFError, OSError):  # none when it was killed
-                words = self.words.recv()
-            raise CellFailed(_reason(self.job, code, words))
-        return _highest(done)
+        words = f"timed out after {self.job.timeout:g} s" if self.timed_out else self.words
+        reason = _record_failure(self.job, words or _by(code), self.timed_out)
+        if done := finished_run(self.job.dir, self.config_hash):
+            return _highest(done)
+        raise CellFailed(reason)
 
 
 def run_cell(train: Train, config: dict[str, Any], job: Job) -> float:
@@ -100,7 +142,7 @@ def run_cell(train: Train, config: dict[str, Any], job: Job) -> float:
     if isinstance(cell, float):
         return cell
     with stopped_together([cell]):
-        wait([cell.process.sentinel])
+        wait_for_one([cell])
     return cell.result()
 
 
@@ -108,22 +150,64 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
     """Begin to train one cell in a process of its own; the result, if it has finished before.
 
     The arguments are those of `run_cell`.
+
+    Raises:
+        CellFailed: the process cannot be started.
     """
     done = finished_run(job.dir, name := config_hash(config))
     if done is not None:
         return _highest(done)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOADED, *prepare(config["logger"])])
+    for last in (False, True):
+        ours, its = context.Pipe()
+        process = context.Process(target=_train_here, args=(train, config, job, its))
+        try:
+            _ensure_server()
+            process.start()
+            break
+        except (OSError, EOFError) as error:  # the server has been killed in this moment
+            if last:
+                raise CellFailed(f"{job.dir.name}: no process for it: {error}") from error
+            time.sleep(0.2)
+        finally:
+            its.close()
+    due = time.monotonic() + job.timeout if job.timeout else None
+    return CellProcess(job, name, process, ours, due)
+
+
+def _ensure_server() -> None:
+    """Start the server, unless it runs; one that was killed is started again."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     resource_tracker.ensure_running()  # first: starting it unblocks SIGTERM
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    forkserver.ensure_running()  # inherits the mask
+    with _short_temporary_folder():
+        forkserver.ensure_running()  # inherits the mask
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_train_here, args=(train, config, job, sender))
-    process.start()
-    sender.close()
-    return CellProcess(job, name, process, receiver)
+
+
+@contextmanager
+def _short_temporary_folder() -> Iterator[None]:
+    """The server's socket lies in the temporary folder, whose name can be too long for one."""
+    before, most = tempfile.tempdir, SOCKET_PATH - SOCKET_NAME
+    folders = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]
+    usable = [name for name in folders if os.access(name, os.W_OK | os.X_OK)]
+    tempfile.tempdir = next((name for name in usable if len(os.fsencode(name)) <= most), before)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def wait_for_one(cells: Collection[CellProcess]) -> list[CellProcess]:
+    """The cells that have ended, as soon as there is one; those whose time is up are ended."""
+    while not (ended := [cell for cell in cells if cell.has_ended()]):
+        due = min((cell.due for cell in cells if cell.due is not None), default=None)
+        seconds = None if due is None else max(0.0, due - time.monotonic())
+        wait([sentinel for cell in cells for sentinel in cell.sentinels()], seconds)
+        for cell in cells:
+            cell.end_when_due()
+    return ended
 
 
 @contextmanager
@@ -142,14 +226,15 @@ def stopped_together(cells: Collection[CellProcess]) -> Iterator[None]:
 
 def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
     """Return when all cells have ended, however often this process is told to stop meanwhile."""
-    while running := [cell for cell in cells if cell.process.exitcode is None]:
+    told: BaseException | None = None
+    while running := [cell for cell in cells if not cell.has_ended()]:
         try:
-            if not isinstance(reason, KeyboardInterrupt):  # which the cells have had, too
+            if told is not reason:
+                told = reason
                 for cell in running:
-                    cell.process.terminate()
-            for cell in running:
-                cell.process.join()
-        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.job.sigterm_exits`
+                    cell.interrupt() if isinstance(reason, KeyboardInterrupt) else cell.terminate()
+            wait_for_one(running)
+        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.launch.sigterm_exits`
             reason = error
 
 
@@ -157,26 +242,57 @@ def _highest(run: Run) -> float:
     return float(run.record["metrics"]["val/acc_best"])
 
 
-def _train_here(train: Train, config: dict[str, Any], job: Job, words: Connection) -> None:
+def _train_here(train: Train, config: dict[str, Any], job: Job, line: Connection) -> None:
     """The cell's process: train, and exit with a code. The record holds everything else."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the launcher
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    _configure_logging(job)
+    code = 0
     try:
+        logging.raiseExceptions = False  # a full disk: what fails says so, every line of log not
+        threading.Thread(target=_hear, args=(line, _interrupts()), daemon=True).start()
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the launcher
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        _configure_logging(job)
         train(config, job)
     except BaseException as error:  # sys.exit(0) in a cell is no success either
-        # Normally in the record as well, but for a disk that is full.
-        words.send(f"{type(error).__name__}: {error}")
-        code = error.exit_code if isinstance(error, UserError) else signal_exit_code(error)
-        sys.exit(code or 1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(OSError):  # normally in the record as well, but for a disk that is full
+            line.send(f"{type(error).__name__}: {error}")
+        own = error.exit_code if isinstance(error, UserError) else signal_exit_code(error)
+        code = own or 1
+    # Everything is written. A thread that somebody has left behind would keep the process alive.
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGKILL)
+def _interrupts() -> int:
+    """A file to which the number of every signal that this process catches is written."""
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
+
+
+def _hear(line: Connection, caught: int) -> None:
+    """In a thread of the cell: end it with its sweep, and interrupt it when it is passed on.
+
+    A terminal interrupts every process, `kill` only the sweep's. What the sweep passes on counts
+    where the cell has not had it already: a second interrupt would not wait for the step's end.
+    """
+    passed_on, had = 0, 0
+    while True:
+        try:
+            line.recv()
+        except (EOFError, OSError):
+            os.kill(os.getpid(), signal.SIGKILL)
+        passed_on += 1
+        time.sleep(0.2)  # the terminal's own is on its way
+        with suppress(BlockingIOError):
+            had += os.read(caught, 4096).count(signal.SIGINT)
+        if passed_on > had:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _configure_logging(job: Job) -> None:
@@ -189,21 +305,28 @@ def _configure_logging(job: Job) -> None:
     logging.config.dictConfig(job.logging)
 
 
-def _reason(job: Job, code: int, words: str | None) -> str:
-    """Why the cell has not finished; a record that does not say so yet is made to."""
-    reason = words or _by(code)
-    try:
+def _record_failure(job: Job, reason: str, mine: bool) -> str:
+    """Why the cell has not finished, for its record as well.
+
+    Args:
+        reason: what this process knows.
+        mine: whether this process ended the cell: then it knows better than the record.
+    """
+    # Under the lock, so that nobody else is finishing the run just now. A full disk, or somebody
+    # who goes on already: the reason is said all the same.
+    with suppress(OSError, RunBusy, RunError), claimed(job.dir):
         run = load_run(job.dir)
-    except RunError:
-        return reason
-    if run.record["status"] == "failed":
-        return str(run.record["error"])
-    with suppress(OSError, RunBusy), claimed(run.dir):  # a full disk; somebody goes on already
-        run.update(status="failed", error=reason, traceback=None)
+        status = run.record["status"]
+        if status == "failed" and not mine:
+            return str(run.record["error"])
+        if status != "finished":
+            run.update(status="failed", error=reason, traceback=None)
     return reason
 
 
-def _by(code: int) -> str:
+def _by(code: int | None) -> str:
+    if code is None or code == LOST:
+        return "its process ended, and nobody knows how: the server that started it was killed"
     if code >= 0:
         return f"ended with exit code {code}"
     name = signal.Signals(-code).name

@@ -17,11 +17,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -87,15 +87,62 @@ def _ended_jobs_stay_ended() -> Iterator[None]:
         SlurmInfoWatcher.is_done = original
 
 
+class OneByOneLauncher(BasicLauncher):  # type: ignore[misc]
+    """hydra/launcher=basic: Hydra's own, one cell after another in this terminal.
+
+    Args:
+        timeout: seconds after which a cell that has not ended is ended; None: never.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        super().__init__()
+        self.timeout = timeout  # `fmnist.runs.job` hands it to the cells
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Before anything is launched.
+
+        Raises:
+            ConfigError: the timeout is no time.
+        """
+        check_timeout(self.timeout)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+
+# In the place of Hydra's entry: a YAML file of this name would be merged into that.
+ConfigStore.instance().store(
+    "basic",
+    {"_target_": f"{__name__}.{OneByOneLauncher.__name__}", "timeout": None},
+    group="hydra/launcher",
+    provider="fmnist",
+)
+
+
+def check_timeout(seconds: float | None) -> None:
+    """Refuse what is no time.
+
+    Raises:
+        ConfigError: it is neither null nor a number greater than 0.
+    """
+    from fmnist.errors import ConfigError
+
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and 0 < seconds < float("inf")):
+        message = "null, or the seconds that a cell may take"
+        raise ConfigError(f"hydra.launcher.timeout={seconds}: should be {message}")
+
+
 class JobsLauncher(Launcher):  # type: ignore[misc]
     """Several cells at a time on this machine, from one process.
 
     Args:
         n_jobs: how many; as joblib has it, -1: one a core, -2: all cores but one.
+        timeout: seconds after which a cell that has not ended is ended; None: never.
     """
 
-    def __init__(self, n_jobs: int) -> None:
-        self.n_jobs = n_jobs
+    def __init__(self, n_jobs: int, timeout: float | None = None) -> None:
+        self.n_jobs, self.timeout = n_jobs, timeout
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -110,6 +157,7 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
         if not isinstance(self.n_jobs, int) or self.n_jobs == 0:
             message = "a number of cells, or -1 for one a core"
             raise ConfigError(f"hydra.launcher.n_jobs={self.n_jobs}: should be {message}")
+        check_timeout(self.timeout)
         self.context, self.config, self.task = hydra_context, config, task_function
 
     def launch(
@@ -159,9 +207,9 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
     def _wait_for_one(self, running: "dict[CellProcess, tuple[DictConfig, JobReturn]]") -> None:
         """Wait until a cell has ended, or several, and complete their jobs."""
         from fmnist.errors import UserError
+        from fmnist.sweeps.process import wait_for_one
 
-        wait([cell.process.sentinel for cell in running])
-        for cell in [cell for cell in running if cell.process.exitcode is not None]:
+        for cell in wait_for_one(running):
             config, job = running.pop(cell)
             try:
                 job.return_value = cell.result()

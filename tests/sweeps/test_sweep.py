@@ -367,8 +367,11 @@ def test_a_sweep_of_200_finished_cells_is_looked_through_in_seconds(tmp_path):
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_sweep_says_how_to_continue_and_does(number, code, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "everybody", "code"),
+    [(signal.SIGINT, True, 130), (signal.SIGINT, False, 130), (signal.SIGTERM, False, 143)],
+)
+def test_a_stopped_sweep_says_how_to_continue_and_does(number, everybody, code, tmp_path):
     arguments = ("trainer.max_epochs=60", "patience=null", "seed=0,1", "hydra.sweep.dir=sweep")
     process = started(*arguments, cwd=tmp_path)
 
@@ -376,7 +379,7 @@ def test_a_stopped_sweep_says_how_to_continue_and_does(number, code, tmp_path):
         return [len(record.get("epochs", [])) for record in records(tmp_path)]
 
     wait_until(lambda: epochs() and epochs()[0] >= 3, process)
-    if number == signal.SIGINT:  # a terminal sends it to every process
+    if everybody:  # as a terminal does with Ctrl-C
         for pid in descendants(process.pid):
             os.kill(pid, number)
     process.send_signal(number)

@@ -1,0 +1,133 @@
+"""The process of a cell: whatever becomes of it, the sweep goes on and says the truth."""
+
+import os
+import signal
+import tempfile
+import time
+from multiprocessing import forkserver, process
+
+import pytest
+
+from fmnist.errors import CellFailed
+from fmnist.runs.job import Job
+from fmnist.runs.run import load_run
+from fmnist.sweeps import process as cells
+from fmnist.sweeps.process import CellProcess, start_cell, stopped_together, wait_for_one
+from tests.sweeps import tasks
+
+CONFIG = {"logger": {"_target_": "fmnist.tracking.loggers.csv_only"}}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """`start(task, timeout=...)` starts a cell; none outlives the test."""
+    begun: list[CellProcess] = []
+
+    def begin(task, timeout=None) -> CellProcess:
+        folder = tmp_path / str(len(begun))
+        folder.mkdir()
+        cell = start_cell(task, CONFIG, Job(folder, timeout=timeout))
+        assert isinstance(cell, CellProcess)
+        begun.append(cell)
+        return cell
+
+    yield begin
+    for cell in begun:
+        cell.terminate(signal.SIGKILL)
+
+
+def end(cell, how=None):
+    if how:
+        (cell.job.dir / "how").write_text(how)
+    assert wait_for_one([cell]) == [cell]
+    return cell.result()
+
+
+def wait_until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def wait_for_file(cell, name):
+    wait_until((cell.job.dir / name).exists)
+
+
+def kill_server():
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+
+
+def test_a_cell_that_finished_ends_though_a_thread_of_it_stays(start):
+    assert end(start(tasks.finishes_but_stays)) == 0.75
+
+
+def test_a_hanging_cell_is_ended_when_its_time_is_up(start, monkeypatch):
+    monkeypatch.setattr(cells, "GRACE", 0.1)
+    other = start(tasks.waits)
+    cell = start(tasks.hangs, timeout=3)
+    assert wait_for_one([other, cell]) == [cell]
+    with pytest.raises(CellFailed, match="timed out after 3 s"):
+        cell.result()
+    record = load_run(cell.job.dir).record
+    assert (record["status"], record["error"]) == ("failed", "timed out after 3 s")
+    assert end(other, "finish") == 0.75
+
+
+def test_a_cell_that_hangs_after_its_end_has_finished(start):
+    cell = start(tasks.finishes_and_hangs, timeout=3)
+    assert end(cell) == 0.75
+    assert cell.timed_out
+    assert load_run(cell.job.dir).record["status"] == "finished"
+
+
+def test_cells_outlive_their_server_and_the_next_ones_have_another(start):
+    first, second, third = (start(tasks.waits) for _ in range(3))
+    for cell in (first, second, third):
+        wait_for_file(cell, "began")
+    kill_server()
+    wait_until(lambda: first.process.exitcode is not None)  # what multiprocessing makes of it
+    assert not first.has_ended()
+    assert end(first, "finish") == 0.75
+    with pytest.raises(CellFailed, match=r"^ValueError: its own mistake$"):
+        end(second, "its own mistake")
+    third.terminate(signal.SIGKILL)
+    with pytest.raises(CellFailed, match="nobody knows how: the server that started it was killed"):
+        end(third)
+    assert load_run(third.job.dir).record["status"] == "failed"
+    assert end(start(tasks.waits), "finish") == 0.75
+
+
+def test_stopping_reaches_cells_whose_server_has_died(start):
+    cell = start(tasks.waits)
+    wait_for_file(cell, "began")
+    kill_server()
+    wait_until(lambda: cell.process.exitcode is not None)
+    with pytest.raises(SystemExit), stopped_together([cell]):
+        raise SystemExit(143)
+    assert cell.has_ended()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_interrupt_that_is_passed_on_counts_once(start, terminal):
+    cell = start(tasks.counts_interrupts)
+    wait_for_file(cell, "began")
+    for count in ("1", "2"):
+        if terminal:  # it interrupts every process
+            os.kill(cell.process.pid, signal.SIGINT)
+        cell.interrupt()
+        wait_until(lambda count=count: tasks.read(cell.job.dir / "interrupts") == count)
+        time.sleep(0.5)
+        assert tasks.read(cell.job.dir / "interrupts") == count
+    wait_for_one([cell])
+
+
+def test_a_temporary_folder_with_a_long_name(start, tmp_path, monkeypatch):
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    end(start(tasks.waits), "finish")
+    kill_server()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    monkeypatch.delitem(process.current_process()._config, "tempdir")  # as in a new process
+    assert end(start(tasks.waits), "finish") == 0.75
+    assert tempfile.gettempdir() == str(long)
