@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR|CSV",
         help="run or sweep directory, or a CSV file of fmnist.results",
     )
-    parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, one YAML file each")
+    parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, YAML files")
     parser.add_argument(
         "--only",
         action="append",

@@ -1,13 +1,16 @@
-"""What a claim is: one YAML file, checked.
+"""What a claim is, and the YAML files that hold them, checked.
 
-    claim: Without augmentation FashionCNN is better than with it.
-    source: S1                         # where it was made
-    sweep: ablation=s1_augmentation    # arguments of fmnist.train that test it
-    where: {model: fashioncnn}         # settings of all its runs; may be left out
-    metric: test/acc                   # the default
-    margin: 0.2                        # smallest difference worth claiming; this is the default
-    higher: {aug: "off"}               # A > B, see below for the other comparisons
-    lower: {aug: "on"}
+    my_augmentation:                     # its name; a file may hold many
+      claim: Without augmentation FashionCNN is better than with it.
+      source: S1                         # where it was made
+      sweep: ablation=s1_augmentation    # arguments of fmnist.train that test it
+      where: {model: fashioncnn}         # settings of all its runs; may be left out
+      metric: test/acc                   # the default
+      margin: 0.2                        # smallest difference worth claiming; this is the default
+      higher: {aug: "off"}               # A > B, see below for the other comparisons
+      lower: {aug: "on"}
+
+A file may also hold the keys of one claim alone, which then bears the file's name.
 
 One of these comparisons (how they are judged: `fmnist.evidence.verdict`):
 
@@ -28,15 +31,15 @@ fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and o
 `fmnist.runs.convergence`.
 """
 
-import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR, Config
+from fmnist.config.words import near
 from fmnist.errors import UserError
 from fmnist.runs.convergence import TARGETS
 from fmnist.runs.rows import INFERENCE, NUMBERS, canonical
@@ -71,7 +74,7 @@ class Claim:
     Values and margin are in the metric's unit as people write it, percent for shares.
     """
 
-    name: str  # of the file
+    name: str
     claim: str
     source: str
     sweep: str
@@ -104,6 +107,9 @@ class Claim:
         return [self.where | side for side in sides]
 
 
+KEYS = {item.name for item in fields(Claim)} - {"name"}
+
+
 def is_share(metric: str) -> bool:
     """Whether a metric lies in [0, 1] and is shown in percent."""
     return any(part in metric for part in ("/acc", "/f1", "/recall"))
@@ -119,48 +125,58 @@ def unit(metric: str) -> str:
 
 
 def load_claims(folder: Path) -> list[Claim]:
-    """Every claim of a folder, ordered by name.
+    """Every claim of a folder, ordered by file and, within a file, as they stand there.
 
     Raises:
-        ClaimError: there are none, or one of them is wrong.
+        ClaimError: there are none, one of them is wrong, or two have the same name.
     """
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise ClaimError(f"{folder}: holds no claim (*.yaml)")
-    return [load_claim(path) for path in paths]
+    where: dict[str, Path] = {}
+    claims = []
+    for path in paths:
+        for claim in load_file(path):
+            if claim.name in where:
+                raise ClaimError(f"{path}: {claim.name}: {where[claim.name]} has this name, too")
+            where[claim.name] = path
+            claims.append(claim)
+    return claims
 
 
-def load_claim(path: Path) -> Claim:
-    """The claim of one file.
+def load_file(path: Path) -> list[Claim]:
+    """The claims of one file.
 
     Raises:
-        ClaimError: naming the file, the key and what would be right.
+        ClaimError: naming the file, the claim, the key and what would be right.
     """
     from omegaconf import OmegaConf
 
+    name = ""
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
-        if not isinstance(content, dict):
-            raise ClaimError("should be a mapping of keys to values")
-        return _claim(path.stem, {str(key): value for key, value in content.items()})
+        if not isinstance(content, dict) or not content:
+            raise ClaimError("should be a mapping of names to claims")
+        if KEYS & {str(key) for key in content}:  # of one claim alone
+            return [_claim(path.stem, {str(key): value for key, value in content.items()})]
+        claims = []
+        for key, keys in content.items():
+            name = str(key)
+            if not isinstance(keys, dict):
+                raise ClaimError("should be a mapping of keys to values")
+            claims.append(_claim(name, {str(key): value for key, value in keys.items()}))
+        return claims
     except Exception as error:
         message = str(error) if isinstance(error, OSError | ValueError) else explain(error, [])
         if message is None:
             raise
-        raise ClaimError(f"{path}: {message}") from error
-
-
-def near(word: str, options: Iterable[str]) -> str:
-    """ "; did you mean X?", or "" when no option is near."""
-    found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
+        raise ClaimError(": ".join(map(str, filter(None, (path, name, message))))) from error
 
 
 def _claim(name: str, content: dict[str, Any]) -> Claim:
-    known = [item.name for item in fields(Claim) if item.name != "name"]
     for key in content:
-        if key not in known:
-            raise ClaimError(f"{key}: no such key{near(key, known)}")
+        if key not in KEYS:
+            raise ClaimError(f"{key}: no such key{near(key, KEYS)}")
     for key in ("claim", "source", "sweep"):
         if not isinstance(content.get(key), str) or not content[key].strip():
             raise ClaimError(f"{key}: should be text" if key in content else f"{key}: is missing")

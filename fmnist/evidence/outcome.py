@@ -7,7 +7,8 @@ What a claim is: `fmnist.evidence.claim`; which runs count and how they are comp
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, load_claims, near
+from fmnist.config.words import near
+from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, load_claims
 from fmnist.evidence.matching import Side, misses, per_seed, select, side, unknown_settings
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.verdict import Judgement, Part, Statement, judge
