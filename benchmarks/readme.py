@@ -19,7 +19,8 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.results import markdown, study_rows, verdict_cells
+from fmnist.evidence.text import markdown
+from fmnist.results import study_rows, verdict_cells
 from fmnist.runs.rows import Row
 from fmnist.runs.run import load_run, write_atomically
 from fmnist.runs.text import announcement, epoch_line, metrics_table, threads_text, totals_line

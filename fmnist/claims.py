@@ -11,14 +11,23 @@ import io
 import math
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fmnist.errors import UserError
 from fmnist.evidence.claim import Claim, ClaimError, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
-from fmnist.evidence.text import effect, number, p_words, remarks, shown_metric, verdict_words
-from fmnist.runs.find import find_runs
+from fmnist.evidence.text import (
+    effect,
+    number,
+    p_words,
+    remarks,
+    runs_in_words,
+    shown_metric,
+    verdict_words,
+)
+from fmnist.runs.find import Found, find_runs
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row, read_rows, rows_of
 from fmnist.runs.run import write_atomically
@@ -26,8 +35,8 @@ from fmnist.runs.run import write_atomically
 WIDTH = 100  # of the terminal's table
 
 
-def read_sources(paths: Iterable[str]) -> tuple[list[Row], int]:
-    """The rows of run directories and CSV files, and the number of runs that have not ended.
+def read_sources(paths: Iterable[str]) -> tuple[list[Row], dict[str, int]]:
+    """The rows of run directories and CSV files, and how many runs are in which state.
 
     Raises:
         RunError: a path that is neither.
@@ -35,13 +44,12 @@ def read_sources(paths: Iterable[str]) -> tuple[list[Row], int]:
     files = [Path(path) for path in paths if path.endswith(".csv")]
     rows = [row for path in files for row in read_rows(path)]
     directories = [path for path in paths if not path.endswith(".csv")]
-    if not directories:
-        return rows, 0
-    found = find_runs(directories)
+    found = find_runs(directories) if directories else Found([])
     for path, reason in found.damaged:
         print(f"left out: {path}: {reason}", file=sys.stderr)
-    ended = rows_of(found.runs)
-    return rows + ended, len(found.runs) - len(ended) + len(found.missing)
+    states = Counter("finished" if row.finished else "failed" for row in rows)
+    states += Counter(run.status for run in found.runs)
+    return rows + rows_of(found.runs), states + Counter(missing=len(found.missing))
 
 
 def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
@@ -133,15 +141,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         claims = asked_claims(options.claims, options.only)
-        rows, unfinished = read_sources(options.sources)
+        rows, states = read_sources(options.sources)
         outcomes = evaluate(claims, rows)
         if options.csv:
             write_csv(Path(options.csv), to_csv(outcomes))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    failed = sum(not row.finished for row in rows)
-    print(f"{len(rows) - failed} finished runs, {failed} failed, {unfinished} not ended")
+    others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
+    print(", ".join([f"{runs_in_words(states['finished'])} finished", *others]))
     print(table(outcomes, claims))
     return 0
 

@@ -19,7 +19,7 @@ from fmnist.errors import RunError, UserError
 from fmnist.evidence.claim import Claim, asked_claims, unit
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.text import effect, number, p_words, remarks, verdict_words
+from fmnist.evidence.text import effect, markdown, number, p_words, remarks, verdict_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
@@ -124,12 +124,6 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             missing_list(outcomes),
         ]
     ) + "\n"  # fmt: skip
-
-
-def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    cells = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells)
 
 
 def published_table(outcomes: Iterable[Outcome]) -> str:

@@ -1,12 +1,17 @@
-"""From rows to one number a seed: which runs a claim is about, and which of them are compared.
+"""From runs to one number a seed and side: which runs are compared with which.
 
-Two runs are matched when they share the seed and every setting except those compared. Settings
-that vary besides are averaged within a seed, over the same runs for every seed, so that n is the
-number of seeds however many runs there are.
+Claims and reports ask the same: A and B, over matched runs. A unit is what two runs may be matched
+in: the seed and every setting except those compared. A unit counts when every side has its runs
+in it. Units of a seed are averaged, so that n is the number of seeds however many runs there are.
+
+A sweep that is half finished has units of some seeds only. Those are averaged that all the seeds
+counted have, so that no seed is a mean over other settings than the next. Chosen are the seeds and
+units for which (seeds - 1) x units is largest, of equal ones those with more seeds (`over_seeds`).
+The others are left out, here and so everywhere.
 """
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -129,8 +134,11 @@ def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
     return frozenset((key, value) for key, value in values.items() if not covered(key, free))
 
 
-def per_seed(rows: Sequence[Row], sides: Sequence[Side]) -> dict[int, float]:
-    """By seed: the first side's metric, minus the second side's where there is one.
+Units = Mapping[int, Mapping[Hashable, tuple[float, ...]]]  # by seed and unit: one number a side
+
+
+def per_seed(rows: Sequence[Row], sides: Sequence[Side]) -> dict[int, tuple[float, ...]]:
+    """By seed: the metric of every side.
 
     Args:
         rows: finished, one for each configuration.
@@ -140,43 +148,52 @@ def per_seed(rows: Sequence[Row], sides: Sequence[Side]) -> dict[int, float]:
     blocks: dict[tuple[int, frozenset[tuple[str, str]]], list[Row]] = {}
     for row in rows:
         blocks.setdefault((row.seed, others(row, free)), []).append(row)
-    units: dict[int, dict[object, float]] = {}
+    units: dict[int, dict[Hashable, tuple[float, ...]]] = {}
     for (seed, shared), block in blocks.items():
-        unit = _unit(block, sides)
-        if unit is not None:
-            cells, value = unit
-            units.setdefault(seed, {})[shared, cells] = value
-    seeds, common = _complete(units)
-    return {s: sum(units[s][unit] for unit in common) / len(common) for s in seeds}
+        if (unit := _unit(block, sides)) is not None:
+            cells, values = unit
+            units.setdefault(seed, {})[shared, cells] = values
+    return over_seeds(units)
 
 
-def _unit(block: Sequence[Row], sides: Sequence[Side]) -> tuple[object, float] | None:
-    """The runs that are compared with each other, and the difference; None: one is missing."""
-    cells: list[object] = []
-    value = 0.0
-    for sign, item in zip((1, -1), sides, strict=False):
+def _unit(block: Sequence[Row], sides: Sequence[Side]) -> tuple[Hashable, tuple[float, ...]] | None:
+    """The runs that are compared with each other, and each side's number; None: one is missing."""
+    cells: list[Hashable] = []
+    values = []
+    for item in sides:
+        means = []
         for term in item.terms:
             chosen = [row for row in block if matches(row, term) and item.metric in row.metrics]
             if not chosen:
                 return None
-            mean = sum(row.metrics[item.metric] for row in chosen) / len(chosen)
-            value += sign * mean / len(item.terms)
+            means.append(sum(row.metrics[item.metric] for row in chosen) / len(chosen))
             cells.append(frozenset(frozenset(row.settings.items()) for row in chosen))
-    return tuple(cells), value
+        values.append(sum(means) / len(means))
+    return tuple(cells), tuple(values)
 
 
-def _complete(units: dict[int, dict[object, float]]) -> tuple[list[int], set[object]]:
-    """Seeds, and the units that all of them have: as many as possible, two seeds before one."""
-    best: tuple[list[int], set[object]] = ([], set())
-    order = sorted(units, key=lambda seed: (-len(units[seed]), seed))
+def over_seeds(units: Units) -> dict[int, tuple[float, ...]]:
+    """By seed: the mean of every side over the units that all seeds counted have.
+
+    Which those are: the module's docstring.
+    """
+    seeds: list[int] = []
+    counted: set[Hashable] = set()
+    order = sorted((seed for seed in units if units[seed]), key=lambda s: (-len(units[s]), s))
     common = set(units[order[0]]) if order else set()
     size = (-1, -1)
     for count, seed in enumerate(order, 1):
         common = common & set(units[seed])
         if common and ((count - 1) * len(common), count) > size:
             size = ((count - 1) * len(common), count)
-            best = (sorted(order[:count]), set(common))
-    return best
+            seeds, counted = sorted(order[:count]), set(common)
+    return {
+        seed: tuple(
+            sum(side) / len(counted)
+            for side in zip(*(units[seed][unit] for unit in counted), strict=True)
+        )
+        for seed in seeds
+    }
 
 
 def select(rows: Iterable[Row], sides: Iterable[Side]) -> list[Row]:

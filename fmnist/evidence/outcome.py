@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from fmnist.config.words import near
 from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, load_claims
+from fmnist.evidence.effects import RESOLUTION, contrast
 from fmnist.evidence.matching import Side, misses, per_seed, select, side, unknown_settings
-from fmnist.evidence.statistics import summarize
 from fmnist.evidence.verdict import Judgement, Part, Statement, judge
 from fmnist.runs.rows import INFERENCE, Row, newest, rows_of
 from fmnist.runs.run import Run
@@ -195,17 +195,18 @@ def _classes(claim: Claim, rows: Sequence[Row]) -> list[Part | None]:
 def _part(rows: Sequence[Row], sides: Sequence[Side], label: str, threshold: float) -> Part | None:
     metric = sides[0].metric
     scale = 100.0 if is_share(metric) else 1.0
-    values = [scale * value for value in per_seed(rows, sides).values()]
+    values = {s: [scale * x for x in v] for s, v in per_seed(rows, sides).items()}
     if not values:
         return None
-    return Part(label, summarize(values, _resolution(metric), metric in EXACT), threshold)
+    signs = (1, -1)[: len(sides)]
+    return Part(label, contrast(values, signs, _resolution(metric), metric in EXACT), threshold)
 
 
 def _resolution(metric: str) -> float:
     """Of one run's number: an epoch, or one image of 10,000; seconds have none."""
     if metric.startswith("epochs_to/"):
         return 1.0
-    return 0.01 if is_share(metric) else 0.0
+    return RESOLUTION if is_share(metric) else 0.0
 
 
 def published_difference(claim: Claim, claims: Iterable[Claim]) -> float | None:

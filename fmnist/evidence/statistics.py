@@ -32,6 +32,16 @@ class Summary:
     exact: bool = False
 
     @property
+    def low(self) -> float:
+        """The lower end of the 95 % interval; NaN for one seed."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """The upper end."""
+        return self.mean + self.half_width
+
+    @property
     def half_width(self) -> float:
         """Of the 95 % t interval of the mean; NaN for one seed."""
         from scipy.special import stdtrit

@@ -1,6 +1,7 @@
 """Claims, effects and verdicts in words, the same in terminal, results/ and report."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 from fmnist.evidence.claim import is_share, unit
 from fmnist.evidence.outcome import Outcome
@@ -57,7 +58,10 @@ def verdict_words(outcome: Outcome) -> str:
 
 
 def p_words(p: float | None) -> str:
-    return "" if p is None else "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+    """Never 0; "" where nothing was tested."""
+    if p is None or math.isnan(p):
+        return ""
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
 def remarks(outcome: Outcome) -> list[str]:
@@ -73,6 +77,12 @@ def remarks(outcome: Outcome) -> list[str]:
             "epoch more than allowed"
         )
     return made
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    cells = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells)
 
 
 def runs_in_words(count: int) -> str:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, median_low
 
+from fmnist.evidence.effects import RESOLUTION
+from fmnist.evidence.statistics import Summary, summarize
 from fmnist.reporting.charts import MUTED, SERIES, Chart, name_on_hover, new_figure
-from fmnist.reporting.effects import Interval, t_interval
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.table import Cell, Row
 from fmnist.runs.convergence import convergence
@@ -28,9 +29,9 @@ class CellConvergence:
     runs: int
     reached: int
     allowed: int
-    epochs: Interval
-    seconds: Interval
-    area: Interval
+    epochs: Summary
+    seconds: Summary
+    area: Summary
 
     @property
     def censored(self) -> bool:
@@ -53,12 +54,12 @@ def cell_convergence(cell: Cell, target: float) -> CellConvergence:
     """Of one cell; the target in [0, 1]."""
     rows = list(cell.rows.values())
     found = [convergence(row.record["epochs"], target, _allowed(row)) for row in rows]
-    epochs = t_interval([item.epochs for item in found], resolution=1)
-    seconds = t_interval([item.seconds for item in found], resolution=0)
+    epochs = summarize([item.epochs for item in found], resolution=1)
+    seconds = summarize([item.seconds for item in found])
     reached = sum(item.reached for item in found)
     if reached < len(found):
-        epochs, seconds = (Interval(i.mean, math.nan, math.nan, i.seeds) for i in (epochs, seconds))
-    area = t_interval([100 * item.area for item in found])
+        epochs, seconds = (replace(i, sd=math.nan) for i in (epochs, seconds))
+    area = summarize([100 * item.area for item in found], RESOLUTION)
     return CellConvergence(
         cell, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
     )

@@ -1,82 +1,48 @@
-"""What a sweep's factors do: intervals over seeds, comparisons over matched seeds, interactions.
+"""What a sweep's factors do: levels, pairs of levels and interactions, and sentences about them.
 
-The unit of replication is the seed: within a seed, what is compared is averaged over the other
-factors first, so that 3 seeds stay 3 however many cells a sweep has. Differences are paired by
-seed; intervals and p values are Student's t, p values corrected by Holm's method within a family.
+Which runs are compared: `fmnist.evidence.matching`; how: `fmnist.evidence.effects`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-from statistics import mean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.evidence.statistics import LEVEL, holm, summarize
+from fmnist.evidence.effects import Comparison, contrast, corrected
+from fmnist.evidence.matching import over_seeds
+from fmnist.evidence.statistics import Summary
+from fmnist.evidence.text import p_words
 from fmnist.reporting.table import Cell
 
-RESOLUTION = 0.01  # points: one image of 10,000
+Key = tuple[str, ...]  # a level of each of some factors
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % t interval, in the values' unit; the ends are NaN when undefined."""
+class Grid:
+    """The cells' values by levels of some factors, inside (seed, levels of all other factors)."""
 
-    mean: float
-    low: float
-    high: float
-    seeds: int
+    def __init__(self, cells: Sequence[Cell], names: Sequence[str], metric: str) -> None:
+        self.units: dict[int, dict[Key, dict[Key, float]]] = {}
+        for cell in cells:
+            key = tuple(cell.levels[name] for name in names)
+            others = tuple(level for name, level in cell.levels.items() if name not in names)
+            for seed, value in cell.values(metric).items():
+                self.units.setdefault(seed, {}).setdefault(others, {})[key] = value
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """`first` minus `second` over matched seeds.
-
-    Args:
-        difference: with its interval.
-        p: two-sided, of the paired t test; NaN when undefined.
-        p_holm: corrected for all comparisons made together.
-    """
-
-    first: str
-    second: str
-    difference: Interval
-    p: float
-    p_holm: float = math.nan
-
-    @property
-    def significant(self) -> bool:
-        return self.p_holm < LEVEL
-
-
-def t_interval(values: Sequence[float], resolution: float = RESOLUTION) -> Interval:
-    """Mean and Student's t interval of one value a seed; undefined for one seed.
-
-    Args:
-        values: in points, or in any unit with its resolution: see `summarize`.
-    """
-    summary = summarize(values, resolution)
-    half = summary.half_width
-    return Interval(summary.mean, summary.mean - half, summary.mean + half, summary.n)
-
-
-def paired(first: str, second: str, differences: Sequence[float]) -> Comparison:
-    """One comparison from its differences, one a seed."""
-    summary, interval = summarize(differences, RESOLUTION), t_interval(differences)
-    p = math.nan if summary.n < 2 else 2 * min(summary.p_above(0), summary.p_below(0))
-    return Comparison(first, second, interval, p)
-
-
-def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same, Holm-corrected for being asked together; undefined ones do not count."""
-    defined = [index for index, item in enumerate(comparisons) if not math.isnan(item.p)]
-    result = list(comparisons)
-    p_values = holm([comparisons[index].p for index in defined])
-    for index, p in zip(defined, p_values, strict=True):
-        result[index] = replace(comparisons[index], p_holm=p)
-    return result
+    def values(self, *keys: Key) -> dict[int, tuple[float, ...]]:
+        """By seed: the value of every key, over the units that have them all."""
+        return over_seeds(
+            {
+                seed: {
+                    unit: tuple(values[key] for key in keys)
+                    for unit, values in units.items()
+                    if all(key in values for key in keys)
+                }
+                for seed, units in self.units.items()
+            }
+        )
 
 
 def compare_cells(
@@ -91,60 +57,38 @@ def compare_cells(
     made = []
     for a, b in pairs:
         first, second = a.values(metric), b.values(metric)
-        seeds = [seed for seed in first if seed in second]
-        if seeds:
-            made.append(paired(a.label, b.label, [first[s] - second[s] for s in seeds]))
+        if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
+            made.append(Comparison(a.label, b.label, contrast(values)))
     return corrected(made)
-
-
-def _blocks(
-    cells: Sequence[Cell], names: Sequence[str], metric: str
-) -> dict[tuple[int, tuple[str, ...]], dict[tuple[str, ...], float]]:
-    """Values by the levels of the named factors, inside (seed, levels of all other factors)."""
-    blocks: dict[tuple[int, tuple[str, ...]], dict[tuple[str, ...], float]] = {}
-    for cell in cells:
-        key = tuple(cell.levels[name] for name in names)
-        others = tuple(level for name, level in cell.levels.items() if name not in names)
-        for seed, value in cell.values(metric).items():
-            blocks.setdefault((seed, others), {})[key] = value
-    return blocks
 
 
 def level_means(
     cells: Sequence[Cell], names: Sequence[str], metric: str = "test/acc"
-) -> dict[tuple[str, ...], Interval]:
-    """Mean and interval over seeds of every combination of levels of the named factors.
+) -> dict[Key, Summary]:
+    """Mean over seeds of every combination of levels of the named factors.
 
-    Only blocks (a seed with the levels of all other factors) that have every combination count,
-    so that the means can be compared; where there is no such block, all of them.
+    Over the units that have every combination, so that the means can be compared; where there is
+    no such unit, each over its own.
     """
-    blocks = _blocks(cells, names, metric)
+    grid = Grid(cells, names, metric)
     keys = list(dict.fromkeys(tuple(cell.levels[name] for name in names) for cell in cells))
-    complete = {block: values for block, values in blocks.items() if len(values) == len(keys)}
-    means = {}
-    for key in keys:
-        by_seed: dict[int, list[float]] = {}
-        for (seed, _), values in (complete or blocks).items():
-            if key in values:
-                by_seed.setdefault(seed, []).append(values[key])
-        means[key] = t_interval([mean(values) for values in by_seed.values()])
-    return means
+    together = grid.values(*keys)
+    return {
+        key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
+        for place, key in enumerate(keys)
+    }
 
 
 def compare_levels(
     cells: Sequence[Cell], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
 ) -> dict[str, list[Comparison]]:
-    """Every pair of levels of every factor, Holm-corrected over all of them."""
+    """Every pair of levels of every factor, corrected for all of them."""
     made: list[tuple[str, Comparison]] = []
     for name, levels in factors.items():
-        blocks = _blocks(cells, [name], metric)
+        grid = Grid(cells, [name], metric)
         for a, b in combinations(levels, 2):
-            by_seed: dict[int, list[float]] = {}
-            for (seed, _), values in blocks.items():
-                if (a,) in values and (b,) in values:
-                    by_seed.setdefault(seed, []).append(values[a,] - values[b,])
-            if by_seed:
-                made.append((name, paired(a, b, [mean(d) for d in by_seed.values()])))
+            if values := grid.values((a,), (b,)):
+                made.append((name, Comparison(a, b, contrast(values))))
     together = corrected([comparison for _, comparison in made])
     result: dict[str, list[Comparison]] = {name: [] for name in factors}
     for (name, _), comparison in zip(made, together, strict=True):
@@ -169,23 +113,16 @@ class Interaction:
 def interactions(
     cells: Sequence[Cell], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
 ) -> list[Interaction]:
-    """Of every pair of factors that was crossed; p values Holm-corrected over all contrasts."""
+    """Of every pair of factors that was crossed; p values corrected for all contrasts."""
     made: list[tuple[tuple[str, str], Comparison]] = []
     for pair in combinations(factors, 2):
-        blocks = _blocks(cells, pair, metric)
+        grid = Grid(cells, pair, metric)
         for a, b in combinations(factors[pair[0]], 2):
             for c, d in combinations(factors[pair[1]], 2):
-                by_seed: dict[int, list[float]] = {}
-                for (seed, _), v in blocks.items():
-                    if all((x, y) in v for x in (a, b) for y in (c, d)):
-                        effect = (v[a, c] - v[b, c]) - (v[a, d] - v[b, d])
-                        by_seed.setdefault(seed, []).append(effect)
-                if by_seed:
-                    contrast = paired(
-                        f"({a} - {b}) with {c}", f"with {d}", [mean(e) for e in by_seed.values()]
-                    )
-                    made.append((pair, contrast))
-    together = corrected([contrast for _, contrast in made])
+                if values := grid.values((a, c), (b, c), (a, d), (b, d)):
+                    words = f"({a} - {b}) with {c}", f"with {d}"
+                    made.append((pair, Comparison(*words, contrast(values, (1, -1, -1, 1)))))
+    together = corrected([comparison for _, comparison in made])
     strongest = []
     for pair in dict.fromkeys(pair for pair, _ in made):
         own = [c for (p, _), c in zip(made, together, strict=True) if p == pair]
@@ -213,7 +150,7 @@ def in_words(
     """
     if not comparisons:
         return f"{name}: no seed has two of its levels, so nothing may be concluded."
-    seeds = min(item.difference.seeds for item in comparisons)
+    seeds = min(item.difference.n for item in comparisons)
     if seeds < 2:
         widest = max(comparisons, key=lambda item: abs(item.difference.mean))
         return (
@@ -257,21 +194,14 @@ def _difference(item: Comparison) -> str:
         better, worse, low, high = worse, better, -high, -low
     return (
         f"{better} beats {worse} by {abs(item.difference.mean):.2f} points "
-        f"(95 % interval {low:.2f} to {high:.2f}, Holm p {show_p(item.p_holm)})"
+        f"(95 % interval {low:.2f} to {high:.2f}, Holm p {p_words(item.p_holm)})"
     )
 
 
 def _compatible(item: Comparison) -> str:
     low, high = item.difference.low, item.difference.high
-    fits = f"{low:+.2f} to {high:+.2f} points, Holm p {show_p(item.p_holm)}"
+    fits = f"{low:+.2f} to {high:+.2f} points, Holm p {p_words(item.p_holm)}"
     return f"between {item.first} and {item.second} ({fits})"
-
-
-def show_p(p: float) -> str:
-    """Two significant digits, never 0."""
-    if math.isnan(p):
-        return "–"  # noqa: RUF001
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from markupsafe import Markup
 from matplotlib import rc_context
 
 from fmnist.errors import RunError
+from fmnist.evidence.effects import RESOLUTION, Comparison
+from fmnist.evidence.statistics import Summary, summarize
+from fmnist.evidence.text import p_words
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
     cell_convergence,
@@ -26,8 +29,6 @@ from fmnist.reporting.cell_convergence import (
 from fmnist.reporting.charts import STYLE, Chart, inline_svg
 from fmnist.reporting.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
 from fmnist.reporting.effects import (
-    Comparison,
-    Interval,
     McNemar,
     compare_cells,
     compare_levels,
@@ -35,8 +36,6 @@ from fmnist.reporting.effects import (
     interactions,
     level_means,
     mcnemar,
-    show_p,
-    t_interval,
 )  # fmt: skip
 from fmnist.reporting.run_figures import comparison_curves
 from fmnist.reporting.sweep_figures import (
@@ -129,7 +128,7 @@ def render(page: Page, svgs: Mapping[str, bytes]) -> str:
         "interval": show_mean,
         "bound": show_bound,
         "difference": show_difference,
-        "p": show_p,
+        "p": p_words,
         "duration": duration,
         "flat": flat,
         "svg": lambda chart: Markup(
@@ -169,19 +168,19 @@ def _facts(row: Row, detail: Detail) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Summary:
+class CellRow:
     """A cell as the table of cells shows it: finished or not."""
 
     levels: dict[str, str]
     statuses: dict[str, int]
     reasons: list[str]
-    test: Interval | None = None
-    val: Interval | None = None
+    test: Summary | None = None
+    val: Summary | None = None
     seconds: float = math.nan
     params: float = math.nan
 
 
-def summaries(table: Table) -> list[Summary]:
+def summaries(table: Table) -> list[CellRow]:
     """Every cell that any run belongs to, those without a finished run last."""
     finished = {tuple(cell.levels.values()): cell for cell in table.cells}
     rows: dict[tuple[str, ...], list[Row]] = {key: [] for key in finished}
@@ -196,11 +195,13 @@ def summaries(table: Table) -> list[Summary]:
         reasons = [row.reason for row in members if row.status == "failed" and row.reason]
         cell = finished.get(key)
         if cell is None:
-            result.append(Summary(levels, statuses, list(dict.fromkeys(reasons))))
+            result.append(CellRow(levels, statuses, list(dict.fromkeys(reasons))))
             continue
-        test, val = (t_interval(list(cell.values(m).values())) for m in ("test/acc", "val/acc"))
+        test, val = (
+            summarize(list(cell.values(m).values()), RESOLUTION) for m in ("test/acc", "val/acc")
+        )
         costs = cell.mean("train_seconds"), cell.mean("params")
-        result.append(Summary(levels, statuses, list(dict.fromkeys(reasons)), test, val, *costs))
+        result.append(CellRow(levels, statuses, list(dict.fromkeys(reasons)), test, val, *costs))
     return result
 
 
@@ -372,7 +373,7 @@ def flat(node: Any, path: str = "") -> list[tuple[str, str]]:
     return pairs
 
 
-def show_mean(interval: Interval | None) -> str:
+def show_mean(interval: Summary | None) -> str:
     """ "90.12 ± 0.34", in the interval's unit."""
     if interval is None:
         return "–"  # noqa: RUF001

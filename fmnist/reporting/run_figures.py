@@ -200,10 +200,10 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
         hardest = sorted(defined, key=lambda k: curves[k].area)[:4]
         for k in defined:
             if k not in hardest:
-                axes.plot(*_thinned(curves[k]), color=MUTED, linewidth=0.8, alpha=0.55)
+                axes.plot(*_percent(curves[k]), color=MUTED, linewidth=0.8, alpha=0.55)
         for k, color in zip(hardest, SERIES, strict=False):
             label = f"{evaluation.classes[k]}, {unit} {curves[k].area:.4f}"
-            axes.plot(*_thinned(curves[k]), color=color, label=label)
+            axes.plot(*_percent(curves[k]), color=color, label=label)
         if len(defined) > len(hardest):
             axes.plot([], [], color=MUTED, linewidth=0.8, label="the other classes")
         if name == "roc":
@@ -218,13 +218,9 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
     return charts
 
 
-def _thinned(curve: Curve) -> tuple[Any, Any]:
-    """At most `POINTS` points, in percent, evenly spaced along the curve."""
-    steps = np.abs(np.diff(curve.x)) + np.abs(np.diff(curve.y))
-    along = np.concatenate([[0.0], np.cumsum(steps)])
-    targets = np.linspace(0, along[-1], POINTS)
-    index = np.unique(np.searchsorted(along, targets).clip(0, len(along) - 1))
-    return 100 * curve.x[index], 100 * curve.y[index]
+def _percent(curve: Curve) -> tuple[Any, Any]:
+    x, y = curve.thinned(POINTS)
+    return 100 * x, 100 * y
 
 
 def reliability(evaluation: Evaluation) -> Chart:

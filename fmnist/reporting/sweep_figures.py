@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from fmnist.evidence.statistics import Summary
 from fmnist.reporting.charts import (
     HALF,
     MUTED,
@@ -18,7 +19,7 @@ from fmnist.reporting.charts import (
     new_figure,
     plain_numbers,
 )  # fmt: skip
-from fmnist.reporting.effects import Interval, level_means, pareto_front
+from fmnist.reporting.effects import level_means, pareto_front
 from fmnist.reporting.table import Cell, Row
 
 MODELS = ("model", "experiment")  # factors whose levels are nets
@@ -38,7 +39,7 @@ def file_name(*parts: str) -> str:
     return "_".join("".join(c if c.isalnum() or c in "._" else "-" for c in p) for p in parts)
 
 
-def main_effect(name: str, means: Mapping[tuple[str, ...], Interval]) -> Chart:
+def main_effect(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
     """Mean test accuracy of every level of one factor, with intervals."""
     levels = [key[0] for key in means]
     figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.36 * len(levels))))
@@ -47,7 +48,7 @@ def main_effect(name: str, means: Mapping[tuple[str, ...], Interval]) -> Chart:
     axes.set_yticks(range(len(levels)), levels)
     axes.set(xlabel="test accuracy (%)", ylabel=name, ylim=(len(levels) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
-    seeds = max(interval.seeds for interval in means.values())
+    seeds = max(interval.n for interval in means.values())
     caption = (
         f"Mean over the other factors and 95 % t interval over {seeds} seeds. "
         "Overlap of intervals is no test: seeds are matched, see the comparisons."
@@ -57,14 +58,14 @@ def main_effect(name: str, means: Mapping[tuple[str, ...], Interval]) -> Chart:
     return Chart(file_name("effect", name), f"Effect of {name}", caption, figure)
 
 
-def _point_with_interval(axes: Axes, interval: Interval, place: float) -> None:
+def _point_with_interval(axes: Axes, interval: Summary, place: float) -> None:
     if not math.isnan(interval.low):
         axes.plot([interval.low, interval.high], [place, place], color=SERIES[0], linewidth=2.2)
     (dot,) = axes.plot([interval.mean], [place], "o", color=SERIES[0], markersize=6.5)
     name_on_hover(dot, show_interval(interval))
 
 
-def show_interval(interval: Interval) -> str:
+def show_interval(interval: Summary) -> str:
     """ "90.12 ± 0.34 %", or the mean alone where there is no interval."""
     if math.isnan(interval.low):
         return f"{interval.mean:.2f} %"
@@ -89,7 +90,7 @@ def _heatmap(
     across: str,
     down: str,
     factors: Mapping[str, Sequence[str]],
-    means: Mapping[tuple[str, ...], Interval],
+    means: Mapping[tuple[str, ...], Summary],
 ) -> Chart:
     columns, rows = factors[across], factors[down]
     grid = np.array([[_mean(means.get((c, r))) for c in columns] for r in rows])
@@ -128,7 +129,7 @@ def _lines(
     across: str,
     down: str,
     factors: Mapping[str, Sequence[str]],
-    means: Mapping[tuple[str, ...], Interval],
+    means: Mapping[tuple[str, ...], Summary],
 ) -> Chart:
     columns, places = factors[across], numbers(factors[across])
     figure, axes = new_figure((HALF[0], 3.0))
@@ -160,11 +161,11 @@ def _lines(
     return Chart(file_name("lines", across, down), title, caption, figure)
 
 
-def _mean(interval: Interval | None) -> float:
+def _mean(interval: Summary | None) -> float:
     return math.nan if interval is None else interval.mean
 
 
-def model_bars(name: str, means: Mapping[tuple[str, ...], Interval]) -> Chart:
+def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
     """Test error of every net, as bars from zero."""
     order = sorted(means, key=lambda key: -means[key].mean)
     figure, axes = new_figure((HALF[0], max(1.8, 0.8 + 0.4 * len(order))))

@@ -17,7 +17,7 @@ METRICS = (
     "test/acc", "test/loss", "val/acc", "val/loss", "val/acc_best", "train/acc", "train/loss",
 )  # fmt: skip
 COSTS = ("params", "flops", "train_seconds", "seconds", "peak_memory_mib")
-STATUSES = ("finished", "running", "failed")
+STATUSES = ("finished", "running", "failed")  # of a record; nobody runs it any more: "killed"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Row:
 
     Args:
         name: its directory, relative to what all rows share.
-        status: finished, running, failed, missing or damaged.
+        status: finished, running, killed, failed, missing or damaged.
         reason: why it failed, or cannot be read; empty when finished.
         levels: of every varied factor, as shown, without the seed; only the known ones.
         run: None where there is no readable record.
@@ -142,7 +142,7 @@ def _rows(
     for run in readable:
         levels = {key: show_level(setting(run, key)) for key in varied}
         reason = " ".join(str(run.record.get("error", "")).split())
-        rows[run.dir] = Row("", run.record["status"], reason, levels, run)
+        rows[run.dir] = Row("", run.status, reason, levels, run)
     for path, reason in [*found.damaged, *faults.items()]:
         rows[path] = Row("", "damaged", reason.removeprefix(f"{path}").lstrip("/: "))
     for path, overrides in found.missing:

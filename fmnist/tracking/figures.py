@@ -65,20 +65,12 @@ def evaluation(run: Run) -> Evaluation:
 def _curves(result: Evaluation, curves: list[Curve], title: str, xname: str) -> Any:
     """A line for every class that the test set has, its area in the legend."""
     lines = {
-        f"{name} ({curve.area:.3f})": _thinned(curve)
+        f"{name} ({curve.area:.3f})": tuple(points.tolist() for points in curve.thinned(POINTS))
         for name, curve in zip(result.classes, curves, strict=True)
         if not np.isnan(curve.area)
     }
     xs, ys = zip(*lines.values(), strict=True)
     return wandb.plot.line_series(list(xs), list(ys), list(lines), title, xname)
-
-
-def _thinned(curve: Curve) -> tuple[list[float], list[float]]:
-    """`POINTS` of a curve's points, evenly spread along its length."""
-    steps = np.abs(np.diff(curve.x)) + np.abs(np.diff(curve.y))
-    length = np.concatenate([[0.0], np.cumsum(steps)])
-    chosen = np.unique(np.searchsorted(length, np.linspace(0, length[-1], POINTS)))
-    return curve.x[chosen].tolist(), curve.y[chosen].tolist()
 
 
 def _calibration(result: Evaluation) -> Any:

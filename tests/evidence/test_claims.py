@@ -21,8 +21,12 @@ from fmnist.data.datamodule import GARMENTS
 from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claims, load_file
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, published_difference
+from fmnist.reporting.effects import compare_levels
+from fmnist.reporting.table import Cell
+from fmnist.reporting.table import Row as ReportRow
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
+from fmnist.runs.run import Run
 from tests.conftest import command
 
 CLAIMS = load_claims(CLAIMS_DIR)
@@ -203,7 +207,8 @@ AUG = 'where: {model: lenet5}\nhigher: {aug: "on"}\nlower: {aug: "off"}'
 def differences(claim, rows, metric="test/acc"):
     sides = [side(selection, metric) for selection in claim.selections]
     found = per_seed([r for r in newest(rows) if r.finished], sides)
-    return {seed: round(100 * value, 6) for seed, value in found.items()}
+    signed = {s: v[0] - v[1] if len(v) > 1 else v[0] for s, v in found.items()}
+    return {seed: round(100 * value, 6) for seed, value in signed.items()}
 
 
 def test_runs_are_paired_by_seed(tmp_path):
@@ -242,6 +247,31 @@ def test_other_factors_are_averaged_within_a_seed(tmp_path):
     rows.append(row("model=lenet5", "optim.lr=0.01", "aug=on", seed=3, test_acc=99))
     rows.append(row("model=lenet5", "optim.lr=0.01", "aug=off", seed=3, test_acc=90))
     assert differences(lenet(tmp_path, AUG), rows) == averaged
+
+
+def test_half_a_sweep_gives_report_and_claim_the_same_numbers(tmp_path):
+    """Seed 2 lacks a rate, seed 3 a side, and seed 0 has a rate more."""
+    made = {(aug, lr, seed): 90 + (aug == "on") * (1 + seed) + 2 * (lr == "0.01")
+            for aug in ("on", "off") for lr in ("0.01", "0.001") for seed in (0, 1)}  # fmt: skip
+    made |= {(aug, "0.01", 2): 80 for aug in ("on", "off")} | {("on", "0.01", 3): 99}
+    made |= {(aug, "0.1", 0): 10 + 9 * (aug == "on") for aug in ("on", "off")}
+    rows = [row("model=lenet5", f"aug={aug}", f"optim.lr={lr}", seed=seed, test_acc=acc)
+            for (aug, lr, seed), acc in made.items()]  # fmt: skip
+    cells = []
+    for aug, lr in dict.fromkeys((aug, lr) for aug, lr, _ in made):
+        records = {
+            seed: {"metrics": {"test/acc": made[aug, lr, seed] / 100}}
+            for seed in range(4)
+            if (aug, lr, seed) in made
+        }
+        runs = {s: ReportRow("", "finished", run=Run(None, r)) for s, r in records.items()}
+        cells.append(Cell({"aug": aug, "lr": lr}, runs))
+    (compared,) = compare_levels(cells, {"aug": ["on", "off"]})["aug"]
+    (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
+    assert outcome.part.summary.mean == pytest.approx(compared.difference.mean)
+    assert compared.difference.mean == pytest.approx(1.0)  # of one rate: 1, 2 and 0
+    assert outcome.part.summary.n == compared.difference.n == 3
+    assert outcome.part.summary.half_width == pytest.approx(compared.difference.half_width)
 
 
 def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
@@ -494,7 +524,7 @@ def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """Three seeds of S2's best and worst net, one failed, one not ended."""
+    """Three seeds of S2's best and worst net, one failed, one killed."""
     folder = tmp_path_factory.mktemp("sweep")
     for seed, gain in enumerate((0.0, 0.01, -0.01)):
         run_dir(folder / f"b{seed}", "experiment=s2_best", seed=seed, accuracy=0.9 + gain)
@@ -509,7 +539,7 @@ def test_the_command_says_which_claims_hold(sweep, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "6 finished runs, 1 failed, 1 not ended"
+    assert lines[0] == "6 runs finished, 1 failed, 1 killed"
     assert max(map(len, lines)) <= 110
     (line,) = [line for line in lines if line.startswith("s2_best_worst ")]
     assert "+12.00 [9.52, 14.48] points" in line
@@ -588,7 +618,7 @@ def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
     assert main([str(copy), "--only", "s2_best_worst"]) == 0
     output = capsys.readouterr()
     assert "left out" in output.err
-    assert output.out.startswith("5 finished runs")
+    assert output.out.startswith("5 runs finished")
 
 
 def test_csv_of_an_undecided_claim_is_a_table():

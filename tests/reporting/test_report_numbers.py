@@ -11,17 +11,16 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 from torch import nn
 
+from fmnist.evidence.effects import Comparison
+from fmnist.evidence.statistics import summarize
 from fmnist.models.lenet5 import LeNet5
 from fmnist.reporting.effects import (
-    Comparison,
-    Interval,
     compare_levels,
     in_words,
     interactions,
     level_means,
     mcnemar,
     pareto_front,
-    t_interval,
 )  # fmt: skip
 from fmnist.reporting.gallery import confident_errors, pair_errors, typical
 from fmnist.reporting.gradcam import grad_cam
@@ -209,7 +208,7 @@ def test_levels_are_compared_over_seeds_with_the_paired_t_test() -> None:
     assert net.p == pytest.approx(expected.pvalue, rel=1e-6)
     low, high = expected.confidence_interval()
     assert (net.difference.low, net.difference.high) == pytest.approx((low, high))
-    assert net.difference.seeds == 5
+    assert net.difference.n == 5
     corrected = multipletests([net.p, optim.p], method="holm")[1]
     assert [net.p_holm, optim.p_holm] == pytest.approx(list(corrected))
     words = in_words("net", by_factor["net"], ["optim"])
@@ -222,7 +221,7 @@ def test_levels_are_compared_over_seeds_with_the_paired_t_test() -> None:
 def test_a_sentence_names_the_three_largest_differences_and_counts_the_others() -> None:
     sizes = (0.5, -3.0, 1.0, 2.0, -0.7)
     made = [
-        Comparison(f"a{i}", f"b{i}", Interval(size, size - 0.1, size + 0.1, 5), 0.001, 0.01)
+        Comparison(f"a{i}", f"b{i}", summarize([size - 0.1, size, size + 0.1]), 0.01)
         for i, size in enumerate(sizes)
     ]
     words = in_words("net", made, [])
@@ -239,7 +238,7 @@ def test_one_seed_concludes_nothing() -> None:
     comparisons = compare_levels(cells(ADDITIVE, seeds=1), FACTORS)["net"]
     assert math.isnan(comparisons[0].p)
     assert "nothing may be concluded" in in_words("net", comparisons, ["optim"])
-    assert math.isnan(t_interval([80.0]).low)
+    assert math.isnan(summarize([80.0]).low)
 
 
 def test_an_interaction_is_found_where_there_is_one() -> None:
