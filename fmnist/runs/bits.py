@@ -1,0 +1,80 @@
+"""One bit a test image: whether a run's net was right about it.
+
+Accuracies alone cannot say what other test images would have shown, nor which images two nets
+disagree about. The bits can, and 10,000 of them take 1.25 kB. A run keeps those of the chosen epoch
+and of the last one in `right.npz`; those of a study's runs lie, by the hash of their configuration,
+in one file beside its committed rows.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as ZlibError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.errors import RunError
+from fmnist.runs.run import write_atomically
+
+RIGHT = "right.npz"
+COUNT = "images"  # its entry in the file; runs are named by hashes
+MOST_IMAGES = 10_000_000  # a header that claims more is damage
+Bits = NDArray[np.bool_]  # [N], one a test image in file order
+
+
+@dataclass(frozen=True)
+class Right:
+    """Of one run: bool [N] of the chosen epoch's net and of the last epoch's."""
+
+    best: Bits
+    last: Bits
+
+    def __post_init__(self) -> None:
+        if self.best.shape != self.last.shape or self.best.ndim != 1:
+            raise ValueError(f"shapes {self.best.shape} and {self.last.shape}: should be one [N]")
+
+
+def _packed(right: Right) -> NDArray[np.uint8]:
+    """uint8 [2, ceil(N / 8)]."""
+    return np.packbits(np.stack([right.best, right.last]), axis=1)
+
+
+def _unpacked(packed: NDArray[np.uint8], count: int) -> Right:
+    if packed.dtype != np.uint8 or packed.shape != (2, -(-count // 8)):
+        raise ValueError(f"{packed.dtype} {list(packed.shape)} are not the bits of {count} images")
+    best, last = np.unpackbits(packed, axis=1, count=count).astype(bool)
+    return Right(best, last)
+
+
+def write_right(path: Path, runs: Mapping[str, Right]) -> None:
+    """Write the bits of one run or of many, by name.
+
+    Raises:
+        ValueError: the runs were tested on different numbers of images, or there is none.
+    """
+    counts = {len(right.best) for right in runs.values()}
+    if len(counts) != 1:
+        raise ValueError(f"numbers of test images {sorted(counts)}: should be one")
+    arrays = {name: _packed(right) for name, right in sorted(runs.items())}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{COUNT: np.array(counts.pop())}, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_right(path: Path) -> dict[str, Right]:
+    """The bits that `write_right` wrote, by name.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            count = int(arrays[COUNT])
+            if not 0 < count <= MOST_IMAGES:
+                raise ValueError(f"{count} test images")
+            return {name: _unpacked(arrays[name], count) for name in arrays.files if name != COUNT}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, ZlibError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
