@@ -19,15 +19,18 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
+from fmnist.config.arguments import order_arguments
 from fmnist.config.build import build, maker
 from fmnist.config.check import check
-from fmnist.config.explain import explain
+from fmnist.config.explain import fail, own_line
 from fmnist.config.schema import CONF_DIR, config_hash
-from fmnist.errors import UserError
 from fmnist.process.machine import processor_name
+from fmnist.process.terminal import forgiving_terminal, say
+from fmnist.runs.before import remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
 from fmnist.runs.run import (
     PREDICTIONS,
+    RESULT,
     Run,
     claimed,
     recorded,
@@ -68,6 +71,8 @@ def train(config: dict[str, Any], job: Job) -> float:
         fit(config, build_data(config), [], job.dir / "checkpoints")
         return 0.0
     with claimed(job.dir):
+        send_library_messages_to_log()
+        data = build_data(config)
         run = start_run(
             job.dir,
             config_hash=config_hash(config),
@@ -77,15 +82,12 @@ def train(config: dict[str, Any], job: Job) -> float:
             group=job.group,
             config=config,
             seed=config["seed"],
+            dataset=data.describe(),
         )
-        with recorded(run):
-            send_library_messages_to_log()
-            data = build_data(config)
-            run.update(dataset=data.describe())
-            with open_loggers(config, job) as loggers:
-                trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
-                test(run, trainer, classifier, data)
-                finish(run, trainer, data, loggers, time.perf_counter() - began)
+        with recorded(run), open_loggers(config, job) as loggers:
+            trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
+            test(run, trainer, classifier, data)
+            finish(run, trainer, data, loggers, time.perf_counter() - began)
     return float(run.record["metrics"]["val/acc_best"])
 
 
@@ -306,15 +308,29 @@ def finish(
 def hydra_main(config: DictConfig) -> float:
     """Hydra's entry: composes, makes the run directory and its log, calls this once a job."""
     job = hydra_job()
+    os.chdir(job.cwd)  # hydra.job.chdir: relative paths of settings are the launch folder's
     if job.group is not None:
         return run_cell(train, check(config), job)
     try:
         return train(check(config), job)
-    except Exception as error:
-        raise SystemExit(fail(error)) from error
-    except (SystemExit, KeyboardInterrupt) as error:
-        code = error.code if isinstance(error, SystemExit) else None
-        raise SystemExit(signal_exit_code(error) or code) from error
+    except BaseException as error:
+        code = end(error, job)
+        remove_untouched(job.dir, job.log)
+        raise SystemExit(code) from error
+
+
+def end(error: BaseException, job: Job) -> int:
+    """Say how a single run ended that did not come to its end. The command's exit code."""
+    code = signal_exit_code(error)
+    if code is not None:
+        word = "interrupted" if code == 130 else "terminated"
+        begun = (job.dir / RESULT).exists()
+        say(f"{word}; this goes on: {job.resume_command}" if begun else word)
+        return code
+    if isinstance(error, Exception):
+        return fail(error)
+    say(f"error: {type(error).__name__} before the run's end, at {own_line(error)}")
+    return 1
 
 
 def main() -> None:
@@ -322,23 +338,14 @@ def main() -> None:
     os.environ.setdefault("FMNIST_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on
     hide_from_help("wandb_sweep")
-    try:
-        hydra_main()
-    except Exception as error:
-        sys.exit(fail(error))
-
-
-def fail(error: Exception) -> int:
-    """The exit code, after one line on stderr.
-
-    Raises:
-        Exception: the error itself, if it is nobody's mistake or the traceback is asked for.
-    """
-    message = explain(error, sys.argv[1:])
-    if message is None or os.environ.get("FMNIST_FULL_ERROR") == "1":
-        raise error
-    print(f"error: {message}", file=sys.stderr)
-    return error.exit_code if isinstance(error, UserError) else 2
+    with forgiving_terminal():
+        try:
+            sys.argv[1:] = order_arguments(sys.argv[1:])
+            hydra_main()
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            sys.exit(fail(error))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,13 @@
-"""A mistake of the user's in one line, whoever found it: Hydra, OmegaConf, or we."""
+"""A mistake in one line, whoever found it: Hydra, OmegaConf, Lightning, the system, or we."""
 
+import logging
+import os
 import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -16,6 +23,39 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.config.signature import read_signature
 from fmnist.config.words import in_one_line, near_or_all, show
 from fmnist.errors import UserError
+from fmnist.process.terminal import say
+
+PACKAGE = Path(__file__).parents[1]
+# Code of others, and of this package but for its nets: where a user's own frames are not.
+FOREIGN = tuple(
+    str(path)
+    for path in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+        *(path for path in PACKAGE.iterdir() if path.name != "models"),
+        PACKAGE.parent / "hydra_plugins",
+    )
+)
+
+
+def fail(error: Exception) -> int:
+    """Say in one line on stderr what is wrong. The exit code.
+
+    Who asks for the traceback gets it (HYDRA_FULL_ERROR=1); of what nobody here knows it stands in
+    the run's log, too.
+    """
+    if os.environ.get("FMNIST_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+        return 1
+    message = explain(error, sys.argv[1:])
+    if message is not None:
+        say(f"error: {message}")
+        return error.exit_code if isinstance(error, UserError) else 2
+    files = _write_to_logs(error)
+    where = (
+        f"{files[0]} and HYDRA_FULL_ERROR=1 show all" if files else "HYDRA_FULL_ERROR=1 shows all"
+    )
+    say(f"error: {describe(error)} ({where})")
+    return 1
 
 
 def explain(error: Exception, overrides: list[str]) -> str | None:
@@ -44,13 +84,65 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
     if "Config group override must be" in str(error):
         groups = [text for text in overrides if (CONF_DIR / text.partition("=")[0]).is_dir()]
         return f"{' '.join(groups)}: should be the name of an option"
+    if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
+        words = describe(cause) if isinstance(cause, OSError) else in_one_line(cause or error)
+        return f"hydra.job_logging: {in_one_line(error).lower()}: {words}"
+    if isinstance(error, OSError) and error.strerror:
+        return describe(error)
     return " ".join(str(error).split()) if isinstance(error, HydraException) else None
+
+
+def describe(error: BaseException) -> str:
+    """The error's words, its type where they need it, and the user's own line that raised it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    if isinstance(error, OSError) and error.strerror:
+        words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        words = f"{type(error).__name__}: {in_one_line(error)}"
+    line = own_line(error)
+    return f"{words}, at {line}" if line else words
+
+
+def own_line(error: BaseException) -> str | None:
+    """FILE:LINE of the innermost frame that is the user's own code: of no library, nor of ours."""
+    for each in _chain(error):
+        if isinstance(each, SyntaxError) and each.filename:
+            return f"{each.filename}:{each.lineno}"
+        for frame in reversed(traceback.extract_tb(each.__traceback__)):
+            if not frame.filename.startswith((*FOREIGN, "<")):
+                return f"{frame.filename}:{frame.lineno}"
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error that came first, and those that it caused."""
+    if error is not None:
+        yield from _chain(error.__cause__ or error.__context__)
+        yield error
+
+
+def _write_to_logs(error: Exception) -> list[str]:
+    """Put the traceback into the files that the run's log is written to. Their names."""
+    record = logging.LogRecord(
+        __name__,
+        logging.ERROR,
+        __file__,
+        0,
+        "the run ended",
+        (),
+        (type(error), error, error.__traceback__),
+    )
+    files = [each for each in logging.root.handlers if isinstance(each, logging.FileHandler)]
+    for handler in files:
+        handler.handle(record)
+    return [os.path.relpath(handler.baseFilename) for handler in files]
 
 
 def _explain_missing(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group or not error.options:
-        return " ".join(str(error).split())
+        return in_one_line(error)
     options = [name.removesuffix(".yaml") for name in error.options]
     return f"{group}={option}: no such option{near_or_all(option, options)}"
 
@@ -61,7 +153,7 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     above, _, key = path.rpartition(".")
     if isinstance(error, ValidationError):
         field = (read_signature("fmnist.config.schema.Config") or {}).get(path)
-        should = f"should be {field.expectation()}" if field else in_one_line(error)
+        should = f"should be {field.expectation()}" if field else str(error).splitlines()[0]
         return f"{path}={show(error.value)}: {should}"
     if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
         return f"{path}: no such setting; there are none under {above} here"
@@ -71,9 +163,12 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     return f"{path}: no such setting{near_or_all(key, siblings, above and f'{above}.')}"
 
 
-def _explain_constructor(error: InstantiationException) -> str | None:
-    """A target that cannot be found, or that refuses a value; None for a bug inside it."""
-    cause, first = error.__cause__, in_one_line(error)
-    if isinstance(cause, ValueError):
-        first += f" {in_one_line(cause)} (HYDRA_FULL_ERROR=1 shows where)"
-    return first if cause is None or isinstance(cause, ValueError | ImportError) else None
+def _explain_constructor(error: InstantiationException) -> str:
+    """A target that cannot be found, or whose constructor fails."""
+    cause = error.__cause__
+    target = re.search(r"'([\w.]+)'", str(error))
+    if cause is None or target is None:
+        return in_one_line(error)
+    while isinstance(cause, ImportError) and cause.__cause__ is not None:  # Hydra wraps them
+        cause = cause.__cause__
+    return f"{target[1]}: {describe(cause)}"

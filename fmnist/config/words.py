@@ -22,7 +22,7 @@ def show(value: Any) -> str:
     return "null" if value is None else str(value).lower() if value in (True, False) else str(value)
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
     key, lines = getattr(error, "full_key", None), str(error).splitlines()
     return (f"{key}: " if key else "") + (lines[0] if lines else type(error).__name__)

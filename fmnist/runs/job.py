@@ -1,5 +1,7 @@
 """What Hydra knows of the job that it started, as plain values."""
 
+import os
+import re
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -10,7 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from fmnist.config.schema import CONF_DIR
+
 BASIC_LAUNCHER = "hydra_plugins.fmnist_launchers.OneByOneLauncher"  # hydra/launcher=basic
+# Settings of Hydra's that a run may depend on, and that its command therefore repeats.
+REPEATED = ("hydra.job.env_set.",)
 
 
 @dataclass(frozen=True)
@@ -21,19 +27,26 @@ class Job:
         dir: its run directory, absolute.
         choices: the option chosen in every group.
         overrides: of the command line, as typed.
+        flags: of the command line, those that say where the configuration comes from; folders
+            are absolute.
         group: name of the sweep that the job belongs to; None for a single run.
         alone: whether its output may go to the terminal: no other job runs beside it.
         logging: for `logging.config.dictConfig`, in a process that Hydra has not prepared.
         timeout: seconds after which a cell that has not ended is ended; None: never.
+        cwd: the folder in which the command was given, absolute: relative paths start there.
+        log: name of the log file.
     """
 
     dir: Path
     choices: dict[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     group: str | None = None
     alone: bool = True
     logging: dict[str, Any] = field(default_factory=dict)
     timeout: float | None = None
+    cwd: Path = field(default_factory=Path.cwd)
+    log: str = "train.log"
 
     @property
     def name(self) -> str:
@@ -42,8 +55,31 @@ class Job:
 
     @property
     def command(self) -> str:
-        """The command that repeats the job alone, for a shell."""
-        return shlex.join([Path(sys.executable).name, "-m", "fmnist.train", *self.overrides])
+        """The command that repeats the job alone, for a shell, from any folder.
+
+        It goes to the job's own folder first: relative paths in settings start there, and there
+        Python finds nets that belong to no package. A PYTHONPATH is repeated for the same reason.
+        """
+        path = os.environ.get("PYTHONPATH")
+        words = [Path(sys.executable).name, "-m", "fmnist.train", *self.flags, *self.overrides]
+        if self.group is not None:  # an ablation's file asks for a sweep
+            words.append("hydra.mode=RUN")
+        prefix = f"PYTHONPATH={shlex.quote(path)} " if path else ""
+        return f"cd {shlex.quote(str(self.cwd))} && {prefix}{shlex.join(words)}"
+
+    @property
+    def resume_command(self) -> str:
+        """The command that goes on with the job's own run."""
+        return f"{self.command} {shlex.quote(f'hydra.run.dir={hydra_value(str(self.dir))}')}"
+
+
+def hydra_value(text: str) -> str:
+    """A text as the value of an override: quoted for Hydra's grammar where it has to be."""
+    if re.fullmatch(r"[\w/.+-]+", text, flags=re.ASCII):
+        return text
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", text)
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", "\\${")
+    return f"'{escaped}'"
 
 
 def hydra_job() -> Job:
@@ -57,11 +93,33 @@ def hydra_job() -> Job:
         dir=Path(hydra.runtime.output_dir).absolute(),
         choices={key: value for key, value in choices if value and not key.startswith("hydra/")},
         overrides=tuple(hydra.overrides.task),
+        flags=_flags(hydra),
         group=Path(hydra.sweep.dir).name if sweep else None,
         alone=not sweep or hydra.launcher._target_ == BASIC_LAUNCHER,
         logging={str(key): value for key, value in job_logging.items()},
         timeout=hydra.launcher.get("timeout") if sweep else None,
+        cwd=Path(hydra.runtime.cwd),
+        log=f"{hydra.job.name}.log",
     )
+
+
+def _flags(hydra: Any) -> tuple[str, ...]:
+    """What of the command line beside its overrides decides the configuration."""
+    flags: list[str] = []
+    if hydra.job.config_name != "config":
+        flags += ["--config-name", str(hydra.job.config_name)]
+    searched = []
+    for source in hydra.runtime.config_sources:
+        path = str(source.path)
+        if source.provider == "main" and path != str(CONF_DIR):
+            flags += ["--config-path", path]
+        elif source.provider == "command-line":
+            flags += ["--config-dir", path]
+        elif source.provider == "hydra.searchpath in command-line":
+            searched.append(hydra_value(f"{source.schema}://{path}"))
+    if searched:
+        flags.append(f"hydra.searchpath=[{','.join(searched)}]")
+    return (*flags, *(text for text in hydra.overrides.hydra if text.startswith(REPEATED)))
 
 
 def hide_from_help(folder: str) -> None:

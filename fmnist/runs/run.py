@@ -197,16 +197,7 @@ def start_run(run_dir: Path, *, config_hash: str, **entries: Any) -> Run:
     Raises:
         RunError: the directory holds a finished run, or one of another configuration.
     """
-    try:
-        earlier = load_run(run_dir).record if (run_dir / RESULT).exists() else {}
-    except RunError:
-        earlier = {}  # unreadable: nothing that could be continued
-    if earlier and earlier.get("config_hash") != config_hash:
-        raise RunError(
-            f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
-        )
-    if earlier.get("status") == "finished":
-        raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
+    earlier = refuse_other_run(run_dir, config_hash)
     run = Run(run_dir)
     now, code = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
     if not earlier:
@@ -228,6 +219,25 @@ def start_run(run_dir: Path, *, config_hash: str, **entries: Any) -> Run:
         versions=package_versions(),
     )
     return run
+
+
+def refuse_other_run(run_dir: Path, config_hash: str) -> dict[str, Any]:
+    """The record of a run that can go on there; empty when there is none.
+
+    Raises:
+        RunError: the directory holds a finished run, or one of another configuration.
+    """
+    try:
+        earlier = load_run(run_dir).record if (run_dir / RESULT).exists() else {}
+    except RunError:
+        return {}  # unreadable: nothing that could be continued
+    if earlier and earlier.get("config_hash") != config_hash:
+        raise RunError(
+            f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
+        )
+    if earlier.get("status") == "finished":
+        raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
+    return earlier
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""The words of a command line, in the order in which Hydra takes them.
+
+Hydra's parser wants all settings side by side: `model=x --config-dir D optim=y` is a usage error to
+it. Here they may stand anywhere.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from fmnist.config.words import near
+from fmnist.errors import ConfigError
+
+ALONE = ("run", "multirun", "cfg", "info", "shell_completion")  # what Hydra does: one at a time
+
+
+def order_arguments(words: Sequence[str]) -> list[str]:
+    """The flags, then the settings, each in their order.
+
+    Raises:
+        ConfigError: a flag that does not exist, lacks its value, or contradicts another.
+    """
+    from hydra._internal.utils import get_args_parser  # private; the parser of `hydra.main`
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> None:
+        raise ConfigError(_explain(message, parser))
+
+    parser.error = refuse  # type: ignore[method-assign, assignment]
+    typed = parser.parse_intermixed_args(list(words))
+    _check_modes(typed)
+    flags = list(words)
+    for setting in reversed(typed.overrides):  # from the end: a flag's value stands before
+        del flags[len(flags) - 1 - flags[::-1].index(setting)]
+    return [*flags, *typed.overrides]
+
+
+def _check_modes(typed: Namespace) -> None:
+    asked = [f"--{name.replace('_', '-')}" for name in ALONE if getattr(typed, name)]
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)}: one of them at a time")
+    if typed.resolve and not (typed.cfg or typed.help):
+        raise ConfigError("--resolve: only with --cfg or --help")
+
+
+def _explain(message: str, parser: ArgumentParser) -> str:
+    """argparse's message, with the flag or the setting that may be meant."""
+    kind, _, word = message.partition(": ")
+    if kind != "unrecognized arguments":
+        return message.removeprefix("argument ")
+    word = word.split()[0]
+    if "=" in word:
+        return f"{word}: no such flag; settings have no dashes: {word.lstrip('-')}"
+    return f"{word}: no such flag{near(word, parser._option_string_actions)}"

@@ -1,0 +1,52 @@
+"""A terminal that is closed, or that knows few characters, ends no run and costs no output file."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+
+@contextlib.contextmanager
+def forgiving_terminal() -> Iterator[None]:
+    """Around a command: what nobody reads any more (`| head`) is dropped, without a word.
+
+    A closed terminal (SIGHUP) stops the command as SIGTERM does: it may still write its record.
+    """
+    logging.raiseExceptions = False  # or every line that cannot be written makes twenty
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a locale without the character
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _terminate)  # not under nohup, which ignores it
+    try:
+        yield
+    except BrokenPipeError:  # by `print`
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _drop_unread(stream)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _drop_unread(stream: TextIO | None) -> None:
+    """Python would flush once more as it ends, and complain."""
+    if stream is None:  # closed from the start
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):  # nobody reads; closed
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def say(text: str) -> None:
+    """One line on stderr: line ends and what a terminal would obey are taken out."""
+    plain = "".join(mark if mark.isprintable() else " " for mark in text)
+    with contextlib.suppress(OSError, ValueError):  # nobody reads
+        print(plain, file=sys.stderr, flush=True)
