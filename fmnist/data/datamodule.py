@@ -16,7 +16,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from fmnist.data.augment import Augmentation
-from fmnist.data.files import FILES, read_data_set
+from fmnist.data.files import FILES, is_checked, read_data_set
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
 
@@ -47,6 +47,7 @@ class DatasetFacts:
     mean: float  # of training pixels in [0, 1]
     std: float
     select_on: str  # "val", or "test": then every accuracy of the run is optimistic
+    checked: bool  # whether the checksums were compared with published ones
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,7 @@ class ImageData(LightningDataModule):
         self.mean, self.std = mean, std
         self.augment, self.seed = augment, seed
         self.facts: DatasetFacts | None = None
+        self.download = True  # files that are missing; a record that is read changes no folder
 
     def read(self) -> tuple[Images, Images, dict[str, str]]:
         """Official training set, official test set, and checksums.
@@ -266,7 +268,7 @@ class ImageData(LightningDataModule):
                 for split, images in (("train", train), ("test", test))
             }
             return train, test, sums
-        tensors, sums = read_data_set(self.source, self.root)
+        tensors, sums = read_data_set(self.source, self.root, self.download)
         train = Images(*(tensors[file] for file in FILES[:2]))
         test = Images(*(tensors[file] for file in FILES[2:]))
         return (
@@ -303,6 +305,11 @@ class ImageData(LightningDataModule):
         if self.select_on == "test":
             self.val_images = self.test_images
         mean, std = mean_and_std(self.train_images.pixels)
+        if std < 1e-6:
+            raise DataError(
+                f"{self.source}: every pixel of the {len(train)} training images is "
+                f"{255 * mean:g}: no data set"
+            )
         self.facts = DatasetFacts(
             name=self.source,
             checksums=sums,
@@ -315,6 +322,7 @@ class ImageData(LightningDataModule):
             mean=mean if self.mean is None else self.mean,
             std=std if self.std is None else self.std,
             select_on=self.select_on,
+            checked=is_checked(self.source),
         )
         return self.facts
 

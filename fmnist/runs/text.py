@@ -25,7 +25,7 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
             f"net     {net_name}, {record['params']:,} parameters, "
             f"{record['flops'] / 1e6:.2f} MFLOPs an image",
             f"optim   {name} lr={optim['lr']:g}, {', '.join(extras)}",
-            f"data    {data['name']}, {data['train_size']:,} train, {val}, "
+            f"data    {data['name']}{unchecked(data)}, {data['train_size']:,} train, {val}, "
             f"{data['test_size']:,} test, batch {config['data']['batch_size']}, "
             f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
             f"device  {record['device']}, {record['precision']}, "
@@ -40,6 +40,11 @@ def augments(aug: Mapping[str, Any]) -> bool:
     """Whether a configured augmentation changes anything."""
     plain = aug["_target_"].endswith(".RandomAffine")
     return not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
+
+
+def unchecked(data: Mapping[str, Any]) -> str:
+    """What to add to a data set's name when nobody has published the sums of its files."""
+    return "" if data.get("checked", True) else " (files unchecked: no published checksums)"
 
 
 LEAK = "data.select_on=test: the test images choose the epoch; no accuracy of this run is clean"

@@ -392,6 +392,7 @@ def test_facts_of_files(tmp_path):
         "mean": pytest.approx(pixels.mean()),
         "std": pytest.approx(pixels.std()),
         "select_on": "val",
+        "checked": False,
     }
     assert np.array_equal(data.val_images.pixels, arrays["train-images-idx3-ubyte"][val])
     assert torch.equal(data.val_images.labels, labels[val])

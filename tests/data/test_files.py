@@ -17,8 +17,10 @@ import torch
 import torchvision
 
 from fmnist.data import files
+from fmnist.data.datamodule import ImageData
 from fmnist.data.files import FILES, read_data_set
 from fmnist.errors import DataError, DataUnavailable
+from fmnist.runs.text import unchecked
 from tests.conftest import CHECKOUT
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES
@@ -154,6 +156,101 @@ def test_labels_of_more_than_ten_classes_are_refused(tmp_path, kmnist):
     (kmnist / TRAIN_LABELS).write_bytes(idx(np.arange(40)))
     with pytest.raises(DataError, match=f"{kmnist / TRAIN_LABELS}: .*39"):
         read_data_set("KMNIST", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        (TRAIN_IMAGES, idx(np.zeros((0, 28, 28))), "holds no images of 28x28"),
+        (TRAIN_LABELS, idx(np.zeros(0)), "holds no labels"),
+        (TEST_IMAGES, b"", "0 bytes: empty"),
+        (TEST_IMAGES, b"\x89PNG" + bytes(20), "begins with 0x89504e47: not an IDX file"),
+        (TEST_IMAGES, idx(np.zeros((20, 32, 32))), "images of 32x32: should be of 28x28"),
+        (TEST_LABELS, idx(np.zeros(20))[:-5], "23 bytes: should be 28 for the 20 labels"),
+        (TEST_LABELS, bytes([0, 0, 8, 1]) + b"\xff" * 4, "for the 4294967295 labels"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_a_line(tmp_path, kmnist, file, content, words):
+    (kmnist / file).write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_data_set("KMNIST", tmp_path)
+    assert str(error.value).startswith(f"{kmnist / file}: ")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pixel", [0, 255])
+def test_images_of_one_colour_are_no_data_set(tmp_path, kmnist, pixel):
+    (kmnist / TRAIN_IMAGES).write_bytes(idx(np.full((40, 28, 28), pixel)))
+    with pytest.raises(DataError, match=f"KMNIST: every pixel .* is {pixel}: no data set"):
+        ImageData("KMNIST", root=str(tmp_path), val_size=10).load()
+
+
+def test_files_without_published_sums_are_said_to_be_unchecked(tmp_path, kmnist, official):
+    for name, checked in (("KMNIST", False), ("FashionMNIST", True)):
+        facts = ImageData(name, root=str(tmp_path), val_size=10).describe()
+        assert facts["checked"] is checked
+        assert ("unchecked" in unchecked(facts)) is not checked
+    assert ImageData("synthetic", train_size=20, val_size=10, test_size=10).load().checked
+
+
+# Finding
+
+
+def pack(folder, *names):
+    """Files as their authors publish them."""
+    for name in names:
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("packed", [FILES, FILES[1:2]])
+def test_packed_files_that_were_put_there_are_unpacked(tmp_path, official, arrays, packed):
+    pack(official, *packed)
+    tensors, sums = read_data_set("FashionMNIST", tmp_path)
+    for file, array in arrays.items():
+        assert np.array_equal(tensors[file].numpy(), array)
+        assert sums[file] == md5(idx(array))
+
+
+@pytest.mark.parametrize("harm", [lambda c: c[:-9], lambda c: c[:12] + b"\xff" * 9 + c[21:],
+                                  lambda c: b"nonsense", lambda c: b""])  # fmt: skip
+def test_a_damaged_packed_file_is_one_line(tmp_path, kmnist, harm):
+    pack(kmnist, TEST_LABELS)
+    path = kmnist / f"{TEST_LABELS}.gz"
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(DataError, match=f"{path}: "):
+        read_data_set("KMNIST", tmp_path)
+
+
+def test_fashion_mnist_is_found_where_debian_puts_it(tmp_path, official, arrays, monkeypatch):
+    pack(official, *FILES)
+    monkeypatch.setattr(files, "DEBIAN", {"FashionMNIST": official})
+    monkeypatch.setattr(files, "download", lambda *_: pytest.fail("asked for a download"))
+    tensors, _ = read_data_set("FashionMNIST", tmp_path / "elsewhere")
+    assert np.array_equal(tensors[TEST_IMAGES].numpy(), arrays[TEST_IMAGES])
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_is_missing_and_where_it_was_looked_for_is_said(tmp_path, official, monkeypatch):
+    (official / TEST_LABELS).unlink()
+    (official / TRAIN_LABELS).unlink()
+    debian = tmp_path / "debian"
+    monkeypatch.setattr(files, "DEBIAN", {"FashionMNIST": debian})
+    monkeypatch.setenv("FMNIST_DATA", str(tmp_path / "mine"))
+    with pytest.raises(DataUnavailable) as error:
+        read_data_set("FashionMNIST", tmp_path, fetch=False)
+    assert f"{official} ({TRAIN_LABELS}, {TEST_LABELS} missing)" in str(error.value)
+    for folder in (tmp_path / "mine/FashionMNIST/raw", debian):
+        assert f"{folder} (none of its four files)" in str(error.value)
+    assert "FMNIST_DATA=DIR" in str(error.value)
+
+
+def test_to_read_a_run_the_data_root_of_this_machine_counts(tmp_path, kmnist, monkeypatch):
+    monkeypatch.setenv("FMNIST_DATA", str(tmp_path))
+    tensors, _ = read_data_set("KMNIST", tmp_path / "of another machine", fetch=False)
+    assert len(tensors[TRAIN_IMAGES]) == 40
+    assert not (tmp_path / "of another machine").exists()
 
 
 def test_real_files_pass_their_sums(real_root):
