@@ -28,6 +28,7 @@ from fmnist.evidence.text import (
     verdict_words,
 )
 from fmnist.runs.find import Found, find_runs
+from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row, read_rows, rows_of
 from fmnist.runs.run import write_atomically
@@ -46,7 +47,7 @@ def read_sources(paths: Iterable[str]) -> tuple[list[Row], dict[str, int]]:
     directories = [path for path in paths if not path.endswith(".csv")]
     found = find_runs(directories) if directories else Found([])
     for path, reason in found.damaged:
-        print(f"left out: {path}: {reason}", file=sys.stderr)
+        print(escaped(f"left out: {path}: {reason}", keep=""), file=sys.stderr)
     states = Counter("finished" if row.finished else "failed" for row in rows)
     states += Counter(run.status for run in found.runs)
     return rows + rows_of(found.runs), states + Counter(missing=len(found.missing))
@@ -110,12 +111,12 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
             summary, half = part.summary, part.summary.half_width
             ends = (summary.mean, summary.mean - half, summary.mean + half, summary.sd)
             numbers = ["" if math.isnan(end) else round(end, 6) for end in ends] + [summary.n]
-        writer.writerow([
+        writer.writerow(map(to_cell, [
             claim.name, claim.source, judgement.verdict, shown_metric(outcome),
             part.label if part else "", *numbers, claim.margin, judgement.p, judgement.p_holm,
             judgement.more_seeds, outcome.runs, outcome.failed, outcome.lacking, outcome.never,
             outcome.leaking, claim.claim,
-        ])  # fmt: skip
+        ]))  # fmt: skip
     return buffer.getvalue()
 
 
@@ -146,11 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.csv:
             write_csv(Path(options.csv), to_csv(outcomes))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
     others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
     print(", ".join([f"{runs_in_words(states['finished'])} finished", *others]))
-    print(table(outcomes, claims))
+    print(escaped(table(outcomes, claims)))
     return 0
 
 

@@ -8,9 +8,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.run import Run, load_run
-from fmnist.runs.text import LEAK, selects_on_test
+from fmnist.runs.text import LEAK, selects_on_test, unchecked
 
 
 def evaluate(run: Run) -> tuple[float, float]:
@@ -20,6 +22,7 @@ def evaluate(run: Run) -> tuple[float, float]:
 
     Raises:
         RunError: the run is not finished or not complete.
+        Untrusted: its net is somebody's own, see `fmnist.config.trusted`.
         DataError, DataUnavailable: see `fmnist.data.files`.
     """
     import torch
@@ -42,26 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="fmnist.evaluate", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("directories", nargs="+", metavar="DIR", help="run directory")
-    code = 0
-    for directory in parser.parse_args(arguments).directories:
-        try:
-            run = load_run(directory)
-            loss, accuracy = evaluate(run)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            code = 2
-            continue
-        recorded = run.record["metrics"]
-        same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
-        print(
-            f"{directory}: {run.record['dataset']['name']} test acc {accuracy:.4f} "
-            f"loss {loss:.6f}, recorded {recorded['test/acc']:.4f} {recorded['test/loss']:.6f}: "
-            f"{'identical' if same else 'DIFFERENT'}"
-        )
-        if selects_on_test(run.record["dataset"]):
-            print(f"WARNING {LEAK}")
-        code = max(code, 0 if same else 1)
-    return code
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
+    options = parser.parse_args(arguments)
+    with trust(options.trust):
+        return max(map(reproduce, options.directories))
+
+
+def reproduce(directory: str) -> int:
+    """Evaluate one run and say what came out; the exit code."""
+    try:
+        run = load_run(directory)
+        loss, accuracy = evaluate(run)
+    except UserError as error:
+        print(f"error: {escaped(error, keep='')}", file=sys.stderr)
+        return 2
+    recorded = run.record["metrics"]
+    same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
+    line = (
+        f"{directory}: {run.record['dataset']['name']}{unchecked(run.record['dataset'])} "
+        f"test acc {accuracy:.4f} loss {loss:.6f}, recorded {recorded['test/acc']:.4f} "
+        f"{recorded['test/loss']:.6f}: {'identical' if same else 'DIFFERENT'}"
+    )
+    print(escaped(line, keep=""))
+    if selects_on_test(run.record["dataset"]):
+        print(f"WARNING {LEAK}")
+    return 0 if same else 1
 
 
 if __name__ == "__main__":

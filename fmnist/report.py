@@ -11,7 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import UserError
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.text import shown
 
 
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--no-latency", action="store_true", help="do not measure inference on this machine"
     )
+    parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)
     began = time.perf_counter()
     out = options.out or options.directories[0] / "report"
@@ -49,14 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
         from fmnist.reporting.page import write_report
 
-        path = write_report(
-            options.directories, out, options.compare, not options.no_latency, options.target
-        )
+        with trust(options.trust):
+            path = write_report(
+                options.directories, out, options.compare, not options.no_latency, options.target
+            )
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
     size = path.stat().st_size / 1e6
-    print(f"{shown(path.absolute())}: {size:.1f} MB in {time.perf_counter() - began:.1f} s")
+    print(
+        f"{escaped(shown(path.absolute()))}: {size:.1f} MB in {time.perf_counter() - began:.1f} s"
+    )
     return 0
 
 

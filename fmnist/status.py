@@ -14,6 +14,7 @@ from statistics import fmean
 
 from fmnist.errors import UserError
 from fmnist.runs.find import find_runs
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning, leaks
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
@@ -132,10 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             found = status(directory)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {escaped(error)}", file=sys.stderr)
             code = 2
             continue
-        print(show(directory, found))
+        print(escaped(show(directory, found)))
         code = max(code, 1 if found.lines else 0)
     return code
 

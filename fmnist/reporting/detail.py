@@ -1,14 +1,12 @@
 """Everything that a report shows of one finished run."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmnist.errors import DataError, DataUnavailable
+from fmnist.errors import DataError
 from fmnist.reporting.charts import Chart
 from fmnist.reporting.gallery import (
     Sample,
@@ -136,26 +134,13 @@ def evaluation_of(run: Run) -> Evaluation:
 
 
 def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
-    """Pixels of the run's test set, uint8 [N, 28, 28]; nothing is downloaded.
-
-    Where the recorded data root no longer holds the files, that of the environment is tried.
+    """Pixels of the run's test set, uint8 [N, 28, 28].
 
     Raises:
         DataUnavailable: the files are not on this machine.
         DataError: they are not those that the run was tested on.
     """
-    from fmnist.data.files import FILES
-
     data = run.data()
-    if data.source != "synthetic":
-        roots = [data.root, Path(os.environ.get("FMNIST_DATA") or "data").expanduser()]
-        folders = {root: root / data.source / "raw" for root in roots}
-        there = [r for r in roots if all((folders[r] / file).is_file() for file in FILES)]
-        if not there:
-            raise DataUnavailable(
-                f"{data.source} is not in {folders[data.root]}; FMNIST_DATA=DIR says where it is"
-            )
-        data.root = there[0]
     facts = data.describe()
     if facts["checksums"] != run.record["dataset"].get("checksums") or (
         data.test_images.labels.tolist() != evaluation.labels.tolist()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.runs.find import Found, factors, find_runs, key_of, setting
+from fmnist.runs.foreign_text import to_cell
 from fmnist.runs.leak import leaks
 from fmnist.runs.run import Run
 
@@ -220,10 +221,11 @@ def runs_csv(table: Table) -> str:
     facts = ("device", "threads", "precision", "config_hash", "git_commit", "git_dirty", "command")
     heads = ["run", "status", "reason", *table.factors, "seed", *METRICS, *COSTS]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*heads, "epochs", "best_epoch", "select_on", *facts])
+    heads += ["epochs", "best_epoch", "select_on", *facts]
+    writer.writerow(map(to_cell, heads))
     for row in table.rows:
         numbers = [row.metric(name) for name in (*METRICS, *COSTS)]
-        writer.writerow(
+        cells = (
             [row.name, row.status, row.reason]
             + [row.levels.get(name, "") for name in table.factors]
             + ["" if row.seed is None else row.seed]
@@ -232,4 +234,5 @@ def runs_csv(table: Table) -> str:
             + ["test" if row.leaks else "val" if row.run else ""]
             + [row.record.get(fact, "") for fact in facts]
         )
+        writer.writerow(map(to_cell, cells))
     return text.getvalue()

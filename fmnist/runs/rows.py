@@ -18,6 +18,7 @@ from typing import Any
 from fmnist.config.schema import COSMETIC, Config
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
+from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
 from fmnist.runs.run import PREDICTIONS, Run, write_atomically
 
 FACTS = (
@@ -221,11 +222,16 @@ def read_rows(path: Path) -> list[Row]:
             raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
                            f"{','.join(FACTS[:3])},...")  # fmt: skip
         with path.open(newline="", encoding="utf-8") as file:
-            return [_row(fields) for fields in csv.DictReader(file)]
+            return [_row(_as_written(fields)) for fields in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
+
+
+def _as_written(fields: dict[str, str]) -> dict[str, str]:
+    """The names and texts that `write_rows` was given."""
+    return {from_cell(name): from_cell(escaped_values(text)) for name, text in fields.items()}
 
 
 def _row(fields: dict[str, str]) -> Row:
@@ -254,11 +260,13 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     metrics = {name for row in rows for name in row.metrics}
     ordered = [name for name in NUMBERS if name in metrics] + sorted(metrics - set(NUMBERS))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*FACTS, *settings, *ordered], lineterminator="\n")
-    writer.writeheader()
+    columns = [*FACTS, *settings, *ordered]
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(map(to_cell, columns))
     for row in sorted(rows, key=lambda row: (sorted(row.settings.items()), row.seed, row.key)):
         numbers = {name: f"{value:.12g}" for name, value in row.metrics.items()}
-        writer.writerow(row.facts | row.settings | numbers)
+        fields = row.facts | row.settings | numbers
+        writer.writerow(to_cell(fields.get(name, "")) for name in columns)
     write_atomically(path, buffer.getvalue().encode())
 
 

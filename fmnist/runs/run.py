@@ -26,15 +26,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from zipfile import BadZipFile
 from zlib import error as ZlibError
 
 from filelock import FileLock, Timeout
 
-from fmnist.config.build import build
 from fmnist.errors import RunBusy, RunError, UserError
+from fmnist.runs.foreign_text import escaped_values
 
 if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
     import numpy as np
@@ -49,10 +48,15 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "omegaconf", "nu
 
 @dataclass
 class Run:
-    """A run directory and its record."""
+    """A run directory and its record.
+
+    Args:
+        own: whether this process trains it: then its configuration is trusted.
+    """
 
     dir: Path
     record: dict[str, Any] = field(default_factory=dict)
+    own: bool = False
 
     @property
     def checkpoints(self) -> Path:
@@ -80,23 +84,51 @@ class Run:
 
         Raises:
             RunError: the checkpoint is missing or does not fit the configuration.
+            Untrusted: the net is somebody's own, see `fmnist.config.trusted`.
         """
-        import torch
+        from torch import nn
 
+        net = self._build("model")
+        if not isinstance(net, nn.Module):
+            raise RunError(f"{self.dir}: config.model describes no net but {type(net).__name__}")
         path = self.checkpoints / f"{which}.ckpt"
+        state = read_weights(path)
+        averaged = any(key.startswith("average.") for key in state)  # see ema_decay
+        prefix = "average.module." if averaged else "net."
         try:
-            # weights_only: a checkpoint from somebody else must not run code.
-            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-            net: nn.Module = build(self.config["model"])
-            averaged = any(key.startswith("average.") for key in state)  # see ema_decay
-            prefix = "average.module." if averaged else "net."
             net.load_state_dict(
                 {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
             )
-        except (OSError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
-            reason = str(error).partition("\n")[0]
-            raise RunError(f"{path}: cannot be loaded: {reason}") from error
+        except Exception as error:  # what stands there in place of tensors can raise anything
+            raise RunError(
+                f"{path}: its weights are not those of the {type(net).__name__} that the record "
+                "describes"
+            ) from error
         return net.eval()
+
+    def _build(self, group: str) -> Any:
+        """What a group of the run's configuration describes.
+
+        Raises:
+            RunError: it cannot be built.
+            Untrusted: see `fmnist.config.trusted`.
+        """
+        from hydra.errors import InstantiationException
+        from omegaconf.errors import OmegaConfBaseException
+
+        from fmnist.config.build import build
+        from fmnist.config.trusted import Untrusted, refuse_untrusted
+
+        try:
+            if not self.own:
+                refuse_untrusted(self.config[group])
+            return build(self.config[group])
+        except Untrusted as error:
+            raise Untrusted(f"{self.dir}: config.{group}: {error}") from error
+        except (InstantiationException, OmegaConfBaseException, RecursionError) as error:
+            cause = error.__cause__ or error
+            reason = " ".join(str(cause).split()) or type(cause).__name__
+            raise RunError(f"{self.dir}: config.{group} cannot be built: {reason}") from error
 
     def formats(self) -> dict[str, Any]:
         """How its nets are evaluated: `precision`, `channels_last`, `tta` of `predict`."""
@@ -108,9 +140,23 @@ class Run:
         }
 
     def data(self) -> "ImageData":
-        """The run's data module, without augmentation."""
-        data: ImageData = build(self.config["data"])
-        return data
+        """The run's data module, without augmentation.
+
+        Reading a run writes nothing: where its data root has no files, those of this machine are
+        taken, and nothing is downloaded.
+
+        Raises:
+            RunError: the configuration describes no data.
+            Untrusted: the data are somebody's own, see `fmnist.config.trusted`.
+        """
+        from lightning.pytorch import LightningDataModule
+
+        data = self._build("data")
+        if not isinstance(data, LightningDataModule):
+            raise RunError(f"{self.dir}: config.data describes no data but {type(data).__name__}")
+        made = cast("ImageData", data)
+        made.download = self.own
+        return made
 
     def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
         """Test logits float32 [N, 10] of the best checkpoint, and labels int64 [N].
@@ -128,6 +174,28 @@ class Run:
             raise RunError(f"{path}: cannot be read: {error}") from error
 
 
+def read_weights(path: Path) -> dict[str, Any]:
+    """The `state_dict` of a checkpoint: tensors by name.
+
+    Raises:
+        RunError: there is none, or it is damaged or holds more than tensors and plain values.
+    """
+    import torch
+
+    try:
+        # weights_only: a checkpoint from somebody else must not run code.
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file can raise anything; torch advises to trust it
+        raise RunError(
+            f"{path}: damaged, or not a checkpoint of tensors and plain values: not loaded"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise RunError(f"{path}: its state_dict is not one of tensors by name")
+    return state
+
+
 def load_run(path: str | Path) -> Run:
     """A run from its directory.
 
@@ -136,10 +204,10 @@ def load_run(path: str | Path) -> Run:
     """
     run_dir = Path(path)
     try:
-        record = json.loads((run_dir / RESULT).read_text(encoding="utf-8"))
+        record = escaped_values(json.loads((run_dir / RESULT).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{run_dir / RESULT}: cannot be read: {error}") from error
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise RunError(f"{run_dir / RESULT}: not a run record of schema {SCHEMA}")
@@ -198,7 +266,7 @@ def start_run(run_dir: Path, *, config_hash: str, **entries: Any) -> Run:
         RunError: the directory holds a finished run, or one of another configuration.
     """
     earlier = refuse_other_run(run_dir, config_hash)
-    run = Run(run_dir)
+    run = Run(run_dir, own=True)
     now, code = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
     if not earlier:
         (run.checkpoints / "last.ckpt").unlink(missing_ok=True)

@@ -1,0 +1,361 @@
+"""What somebody else may have written: a record, a checkpoint, a claim, a table, a folder's name.
+
+Reading it runs none of their code, writes nowhere else, and shows what it is.
+"""
+
+import csv
+import json
+import os
+import pickle
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fmnist.config.build import build as build_own
+from fmnist.config.trusted import SETTING, Untrusted, refuse_untrusted, trust
+from fmnist.evaluate import main as evaluate
+from fmnist.report import main as report
+from fmnist.runs.foreign_text import escaped, escaped_values, from_cell, to_cell
+from fmnist.runs.rows import Row, read_rows, write_rows
+from fmnist.runs.run import load_run
+from tests.conftest import composed
+
+LENET = {"_target_": "fmnist.models.lenet5.LeNet5"}
+DATA = {"_target_": "fmnist.data.datamodule.ImageData", "name": "synthetic"}
+MARK = "fmnist_untrusted_mark"
+
+# Whatever Hydra would call. None of them may be called, or be imported for it.
+FOREIGN = [
+    "os.mkdir", "os.makedirs", "os.system", "pathlib.Path.mkdir", "subprocess.run", "builtins.eval",
+    "builtins.open", "torch.load", "torch.hub.load", "torch.save", "torch.utils.cpp_extension.load",
+    "torch.nn.functional.relu", "torch.nn.utils.parametrize.torch.load", "torch.nn.init.os.mkdir",
+    "torch.nn.modules.module.torch.load", "torch.nn.parallel.DistributedDataParallel",
+    "torch.nn", "torch.nn.Parameter", "torch.nn.Moduls", "torch.nn.Module.load_state_dict",
+    "torch.optim.Adam", "lightning.pytorch.Trainer", "numpy.load", "omegaconf.OmegaConf.load",
+    "hydra.utils.instantiate", "hydra.utils.get_method", "functools.partial",
+    "fmnist.results.main", "fmnist.train.main", "fmnist.evaluate.main", "fmnist.models",
+    "fmnist.models.lenet5", "fmnist.models.lenet5.torch.load", "fmnist.models.lenet5.nn.Linear",
+    "fmnist.models.lenet5.Tensor", "fmnist.models.lenet5.LeNet5.load_state_dict",
+    "fmnist.models.lenet5.LeNet5.forward.__globals__", "fmnist.models.lenet5.__loader__",
+    "fmnist.models.normalization.conv", "fmnist.models.nowhere.Net",
+    "fmnist.data.files.download", "fmnist.data.files.os.mkdir", "fmnist.data.files.FileLock",
+    "fmnist.data.files.tempfile.mkdtemp", "fmnist.data.datamodule.np.load",
+    "fmnist.runs.run.write_atomically", "fmnist.modelsX.net.Net", "fmnistx.models.net.Net",
+    "fmnist.models.lenet5.LeNet5 ", " fmnist.models.lenet5.LeNet5", "fmnist.models..LeNet5",
+    "fmnist.models.lenet5.LeNet5\n", "LeNet5", "", ".", "os", "fmnist.models.lenet5.LeNet\uff15",
+    None, 7, ["os.mkdir"], {"_target_": "os.mkdir", "path": MARK},
+]  # fmt: skip
+
+
+def build(node):
+    """What a node of somebody's record describes."""
+    refuse_untrusted(node)
+    return build_own(node)
+
+
+def inside(node, place):
+    """A node with another one somewhere in it."""
+    return {
+        "itself": node,
+        "argument": LENET | {"activation": node},
+        "list": LENET | {"activation": [1, [node]]},
+        "deep": LENET | {"a": {"b": [{"c": {"_target_": "torch.nn.ReLU", "inplace": node}}]}},
+        "_args_": LENET | {"_args_": [node]},
+        "partial": LENET | {"_partial_": True, "x": node | {"_partial_": True}},
+        "not recursive": LENET | {"_recursive_": False, "x": node},
+        "converted": LENET | {"_convert_": "all", "x": node},
+    }[place]
+
+
+PLACES = ["itself", "argument", "list", "deep", "_args_", "partial", "not recursive", "converted"]
+
+
+@pytest.mark.parametrize("target", FOREIGN, ids=repr)
+def test_a_target_that_is_none_of_ours_is_refused_in_one_line(target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in PLACES:
+        with pytest.raises(Untrusted) as error:
+            build(inside({"_target_": target, "path": MARK}, place))
+        assert "\n" not in escaped(error.value, keep="")
+        assert str(target) in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_first_foreign_name_stops_all_before_any_import(tmp_path, monkeypatch):
+    """Ours stands first; the package of the other would leave a trace when imported."""
+    (tmp_path / "fmnist_evil.py").write_text(f"import os; os.mkdir({str(tmp_path / MARK)!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for node in (LENET | {"dropout": {"_target_": "fmnist_evil.Net"}}, {"_target_": "fmnist_evil"}):
+        with pytest.raises(Untrusted, match="fmnist_evil"):
+            build(node)
+    assert "fmnist_evil" not in sys.modules
+    assert not (tmp_path / MARK).exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["${oc.env:HOME}", "${oc.decode:1}", "a ${now:%Y} b", "${..x}", "???", "${fmnist.cell:a}"],
+)
+def test_values_of_a_record_are_not_looked_up(value):
+    for node in (LENET | {"activation": value}, LENET | {value: 1}, DATA | {"root": [{"x": value}]},
+                 LENET | {"_target_": value}):  # fmt: skip
+        with pytest.raises(Untrusted, match="plain"):
+            build(node)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("_partial_", 1), ("_partial_", "yes"), ("_recursive_", None), ("_convert_", "any"),
+     ("_convert_", {"_target_": "torch.nn.ReLU"})],
+)  # fmt: skip
+def test_hydras_own_keys_have_hydras_values(key, value):
+    with pytest.raises(Untrusted, match=key):
+        build(LENET | {key: value})
+
+
+def test_nesting_without_end_is_refused():
+    node = LENET
+    for _ in range(3000):
+        node = {"x": node}
+    with pytest.raises(Untrusted, match="too deeply"):
+        build(node)
+
+
+@pytest.mark.parametrize(
+    "model", ["alexnet", "cnnmodel4", "fashioncnn", "googlenet", "lenet5", "logistic", "resnet9"]
+)
+def test_nets_and_data_of_ours_are_built(model):
+    config = composed(f"model={model}", "data=synthetic", "aug=flip_shift_erase")
+    assert isinstance(build(config["model"]), torch.nn.Module)
+    assert build(config["data"]).source == "synthetic"
+    assert build(config["aug"]).erasing.probability == 0.5
+    assert isinstance(build({"_target_": "torch.nn.ReLU"}), torch.nn.ReLU)
+
+
+@pytest.fixture
+def own_net(tmp_path, monkeypatch):
+    """A package of somebody's with a net, a factory, and another package's function in it."""
+    folder = tmp_path / "their_nets"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(
+        "import os\nfrom os import mkdir\nfrom torch import nn\n"
+        "class Net(nn.Linear):\n    pass\n"
+        "def make():\n    return Net(1, 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "their_nets"
+    sys.modules.pop("their_nets", None)
+
+
+def test_ones_own_net_needs_a_word(own_net, monkeypatch):
+    net = {"_target_": "their_nets.Net", "in_features": 1, "out_features": 1}
+    with pytest.raises(Untrusted, match=r"their_nets\.Net.*--trust.*FMNIST_TRUST=their_nets"):
+        build(net)
+    assert "their_nets" not in sys.modules
+    with trust(True):
+        assert type(build(net)).__name__ == "Net"
+    with pytest.raises(Untrusted):
+        build(net)
+    assert type(build_own(net)).__name__ == "Net"
+    monkeypatch.setenv(SETTING, "another, their_nets")
+    assert type(build(net)).__name__ == "Net"
+    assert type(build({"_target_": "their_nets.make"})).__name__ == "Net"
+    for name in ("their_nets.mkdir", "their_nets.os.mkdir", "their_nets.nn.Linear", "os.mkdir",
+                 "their_netsx.Net"):  # fmt: skip
+        with pytest.raises(Untrusted, match=name):
+            build({"_target_": name})
+
+
+# A whole run: what the commands make of a record that was changed.
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A trained run; tests change copies of its record."""
+    from fmnist.runs.job import Launch
+    from fmnist.train import train
+    from tests.conftest import TINY
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(composed(*TINY), Launch(folder, choices={"model": "lenet5"}, overrides=("seed=0",)))
+    return folder
+
+
+@pytest.fixture
+def shared(trained, tmp_path, monkeypatch):
+    """`shared(change)`: a copy of the run whose record somebody has changed; in an empty folder."""
+    import shutil
+
+    monkeypatch.chdir(tmp_path)
+
+    def make(change=lambda record: None):
+        folder = tmp_path / "shared"
+        shutil.copytree(trained, folder, dirs_exist_ok=True)
+        record = json.loads((folder / "result.json").read_text())
+        change(record)
+        (folder / "result.json").write_text(json.dumps(record))
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("group", ["model", "data"])
+def test_evaluate_and_report_make_no_folder_that_a_record_names(shared, group, capsys):
+    def change(record):
+        record["config"][group] = {"_target_": "os.mkdir", "path": MARK}
+
+    folder = shared(change)
+    assert evaluate([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"config.{group}: _target_=os.mkdir" in error
+    assert report([str(folder), "--no-latency"]) == 0
+    page = (folder / "report/report.html").read_text()
+    assert "_target_=os.mkdir" in page
+    assert not Path(MARK).exists()
+
+
+def test_trust_and_the_setting_let_a_net_of_ones_own_be_evaluated(
+    shared, own_net, tmp_path, monkeypatch, capsys
+):
+    with (tmp_path / "their_nets/__init__.py").open("a") as file:
+        file.write("from fmnist.models.lenet5 import LeNet5\nclass Mine(LeNet5):\n    pass\n")
+    folder = shared(lambda record: record["config"]["model"].update(_target_="their_nets.Mine"))
+    assert evaluate([str(folder)]) == 2
+    assert "FMNIST_TRUST=their_nets" in capsys.readouterr().err
+    assert evaluate([str(folder), "--trust"]) == 0
+    assert "identical" in capsys.readouterr().out
+    assert evaluate([str(folder)]) == 2
+    monkeypatch.setenv(SETTING, "their_nets")
+    assert evaluate([str(folder)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (DATA, "describes no net but ImageData"),
+        (LENET | {"_partial_": True}, "describes no net but"),
+        (LENET | {"widths": 3}, "cannot be built"),
+        (LENET | {"activation": "swish"}, "cannot be built"),
+        ({"_target_": "torch.nn.ReLU"}, "its weights are not those of the ReLU"),
+        ([], "describes no net"),
+        (None, "describes no net"),
+        ("text", "cannot be built"),
+    ],
+)
+def test_a_configuration_that_describes_no_net_is_one_line(shared, model, words, capsys):
+    folder = shared(lambda record: record["config"].update(model=model))
+    assert evaluate([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_reading_writes_no_data_root_of_a_record(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("FMNIST_DATA", raising=False)
+    monkeypatch.setattr("fmnist.data.files.DEBIAN", {})
+    root = tmp_path / "made" / "by" / "record"
+
+    def change(record):
+        record["config"]["data"] |= {"name": "FashionMNIST", "root": str(root), "train_size": None}
+
+    assert evaluate([str(shared(change))]) == 2
+    error = capsys.readouterr().err
+    assert f"FashionMNIST is not in {root}" in error
+    assert "FMNIST_DATA=DIR" in error
+    assert not (tmp_path / "made").exists()
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, (MARK,)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nonsense", b"PK\x03\x04nonsense", b"\x1b[31mred\x1b]0;title\x07",
+     pickle.dumps({"state_dict": Bomb()}), "bomb", "list", "numbers", "no state_dict"],
+)  # fmt: skip
+def test_a_damaged_checkpoint_is_one_line_that_advises_nothing(shared, content, capfd):
+    folder = shared()
+    path = folder / "checkpoints/best.ckpt"
+    made = {
+        "bomb": {"state_dict": {"net.x": Bomb()}}, "list": [1], "no state_dict": {},
+        "numbers": {"state_dict": {f"net.{key}": 1 for key in load_run(folder).net().state_dict()}},
+    }  # fmt: skip
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(made[content], path)
+    capfd.readouterr()
+    assert evaluate([str(folder)]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith(f"error: {path}: ")
+    assert error.count("\n") == 1
+    assert not re.search(r"weights_only|torch\.load|trusted source|\x1b|http", error)
+    assert not Path(MARK).exists()
+
+
+# Terminals and spreadsheets
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("\x9b31m", r"\x9b31m"),
+        ("back\b\rover", r"back\x08\rover"),
+        ("a\u202eb\u2066", r"a\u202eb\u2066"),
+        ("\u2028", r"\u2028"),
+        ("two\nlines", r"two\nlines"),
+        ("\ud800", r"\ud800"),
+        ("plain 9,3 % – ü 日本", "plain 9,3 % – ü 日本"),  # noqa: RUF001
+    ],
+)
+def test_control_characters_are_shown_and_not_sent(text, shown):
+    assert escaped(text, keep="") == shown
+    assert escaped_values({text: [text, 1, None]}) == {shown: [shown, 1, None]}
+
+
+def test_a_record_keeps_the_lines_of_its_traceback():
+    record = {"traceback": "a\n\tb\x1b", "overrides": ["a\nb"]}
+    assert escaped_values(record) == {"traceback": "a\n\tb\\x1b", "overrides": ["a\\nb"]}
+
+
+FORMULAS = [
+    "=HYPERLINK(1)", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "'",
+    "''x", "-", "+", "=", "-1-1", "+optim.lr=1", "-0x1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_is_text_in_a_cell_and_itself_when_read_back(text):
+    cell = to_cell(text)
+    assert cell == f"'{text}"
+    assert from_cell(cell) == text
+
+
+@pytest.mark.parametrize("value", [1, -1.5, "-1.5", "+3", "-1e-05", "1e9", "-.5", "text", "", "a=1",
+                                   None, True])  # fmt: skip
+def test_numbers_and_plain_text_are_untouched_in_a_cell(value):
+    assert to_cell(value) is value
+    assert not isinstance(value, str) or from_cell(value) == value
+
+
+def test_rows_with_formulas_come_back_from_their_csv(tmp_path):
+    facts = dict.fromkeys(
+        ("study", "experiment", "status", "started", "config_hash", "git_commit", "git_dirty",
+         "device", "threads", "python", "torch", "lightning"), "=1+1",
+    )  # fmt: skip
+    row = Row(facts | {"seed": "0"}, {"optim.lr": "-0.5", "=x.y": "@SUM(1)", "optim.a": "'"}, {})
+    write_rows(tmp_path / "rows.csv", [row])
+    (back,) = read_rows(tmp_path / "rows.csv")
+    assert back.facts == row.facts
+    assert row.settings.items() <= back.settings.items()
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert not [cell for cell in cells if cell[:1] in "=+-@" and cell and cell != "-0.5"]
