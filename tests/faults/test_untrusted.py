@@ -175,12 +175,12 @@ def test_ones_own_net_needs_a_word(own_net, monkeypatch):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A trained run; tests change copies of its record."""
-    from fmnist.runs.job import Launch
+    from fmnist.runs.job import Job
     from fmnist.train import train
     from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(composed(*TINY), Launch(folder, choices={"model": "lenet5"}, overrides=("seed=0",)))
+    train(composed(*TINY), Job(folder, choices={"model": "lenet5"}, overrides=("seed=0",)))
     return folder
 
 
