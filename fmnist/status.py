@@ -17,7 +17,7 @@ from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning, leaks
 from fmnist.runs.run import Run
-from fmnist.runs.text import shown
+from fmnist.runs.text import duration, shown
 from fmnist.sweeps.names import distinct
 from fmnist.sweeps.watch import unfinished
 
@@ -89,14 +89,6 @@ def _seconds_left(runs: Sequence[Run], states: dict[Path, str], missing: int) ->
     return left / max(1, side_by_side)
 
 
-def in_words(seconds: float) -> str:
-    """ "2 h 05 min", "3 min 20 s" or "40 s"."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
-
-
 def show(directory: str, found: Status) -> str:
     """The status for a terminal."""
     total = found.states.total()
@@ -117,7 +109,7 @@ def show(directory: str, found: Status) -> str:
     if found.seconds_left is not None and len(found.lines):
         beside = found.states["running"]
         pace = f"{beside} at a time" if beside else "when it is started again, one at a time"
-        lines.append(f"left     about {in_words(found.seconds_left)} ({pace})")
+        lines.append(f"left     about {duration(found.seconds_left)} ({pace})")
     if found.warning:
         lines.append(f"WARNING  {found.warning}")
     return "\n".join(lines)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fmnist.runs.run import claimed
-from fmnist.status import in_words, main, status
+from fmnist.runs.text import duration
+from fmnist.status import main, status
 from fmnist.sweeps.plan import Cell, write_manifest
 
 CONFIG = {"trainer": {"max_epochs": 4}}
@@ -99,4 +100,4 @@ def test_a_damaged_record_is_listed_and_stops_nothing(sweep):
     ("seconds", "words"), [(40.4, "40 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
 )
 def test_durations_are_read_by_people(seconds, words):
-    assert in_words(seconds) == words
+    assert duration(seconds) == words

@@ -1,0 +1,84 @@
+"""The cells that a command line asks for, without running any of them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from fmnist.config.explain import explain
+from fmnist.config.schema import CONF_DIR
+from fmnist.errors import ConfigError
+from fmnist.sweeps.names import sweep_name, varied_keys
+from fmnist.sweeps.plan import Cell, fingerprint, plan, read_manifest
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `fmnist.train` with some overrides would run.
+
+    Args:
+        folder: of the sweep, relative to the working directory.
+        cells: in the order in which they would run.
+    """
+
+    folder: Path
+    cells: list[Cell]
+
+
+def sweep_of(overrides: Sequence[str]) -> Sweep:
+    """The sweep of a command line; a single run is a sweep of one cell.
+
+    Args:
+        overrides: as `fmnist.train` takes them.
+
+    Raises:
+        ConfigError: a setting that does not exist or has a value that it cannot have.
+    """
+    with _hydra(overrides):
+        loader = GlobalHydra.instance().config_loader()
+        parser = OverridesParser.create(config_loader=loader)
+        parsed = parser.parse_overrides(list(overrides))
+        fixed = [
+            text
+            for text, item in zip(overrides, parsed, strict=True)
+            if not item.is_sweep_override()
+        ]
+        asked = compose("config", overrides=fixed, return_hydra_config=True).hydra.sweeper
+        params = OmegaConf.to_container(asked.get("params") or OmegaConf.create())
+        assert isinstance(params, dict)
+        ablation = [f"{key!s}={value}" for key, value in params.items()]
+        wanted = [item for item in overrides if not item.startswith("hydra.")]
+        (cells,) = BasicSweeper.split_arguments(
+            parser.parse_overrides([*ablation, *wanted]), max_batch_size=None
+        )
+        names = [str(key) for key in params]
+        folder = Path("multirun") / sweep_name(overrides, names)
+        return Sweep(
+            folder,
+            plan(
+                cells,
+                lambda cell: compose("config", overrides=cell),
+                varied_keys(overrides, names),
+                read_manifest(folder),
+                fingerprint([CONF_DIR]),
+            ),
+        )
+
+
+@contextmanager
+def _hydra(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra over conf/; what it says of a mistake is one line."""
+    try:
+        with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+            yield
+    except Exception as error:
+        message = explain(error, list(overrides))
+        if message is None or isinstance(error, ConfigError):
+            raise
+        raise ConfigError(message) from error

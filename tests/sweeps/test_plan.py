@@ -1,0 +1,79 @@
+"""`fmnist.plan`: what would run and how long, by the records at hand, without training."""
+
+import pytest
+
+from fmnist.config.schema import config_hash
+from fmnist.evidence.matching import settings_of
+from fmnist.plan import estimate, main, seconds_of, time_in_words
+from fmnist.process.machine import processor_name
+from fmnist.runs.rows import Row
+from fmnist.sweeps.cells import sweep_of
+from tests.conftest import TINY, composed
+
+
+def row(seconds: float, *overrides: str, device: str = "") -> Row:
+    facts = {"status": "finished", "device": device or f"cpu ({processor_name()})"}
+    return Row(facts, settings_of(overrides), {"seconds": seconds})
+
+
+def test_the_cells_are_those_that_the_command_would_run():
+    sweep = sweep_of(["ablation=s2_pooling", "seed=0,1", *TINY])
+    assert sweep.folder.parts[0] == "multirun"
+    assert [cell.config_hash for cell in sweep.cells] == [
+        config_hash(composed("experiment=s2_base", f"seed={seed}", f"model.pooling={pool}", *TINY))
+        for seed in (0, 1)
+        for pool in ("avg", "max")
+    ]
+
+
+def test_a_single_run_is_a_plan_of_one_cell():
+    assert len(sweep_of(["model=lenet5", *TINY]).cells) == 1
+
+
+def test_the_time_is_that_of_runs_with_the_same_settings_whatever_their_seed():
+    cells = sweep_of(["optim=sgd,adam", "seed=0,1"]).cells
+    rows = [row(10, "optim=sgd"), row(14, "optim=sgd"), row(30, "optim=adam"), row(99, "aug=on")]
+    left = estimate(cells, rows)
+    assert (left.seconds, left.unknown, left.here) == (2 * 12 + 2 * 30, 0, True)
+
+
+def test_runs_of_this_machine_come_first_and_others_are_said():
+    cells = sweep_of(["optim=sgd"]).cells
+    other = row(50, "optim=sgd", device="cuda (another)")
+    assert estimate(cells, [other, row(10, "optim=sgd")]).seconds == 10
+    left = estimate(cells, [other])
+    assert (left.seconds, left.here) == (50, False)
+    assert "other machines" in time_in_words(1, left)
+
+
+def test_what_no_record_tells_is_said():
+    cells = sweep_of(["optim=sgd,adam"]).cells
+    left = estimate(cells, [row(10, "optim=sgd")])
+    assert left.unknown == 1
+    assert "of 1 cells nothing is known" in time_in_words(2, left)
+    assert "unknown" in time_in_words(2, estimate(cells, []))
+    assert seconds_of(settings_of(("optim=adam",)), []) is None
+
+
+def test_nothing_is_trained_and_nothing_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["ablation=s2_pooling", "seed=0", *TINY]) == 0
+    said = capsys.readouterr().out
+    assert "cells  2, of which 0 done, 2 to run" in said
+    assert "model.pooling=max" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["ablation=s2_poolin"], "ablation=s2_poolin: no such option; did you mean s2_pooling?"),
+        (["optim.lr=0.1,-1"], "optim.lr=-1: should be greater than 0"),
+        (["modell=lenet5"], "modell"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, overrides, message):
+    assert main(overrides) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
