@@ -61,7 +61,7 @@ def roofline(rows: list[dict[str, str]]) -> str:
 
 def verdicts(outcomes: list[Outcome]) -> str:
     """The sources' claims that are decided, and how many are not."""
-    published = [outcome for outcome in outcomes if outcome.claim.source != OWN]
+    published = [o for o in outcomes if o.claim.source != OWN and not o.claim.costs]
     measured = [outcome for outcome in published if outcome.statement]
     decided = [o for o in measured if o.judgement.verdict in ("holds", "does not hold")]
     claims = [outcome.claim for outcome in published]

@@ -87,8 +87,8 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
     difference = published_difference(claim, claims)
     if difference is not None:
         details.append(f"published {difference:+.2f}")
-    elif claim.about and part:
-        details.append(f"published {number(claim.about[part.label], part.label)}")
+    elif (published := claim.about or claim.costs) and part:
+        details.append(f"published {number(published[part.label], part.label)}")
     details += remarks(outcome)
     return " ".join(words) + (f" [{'; '.join(details)}]" if details else "")
 

@@ -100,7 +100,9 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
         ClaimError: a claim names an experiment or a setting that does not compose.
     """
     outcomes = evaluate(claims, rows)
-    measured = [outcome for outcome in outcomes if outcome.statement]
+    costs = [outcome for outcome in outcomes if outcome.claim.costs]
+    asked = [outcome for outcome in outcomes if not outcome.claim.costs]
+    measured = [outcome for outcome in asked if outcome.statement]
     leak = leak_warning(sum(row.leaks for row in rows), len(rows))
     return "\n\n".join(
         [
@@ -111,12 +113,15 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "## Published against ours",
             "Ours: mean over seeds ± half of its 95 % interval. The test set is read once a run, "
             "with the epoch that validation chose (`_last`: with the last epoch).",
-            published_table(outcomes),
+            published_table(asked),
             "## Verdicts",
             f"Of all {len(measured)} measured claims asked together; the rules stand in "
             "`fmnist/evidence/verdict.py`. The effect shown is the one that speaks least for the "
             "claim." if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
+            "## What the sources' machines needed",
+            "Another machine's seconds and memory are compared with ours, and not judged.",
+            published_table(costs),
             "## What the studies cost",
             *([COSTS] if rows else []),
             cost_table(rows) if rows else "No runs yet.",

@@ -20,6 +20,7 @@ One of these comparisons (how they are judged: `fmnist.evidence.verdict`):
     at_least: {metric: value}     the mean is above a goal; at_most: below it
     best_classes: [Trouser, Bag]  these classes have the highest test/f1 (or `metric`)
     worst_classes: [Shirt]        these have the lowest
+    costs: {metric: value}        of another machine, beside ours: seconds, memory; not judged
 
 A and B select runs by settings: options of groups (`aug: "on"`) and values (`optim.lr: 0.001`). A
 value that is a list asks for the mean over its runs (`trainer.max_epochs: [1, 10]`). `experiment:
@@ -57,7 +58,8 @@ METRICS = (
     *(f"{what}_to/{target:.2f}" for what in ("epochs", "seconds") for target in TARGETS),
 )  # fmt: skip
 BY_CLASS = ("test/f1", "test/recall")  # "test/f1/Shirt"
-COMPARISONS = ("higher", "same", "about", "at_least", "at_most", "best_classes", "worst_classes")
+VALUES = ("about", "at_least", "at_most", "costs")
+COMPARISONS = ("higher", "same", *VALUES, "best_classes", "worst_classes")
 
 # A setting's allowed texts, by name; all of them must match.
 Selection = dict[str, tuple[str, ...]]
@@ -87,13 +89,14 @@ class Claim:
     about: dict[str, float] = field(default_factory=dict)
     at_least: dict[str, float] = field(default_factory=dict)
     at_most: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     best_classes: tuple[str, ...] = ()
     worst_classes: tuple[str, ...] = ()
 
     @property
     def values(self) -> dict[str, float]:
         """The published values or goals, by metric."""
-        return self.about or self.at_least or self.at_most
+        return self.about or self.at_least or self.at_most or self.costs
 
     @property
     def metrics(self) -> list[str]:
@@ -186,8 +189,7 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
     if len(asked) != 1:
         given = f"not {' and '.join(asked)}" if asked else "there is none"
         raise ClaimError(f"should have one comparison of {', '.join(COMPARISONS)}; {given}")
-    values = {key: _values(key, content[key]) for key in ("about", "at_least", "at_most")
-              if key in content}  # fmt: skip
+    values = {key: _values(key, content[key]) for key in VALUES if key in content}
     classes = [key for key in ("best_classes", "worst_classes") if key in content]
     if values and "metric" in content:
         raise ClaimError(f"metric: {asked[0]} names the metrics itself")
@@ -209,6 +211,7 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
         about=values.get("about", {}),
         at_least=values.get("at_least", {}),
         at_most=values.get("at_most", {}),
+        costs=values.get("costs", {}),
         best_classes=named.get("best_classes", ()),
         worst_classes=named.get("worst_classes", ()),
     )
@@ -225,9 +228,9 @@ def _check_metric(key: str, metric: Any, only: tuple[str, ...] = ()) -> None:
 
 
 def _margin(content: dict[str, Any], metrics: list[str]) -> float:
-    if "at_least" in content or "at_most" in content:
+    if without := sorted({"at_least", "at_most", "costs"} & set(content)):
         if "margin" in content:
-            raise ClaimError("margin: a goal has none")
+            raise ClaimError(f"margin: {without[0]} has none")
         return 0.0
     if "margin" not in content:
         without = [metric for metric in metrics if not is_share(metric)]

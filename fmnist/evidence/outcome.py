@@ -63,8 +63,11 @@ def evaluate(claims: Sequence[Claim], rows: Iterable[Row]) -> list[Outcome]:
     """
     rows = newest(rows)
     outcomes = [_measure(claim, rows) for claim in claims]
-    judgements = judge([outcome.statement for outcome in outcomes])
-    return [replace(o, judgement=j) for o, j in zip(outcomes, judgements, strict=True)]
+    judged = iter(judge([o.statement for o in outcomes if not o.claim.costs]))
+    return [
+        replace(o, judgement=Judgement("not judged") if o.claim.costs else next(judged))
+        for o in outcomes
+    ]
 
 
 def _measure(claim: Claim, rows: Sequence[Row]) -> Outcome:

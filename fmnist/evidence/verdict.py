@@ -37,7 +37,7 @@ from typing import Literal
 
 from fmnist.evidence.statistics import LEVEL, Summary, holm
 
-Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
+Verdict = Literal["holds", "does not hold", "undecided", "not measured", "not judged"]
 MOST_SEEDS = 1000  # more than anybody would run
 
 

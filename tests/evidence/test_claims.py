@@ -152,7 +152,7 @@ def test_every_source_and_kind_of_comparison_is_there():
         ("about: {test/acc: high}", "test/acc: high: should be a number"),
         ("about: {test/loss: 0.5}", "margin: is missing, and there is no default for test/loss"),
         ("about: {test/acc: 91}\nmargin: -1", "margin: -1: should be a number, 0 or more"),
-        ("at_least: {test/acc: 91}\nmargin: 1", "margin: a goal has none"),
+        ("at_least: {test/acc: 91}\nmargin: 1", "margin: at_least has none"),
         ("about: {test/acc: 91}\nmetric: test/acc", "metric: about names the metrics itself"),
         ("higher: {modle: a}\nlower: {model: b}", "modle: no such setting; did you mean model?"),
         ("about: {test/acc: 91}\nwhere: {seed: 1}", "seed: runs are matched by it"),
@@ -520,6 +520,22 @@ def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
     assert shown.count("WARNING data.select_on=test in 2 of 6 runs: the test images choose") == 1
     table = list(csv.DictReader(io.StringIO(command_module.to_csv([leak, clean]))))
     assert [line["leaking"] for line in table] == ["2", "0"]
+
+
+def test_a_cost_of_another_machine_is_shown_and_not_judged(tmp_path):
+    text = "where: {model: lenet5}\ncosts: {epoch_seconds: 180}"
+    cost = lenet(tmp_path / "cost", text)
+    judged = lenet(tmp_path / "judged", "where: {model: lenet5}\nat_least: {test/acc: 89}")
+    rows = [row("model=lenet5", seed=seed, test_acc=90 + seed / 9) for seed in range(4)]
+    rows = [replace(r, metrics=r.metrics | {"epoch_seconds": 29.0 + r.seed}) for r in rows]
+    alone, (first, second) = evaluate([judged], rows)[0], evaluate([cost, judged], rows)
+    assert first.judgement.verdict == "not judged"
+    assert first.part.summary.mean == 30.5
+    assert second.judgement == alone.judgement  # a cost does not count among the claims asked
+    shown = command_module.table([first, second], [cost, judged])
+    assert "30.5 " in shown
+    assert "published 180" in shown
+    assert "not judged" in shown
 
 
 @pytest.fixture(scope="module")
