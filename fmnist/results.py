@@ -2,25 +2,38 @@
 
 `collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what
 is in it); a run that is there already, with the same configuration and commit, is replaced, and
-nothing else is lost. With `--latency` it also measures inference, now, of the runs that were made
-on a CPU like this one's. `render` writes results/README.md from these files and the claims alone.
+nothing else is lost. Only runs of a study as it is defined count (fmnist/evidence/study.py); which
+were left out, and why, is said. With `--latency` it also measures inference, now, of the runs that
+were made on a CPU like this one's. `render` writes results/README.md from the files of studies and
+the claims alone.
 """
 
 import argparse
 import math
-import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from fmnist.config.trusted import TRUST_HELP, Untrusted, trust
 from fmnist.errors import RunError, UserError
 from fmnist.evidence.claim import Claim, asked_claims, unit
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.text import effect, markdown, number, p_words, remarks, verdict_words
+from fmnist.evidence.study import is_study, misfit
+from fmnist.evidence.text import (
+    effect,
+    markdown,
+    number,
+    p_words,
+    remarks,
+    runs_in_words,
+    verdict_words,
+)  # fmt: skip
 from fmnist.runs.find import find_runs
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
 from fmnist.runs.run import Run, write_atomically
@@ -40,28 +53,47 @@ def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> 
     """
     found = find_runs(directories)
     for path, reason in found.damaged:
-        print(f"left out: {path}: {reason}", file=sys.stderr)
-    rows = [
-        with_inference(row, run) if latency and row.finished else row
-        for run in found.runs
-        for row in rows_of([run])
-    ]
+        print(escaped(f"left out: {path}: {reason}", keep=""), file=sys.stderr)
     studies: dict[str, list[Row]] = {}
-    for row in rows:
-        studies.setdefault(row.facts["study"], []).append(row)
-    lines = []
-    for study, new in sorted(studies.items()):
-        path = folder / f"{re.sub(r'[^A-Za-z0-9_.,=-]', '_', study)}.csv"
-        old = read_rows(path) if path.exists() else []
-        both = merged(old, new)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_rows(path, both)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
-        lines.append(f"{path}: {len(both)} run{'s' * (len(both) > 1)}, {len(both) - len(old)} new")
-    waiting = len(found.runs) - len(rows) + len(found.missing)
+    others: Counter[tuple[str, str]] = Counter()
+    ended = [(run, row) for run in found.runs for row in rows_of([run])]
+    for run, row in ended:
+        study = row.facts["study"]
+        if reason := why_not(run, study):
+            others[study, reason] += 1
+        else:
+            measured = with_inference(row, run) if latency and row.finished else row
+            studies.setdefault(study, []).append(measured)
+    lines = [add_to(folder / f"{study}.csv", new) for study, new in sorted(studies.items())]
+    lines += [
+        f"left out: {runs_in_words(count)}{' of ' if study else ''}{study}: {reason}"
+        for (study, reason), count in sorted(others.items())
+    ]
+    waiting = len(found.runs) - len(ended) + len(found.missing)
     return lines + ([f"{waiting} runs have not ended: left out"] if waiting else [])
+
+
+def why_not(run: Run, study: str) -> str:
+    """Why a run does not belong to the study that it names; "" if it does."""
+    if run.record.get("cut_short"):
+        return "cut short"
+    return misfit(study, run.config, run.record["choices"])
+
+
+def add_to(path: Path, rows: Sequence[Row]) -> str:
+    """Add rows to a CSV file, and say how many it has.
+
+    Raises:
+        RunError: it cannot be read or written.
+    """
+    old = read_rows(path) if path.exists() else []
+    both = merged(old, rows)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, both)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    return f"{path}: {runs_in_words(len(both))}, {len(both) - len(old)} new"
 
 
 def with_inference(row: Row, run: Run) -> Row:
@@ -70,8 +102,8 @@ def with_inference(row: Row, run: Run) -> Row:
 
     try:
         return replace(row, metrics=row.metrics | inference_metrics(run))
-    except RunError as error:
-        print(f"inference not measured: {error}", file=sys.stderr)
+    except (RunError, Untrusted) as error:
+        print(escaped(f"inference not measured: {error}", keep=""), file=sys.stderr)
         return row
 
 
@@ -84,7 +116,12 @@ def study_rows(folder: Path) -> list[Row]:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such directory")
     paths = [path for path in sorted(folder.glob("*.csv")) if is_rows_file(path)]
-    return [row for path in paths for row in read_rows(path)]
+    rows = [row for path in paths for row in read_rows(path)]
+    others = Counter(row.facts["study"] for row in rows if not is_study(row.facts["study"]))
+    for name, count in sorted(others.items()):
+        line = f"left out: {runs_in_words(count)} of {name}: no ablation or experiment of that name"
+        print(escaped(line, keep=""), file=sys.stderr)
+    return [row for row in rows if row.facts["study"] not in others]
 
 
 COSTS = (
@@ -253,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                             help="measure inference on this machine as well")  # fmt: skip
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
+    collecting.add_argument("--trust", action="store_true", help=TRUST_HELP)
     for command in (collecting, rendering):
         command.add_argument("--results", default="results", metavar="FOLDER",
                              help="where the files are (default: results)")  # fmt: skip
@@ -260,16 +298,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = Path(options.results)
     try:
         if options.command == "collect":
-            lines = collect(options.directories, folder, options.latency)
+            with trust(options.trust):
+                lines = collect(options.directories, folder, options.latency)
         else:
             text = render(study_rows(folder), asked_claims(options.claims, []))
-            write_atomically(folder / "README.md", text.encode())
+            write_page(folder / "README.md", text)
             lines = [f"{folder / 'README.md'}: written"]
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
-    print("\n".join(lines))
+    for line in lines:
+        print(escaped(line, keep=""))
     return 0
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write it.
+
+    Raises:
+        RunError: the disk is full, say.
+    """
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 if __name__ == "__main__":

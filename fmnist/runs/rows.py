@@ -106,7 +106,7 @@ def row_of(run: Run) -> Row:
     """A run's row. Without readable predictions it has no metrics of single classes."""
     record = run.record
     choices, versions = record.get("choices", {}), record.get("versions", {})
-    study = choices.get("ablation") or record.get("group") or choices.get("experiment") or "runs"
+    study = choices.get("ablation") or choices.get("experiment") or ""
     facts = {
         **{name: record.get(name) for name in FACTS},
         **{name: versions.get(name) for name in ("python", "torch", "lightning")},

@@ -12,7 +12,7 @@ from fmnist.evidence.outcome import evaluate
 from fmnist.results import elapsed, main, render, study_rows
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import INFERENCE, merged, read_rows, row_of
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, composed
 from tests.evidence.test_claims import CLAIMS, run_dir
 
 
@@ -22,8 +22,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for seed, gain in enumerate((0.0, 0.01, -0.01)):
         for name, accuracy in (("s2_best", 0.9 + gain), ("s2_worst", 0.78)):
-            run_dir(folder / f"{name}{seed}", f"experiment={name}", seed=seed, accuracy=accuracy,
-                    group="s2_best_worst")  # fmt: skip
+            run_dir(folder / f"{name}{seed}", "ablation=s2_best_worst", f"experiment={name}",
+                    seed=seed, accuracy=accuracy)  # fmt: skip
     return folder
 
 
@@ -117,11 +117,18 @@ def test_a_csv_of_before_a_metric_existed_is_read_and_joined(runs, tmp_path):
     assert path.read_bytes() == complete
 
 
+def of_study(run):
+    """A small run whose record says that it is the experiment s2_best."""
+    config = composed("experiment=s2_best") | {"seed": run.record["seed"]}
+    run.update(config=config, choices={"experiment": "s2_best", "model": "lenet5"})
+    return run
+
+
 def test_inference_is_measured_when_asked_for_and_then_kept(run_tiny, tmp_path, capsys):
-    run, folder = run_tiny(), tmp_path / "results"
+    run, folder = of_study(run_tiny()), tmp_path / "results"
 
     def speeds():
-        return [row.metrics.get(INFERENCE) for row in read_rows(folder / "runs.csv")]
+        return [row.metrics.get(INFERENCE) for row in read_rows(folder / "s2_best.csv")]
 
     collect(folder, run.dir)
     assert speeds() == [None]
@@ -142,8 +149,8 @@ def test_the_page_tells_of_runs_that_chose_on_the_test_set(runs, tmp_path):
     assert "select_on" not in clean
     for on in ("val", "test"):
         for seed, gain in enumerate((0.0, 0.02)):
-            overrides = ("experiment=s1_main", f"data.select_on={on}")
-            run_dir(tmp_path / f"{on}{seed}", *overrides, seed=seed, group="leak",
+            overrides = ("ablation=leak", f"data.select_on={on}")
+            run_dir(tmp_path / f"{on}{seed}", *overrides, seed=seed,
                     accuracy=0.88 + gain + 0.01 * (on == "test"))  # fmt: skip
     rows = [row_of(run) for run in find_runs([runs, tmp_path]).runs]
     page = render(rows, CLAIMS)
@@ -188,6 +195,99 @@ def test_without_runs_every_number_is_not_measured():
 
 
 @pytest.mark.parametrize(
+    ("overrides", "entries", "reason"),
+    [
+        (("ablation=s2_pooling", "trainer.max_epochs=1"), {},
+         "of s2_pooling: trainer.max_epochs=1 (there: 10)"),
+        (("ablation=s2_pooling", "data=synthetic"), {},
+         "of s2_pooling: data.name=synthetic (there: FashionMNIST), "
+         "data.train_size=60000 (there: null), data.test_size=10000 (there: null)"),
+        (("ablation=s2_optimizer", "optim=adamw"), {},
+         "of s2_optimizer: optim=adamw (there: sgd, adam, rmsprop)"),
+        (("ablation=s1_learning_rate", "optim.lr=0.5"), {},
+         "of s1_learning_rate: optim.lr=0.5 (there: 0.01, 0.001, 0.0001)"),
+        (("ablation=s2_pooling", "trainer.precision=bf16-mixed"), {},
+         "of s2_pooling: trainer.precision=bf16-mixed (there: auto)"),
+        (("ablation=s2_pooling", "+trainer.limit_train_batches=3"), {},
+         "of s2_pooling: trainer.limit_train_batches=3 (there: none)"),
+        (("ablation=leak", "experiment=s4_googlenet_sgd"), {}, "settings more"),
+        (("ablation=s2_pooling",), {"cut_short": True}, "of s2_pooling: cut short"),
+        (("experiment=s2_best", "model.dropout=0.1"), {}, "of s2_best: model.dropout=0.1 (there"),
+        (("model=lenet5",), {}, "left out: 1 run: no study"),
+        (("model=lenet5",), {"group": "s2_pooling"}, "left out: 1 run: no study"),
+        ((), {"choices": {"ablation": "mine"}}, "of mine: no ablation or experiment of that name"),
+        ((), {"choices": {"ablation": "../../evil"}}, "of ../../evil: no ablation or experiment"),
+        ((), {"choices": {"ablation": "../config"}}, "of ../config: no ablation or experiment"),
+        ((), {"choices": {"ablation": "/tmp/x"}}, "of /tmp/x: no ablation or experiment"),
+        ((), {"choices": {"ablation": "a\x1b[31m\nb"}}, r"of a\x1b[31m\nb: no ablation"),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_no_study_is_left_out_and_named(
+    tmp_path, capsys, overrides, entries, reason
+):
+    run_dir(tmp_path / "in/runs/one", *overrides, **entries)
+    before = sorted(tmp_path.rglob("*"))
+    assert collect(tmp_path / "in/results", tmp_path / "in/runs") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("left out: 1 run")
+    assert reason in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("ablation=s2_pooling", "model.pooling=max"),
+        ("ablation=s1_learning_rate", "optim.lr=0.0001", "steps_per_execution=1", "logger=csv"),
+        ("ablation=recipe", "without=tta"),
+        ("ablation=s1_models", "experiment=s1_logistic", "trainer.accelerator=cpu"),
+        ("ablation=precision", "trainer.precision=32-true", "scheduler=onecycle"),
+        ("ablation=ema", "ema_decay=0.998", "data.root=/somewhere"),
+        ("ablation=leak", "experiment=s2_base", "data.select_on=test"),  # a claim's sweep
+        ("experiment=accuracy_100k",),
+    ],
+    ids=lambda overrides: " ".join(overrides),
+)
+def test_a_cell_of_a_study_belongs_to_it_with_any_seed(tmp_path, capsys, overrides):
+    run_dir(tmp_path / "run", *overrides, seed=77)
+    collect(tmp_path / "results", tmp_path / "run")
+    study = overrides[0].partition("=")[2]
+    assert capsys.readouterr().out == f"{tmp_path}/results/{study}.csv: 1 run, 1 new\n"
+
+
+def test_reasons_are_counted(tmp_path, capsys):
+    for seed in range(3):
+        run_dir(tmp_path / f"a{seed}", "ablation=s2_pooling", "trainer.max_epochs=1", seed=seed)
+    run_dir(tmp_path / "b", "model=lenet5")
+    collect(tmp_path / "results", tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "left out: 1 run: no study",
+        "left out: 3 runs of s2_pooling: trainer.max_epochs=1 (there: 10)",
+    ]
+
+
+def test_the_page_shows_studies_only(runs, tmp_path, capsys):
+    collect(tmp_path, runs)
+    text = (tmp_path / "s2_best_worst.csv").read_text()
+    (tmp_path / "other.csv").write_text(text.replace("s2_best_worst,", "\x1b[1mmine,"))
+    capsys.readouterr()
+    assert main(["render", "--results", str(tmp_path)]) == 0
+    error = capsys.readouterr().err
+    assert (
+        error == r"left out: 6 runs of \x1b[1mmine: no ablation or experiment of that name" + "\n"
+    )
+    assert "mine" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_page_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
+    collect(tmp_path, runs)
+    (tmp_path / "README.md").mkdir()
+    assert main(["render", "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"error: .*README\.md: cannot be written: .*\n", error)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["collect", "nowhere"], "error: nowhere: no such directory"),
@@ -208,10 +308,10 @@ def test_mistakes_are_answered_in_one_line(runs, tmp_path, monkeypatch, capsys, 
 
 
 def test_a_trained_run_is_collected(run_tiny, tmp_path, capsys):
-    run = run_tiny("seed=1")
+    run = of_study(run_tiny("seed=1"))
     assert collect(tmp_path / "results", run.dir) == 0
-    assert capsys.readouterr().out.endswith("results/runs.csv: 1 run, 1 new\n")
-    (row,) = read_rows(tmp_path / "results/runs.csv")
+    assert capsys.readouterr().out.endswith("results/s2_best.csv: 1 run, 1 new\n")
+    (row,) = read_rows(tmp_path / "results/s2_best.csv")
     logits, labels = run.predictions()
     assert row.metrics["test/f1"] == pytest.approx(
         f1_score(labels, logits.argmax(1), average="macro", zero_division=0), abs=1e-6

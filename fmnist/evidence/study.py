@@ -1,0 +1,97 @@
+"""What belongs to a study: runs whose settings are those of one of its cells, with any seed.
+
+A study is a file of conf/ablation, an experiment of conf/experiment, or a claim's `sweep`, such as
+`ablation=leak experiment=s2_base`. A part of its levels and other seeds belong to it; a level that
+it does not have does not, and neither does a run that differs in any setting besides, such as one
+of a single epoch, on other data, or of a time when the study was defined otherwise.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from fmnist.config.schema import CONF_DIR
+from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.matching import settings_of
+from fmnist.runs.rows import canonical, flatten, is_value
+
+# What one has at hand, and no result depends on by intent.
+DEVICES = ("trainer.accelerator", "trainer.devices", "trainer.strategy")
+SHOWN = 3  # settings that are named of a run that does not belong
+
+
+def is_study(name: str) -> bool:
+    """Whether an ablation or an experiment of this project has that name."""
+    return bool(re.fullmatch(r"\w+", name)) and any(
+        (CONF_DIR / group / f"{name}.yaml").is_file() for group in ("ablation", "experiment")
+    )
+
+
+@cache
+def definitions(study: str) -> list[tuple[str, ...]]:
+    """The arguments of `fmnist.train` that run a study."""
+    if not (CONF_DIR / "ablation" / f"{study}.yaml").is_file():
+        return [(f"experiment={study}",)]
+    sweeps = [tuple(claim.sweep.split()) for claim in load_claims(CLAIMS_DIR)]
+    own = (f"ablation={study}",)
+    return list(dict.fromkeys([own, *(sweep for sweep in sweeps if sweep[0] == own[0])]))
+
+
+@cache
+def axes(ablation: str) -> dict[str, list[str]]:
+    """The levels of every factor of an ablation, without the seed."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    file = OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml")
+    params = OmegaConf.select(file, "hydra.sweeper.params") or {}
+    parser = OverridesParser.create()
+    return {
+        str(key): list(parser.parse_override(f"{key}={levels}").sweep_string_iterator())
+        for key, levels in params.items()
+        if key != "seed"
+    }
+
+
+def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) -> str:
+    """Why a run does not belong to a study, in words; "" if it does.
+
+    Only the cell with the run's own levels is composed. A setting that the run lacks did not exist
+    when it was made.
+
+    Args:
+        config: the run's, resolved: what was asked for, not what a machine made of it.
+        choices: the option that was chosen in every group.
+
+    Raises:
+        ClaimError: the cell does not compose.
+    """
+    if not is_study(study):
+        return "no ablation or experiment of that name is defined here" if study else "no study"
+    own = {key: value for key, value in flatten(config).items() if is_value(key)}
+    found = [_misfit(overrides, own, choices) for overrides in definitions(study)]
+    wrong = min(found, key=len)
+    more = f" and {len(wrong) - SHOWN} settings more" if len(wrong) > SHOWN else ""
+    return ", ".join(wrong[:SHOWN]) + more
+
+
+def _misfit(
+    overrides: tuple[str, ...], own: Mapping[str, str], choices: Mapping[str, Any]
+) -> list[str]:
+    """What of a run is otherwise than in one definition of a study."""
+    group, _, name = overrides[0].partition("=")
+    factors = axes(name) if group == "ablation" else {}
+    has = {key: own.get(key) if is_value(key) else choices.get(key) for key in factors}
+    levels = {
+        key: next((text for text in texts if canonical(text) == canonical(has[key])), None)
+        for key, texts in factors.items()
+    }
+    if strange := [key for key, level in levels.items() if level is None]:
+        return [f"{key}={has[key]} (there: {', '.join(factors[key])})" for key in strange]
+    wanted = settings_of((*overrides, *(f"{key}={level}" for key, level in levels.items())))
+    return [
+        f"{key}={value} (there: {wanted.get(key, 'none')})"
+        for key, value in own.items()
+        if wanted.get(key) != value and (key not in DEVICES or key in factors)
+    ]
