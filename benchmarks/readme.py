@@ -7,11 +7,9 @@ well (where the same seed was not timed), and what became of the claims (verdict
 rows.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from benchmarks import speedrun
 from benchmarks.table import commit, read, shown
@@ -21,6 +19,7 @@ from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import markdown
 from fmnist.results import study_rows, verdict_cells
+from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
 from fmnist.runs.run import load_run, write_atomically
 from fmnist.runs.text import announcement, epoch_line, metrics_table, threads_text, totals_line
@@ -33,22 +32,22 @@ OWN = "fmnist"  # the source of the claims that no study made
 ACCURACIES = ("val/acc", "test/acc", "test/acc_last")
 
 
-def first_run(record: dict[str, Any]) -> str:
+def first_run(record: Record) -> str:
     """The run as the terminal showed it, and where that was."""
-    rows, epochs = record["epochs"], record["config"]["trainer"]["max_epochs"]
-    folder = Path("outputs") / record["started"].partition("T")[0] / "..."
+    rows, epochs = record.epochs, record.horizon
+    folder = Path("outputs") / record.started.partition("T")[0] / "..."
     lines = [
         "$ make train",
         announcement(record, "LeNet5", folder),
         *(epoch_line(rows[: number + 1], epochs) for number in range(len(rows))),
-        metrics_table(record["metrics"], record["best_epoch"], len(rows)),
+        metrics_table(record.metrics, known(record.best_epoch), len(rows)),
         totals_line(record, folder),
     ]
-    versions, where = record["versions"], commit(record["git_commit"], record["git_dirty"])
+    versions, where = record.versions, commit(record.git_commit or "", record.git_dirty)
     origin = (
-        f"Measured by this command (one seed) at {where} on {threads_text(record['threads'])}, "
-        f"{record['device']}, torch {versions['torch']}, lightning {versions['lightning']}, Python "
-        f"{versions['python']}; peak memory {record['peak_memory_mib']:.0f} MiB; the record is "
+        f"Measured by this command (one seed) at {where} on {threads_text(known(record.threads))}, "
+        f"{record.device}, torch {versions['torch']}, lightning {versions['lightning']}, Python "
+        f"{versions['python']}; peak memory {record.peak_memory_mib:.0f} MiB; the record is "
         "`results/first_run.json`."
     )
     return "```\n" + "\n".join(lines) + "\n```\n\n" + origin
@@ -118,7 +117,7 @@ TABLES = {
 
 def render(
     document: str,
-    first: dict[str, Any],
+    first: Record,
     tables: dict[str, list[dict[str, str]]],
     outcomes: list[Outcome],
 ) -> str:
@@ -132,13 +131,13 @@ def render(
     return document
 
 
-def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Outcome]]:
+def sources() -> tuple[Record, dict[str, list[dict[str, str]]], list[Outcome]]:
     """What the committed files hold."""
     tables = {name: read(RESULTS / f"{name}.csv") for name in TABLES}
     studies = study_rows(RESULTS)
     tables["accuracy"] += at_size(studies, tables["accuracy"])
     return (
-        json.loads(FIRST_RUN.read_text()),
+        read_record(FIRST_RUN),
         {name: rows for name, rows in tables.items() if rows},
         evaluate(load_claims(CLAIMS_DIR), studies),
     )
@@ -147,8 +146,8 @@ def sources() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]], list[Out
 def main() -> None:
     if len(sys.argv) > 1:
         record = load_run(sys.argv[1]).record
-        record["config"]["data"].pop("root", None)  # a folder of that machine
-        write_atomically(FIRST_RUN, json.dumps(record, indent=1).encode() + b"\n")
+        record.config["data"].pop("root", None)  # a folder of that machine
+        write_atomically(FIRST_RUN, record_json(record) + b"\n")
     measured = sources()
     for path in DOCUMENTS:
         write_atomically(path, render(path.read_text(), *measured).encode())

@@ -29,7 +29,9 @@ from benchmarks.table import save
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
 from fmnist.evidence.statistics import summarize
-from fmnist.runs.run import code_version, load_run
+from fmnist.runs.origin import code_version
+from fmnist.runs.record import known
+from fmnist.runs.run import load_run
 from fmnist.runs.text import threads_text
 
 COLUMNS = (
@@ -56,13 +58,13 @@ def run(experiment: str, seed: int, overrides: Sequence[str] = ()) -> dict[str, 
         if done.returncode:
             raise UserError(f"{experiment}, seed {seed}: {done.stderr.strip().splitlines()[-1]}")
         record = load_run(Path(folder, "run")).record
-    tested, metrics = record["tested_at"], record["metrics"]
+    tested, metrics = known(record.tested_at), record.metrics
     values = (
-        experiment, seed, record["params"], len(record["epochs"]),
+        experiment, seed, record.params, len(record.epochs),
         metrics["val/acc"], metrics["test/acc"], metrics["test/acc_last"],
-        f"{tested - began:.2f}", f"{tested - record['first_step_at']:.2f}",
-        record["device"], record["threads"], record["precision"], record["versions"]["torch"],
-        record["git_commit"], record["git_dirty"],
+        f"{tested - began:.2f}", f"{tested - known(record.first_step_at):.2f}",
+        record.device, record.threads, record.precision, record.versions["torch"],
+        record.git_commit, record.git_dirty,
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
@@ -132,7 +134,7 @@ def main() -> None:
     experiments = [text for text in arguments.experiments if "=" not in text] or EXPERIMENTS
     overrides = [text for text in arguments.experiments if "=" in text]
     os.environ.setdefault("WANDB_MODE", "offline")
-    commit = str(code_version()["git_commit"])
+    commit = str(code_version()[0])
     rows = read_rows(arguments.csv) if arguments.csv else []
     done = {(row["experiment"], row["seed"]) for row in rows if row["commit"] == commit}
     for seed in arguments.seeds:  # outermost, so that slow moments hit every experiment

@@ -22,6 +22,7 @@ from pathlib import Path
 from benchmarks.command import command
 from benchmarks.table import Table, parser
 from fmnist.errors import UserError
+from fmnist.runs.record import known
 from fmnist.runs.run import load_run
 from fmnist.sweeps.process import PRELOADED
 
@@ -58,7 +59,7 @@ def run(logger: str, overrides: Sequence[str]) -> tuple[float, float, int]:
         if done.returncode:
             raise UserError(f"logger={logger}: {done.stderr.strip().splitlines()[-1]}")
         record = load_run(Path(folder, "run")).record
-    return record["first_step_at"] - began, ended - began, record["threads"]
+    return known(record.first_step_at) - began, ended - began, known(record.threads)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.process.machine import processor_name
-from fmnist.runs.run import code_version, package_versions, write_atomically
+from fmnist.runs.origin import code_version, package_versions
+from fmnist.runs.run import write_atomically
 from fmnist.runs.text import threads_text
 
 ORIGIN = "rounds"  # the first of the CSV's columns that say where and how it was measured
@@ -38,15 +39,15 @@ class Table:
     """
 
     def __init__(self, columns: Sequence[str], rounds: int, threads: int) -> None:
-        version = code_version()
+        commit, dirty = code_version()
         self.columns, self.rows = list(columns), list[dict[str, str]]()
         self.origin = {
             ORIGIN: rounds,
             "processor": hardware(),
             "threads": threads,
             "torch": package_versions()["torch"],
-            "commit": version["git_commit"],
-            "dirty": version["git_dirty"],
+            "commit": commit,
+            "dirty": dirty,
         }
         print(f"{described(self.origin)}\n\n{markdown(self.columns, [])}", flush=True)
 

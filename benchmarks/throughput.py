@@ -45,6 +45,7 @@ from fmnist.config.check import check
 from fmnist.config.schema import CONF_DIR
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
 from fmnist.runs.job import Job
+from fmnist.runs.record import Record
 from fmnist.runs.run import start_run
 from fmnist.train import build_data, fit, open_loggers
 from fmnist.training.classifier import predict
@@ -160,8 +161,13 @@ def bare(net: nn.Module, data: ImageData, device: torch.device, half: bool = Fal
 
 def fmnist_fit(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     """Seconds of `Trainer.fit`, everything on, opening and closing the dashboard left out."""
-    run = start_run(Path(tempfile.mkdtemp(dir=folder)), config_hash="", config=config, choices={})
-    run.update(dataset=data.describe(), seed=0)
+    run = start_run(
+        Path(tempfile.mkdtemp(dir=folder)),
+        Record(
+            status="running", config_hash="", choices={}, overrides=[], config=config, seed=0,
+            dataset=data.load(),
+        ),
+    )  # fmt: skip
     with open_loggers(config, Job(run.dir)) as loggers:
         began = time.perf_counter()
         fit(config, data, loggers, run.checkpoints, run)

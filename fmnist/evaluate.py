@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
 from fmnist.runs.foreign_text import escaped
+from fmnist.runs.record import known
 from fmnist.runs.run import Run, load_run
 from fmnist.runs.text import LEAK, selects_on_test, unchecked
 
@@ -29,13 +30,13 @@ def evaluate(run: Run) -> tuple[float, float]:
 
     from fmnist.training.classifier import loss_and_accuracy, predict
 
-    if run.record["status"] != "finished":
-        raise RunError(f"{run.dir}: status is {run.record['status']}, should be finished")
+    if run.record.status != "finished":
+        raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")
     net, data = run.net("best"), run.data()
-    wanted = run.record["device"].partition(" ")[0]
+    wanted = run.record.device.partition(" ")[0]
     device = torch.device("cuda" if wanted == "cuda" and torch.cuda.is_available() else "cpu")
     batches = data.test_batches(device)
-    if data.describe()["checksums"] != run.record["dataset"]["checksums"]:
+    if data.load().checksums != known(run.record.dataset).checksums:
         raise RunError(f"{run.dir}: was made with other data files than those found now")
     return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
 
@@ -59,15 +60,15 @@ def reproduce(directory: str) -> int:
     except UserError as error:
         print(f"error: {escaped(error, keep='')}", file=sys.stderr)
         return 2
-    recorded = run.record["metrics"]
+    recorded, facts = run.record.metrics, known(run.record.dataset)
     same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
     line = (
-        f"{directory}: {run.record['dataset']['name']}{unchecked(run.record['dataset'])} "
+        f"{directory}: {facts.name}{unchecked(facts)} "
         f"test acc {accuracy:.4f} loss {loss:.6f}, recorded {recorded['test/acc']:.4f} "
         f"{recorded['test/loss']:.6f}: {'identical' if same else 'DIFFERENT'}"
     )
     print(escaped(line, keep=""))
-    if selects_on_test(run.record["dataset"]):
+    if selects_on_test(facts.select_on):
         print(f"WARNING {LEAK}")
     return 0 if same else 1
 

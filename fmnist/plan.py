@@ -17,11 +17,12 @@ from fmnist.errors import UserError
 from fmnist.evidence.matching import MACHINE, settings_of
 from fmnist.process.machine import processor_name
 from fmnist.runs.find import find_runs
+from fmnist.runs.record import Cell
 from fmnist.runs.rows import CHOSEN, Row, is_rows_file, is_value, read_rows, rows_of
 from fmnist.runs.run import finished_run
 from fmnist.runs.text import duration, shown
 from fmnist.sweeps.cells import Sweep, sweep_of
-from fmnist.sweeps.plan import Cell, names_of
+from fmnist.sweeps.plan import names_of
 
 FOLDERS = ("multirun", "outputs")
 

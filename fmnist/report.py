@@ -53,17 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fmnist.reporting.page import write_report
 
         with trust(options.trust):
-            path = write_report(
+            path, table = write_report(
                 options.directories, out, options.compare, not options.no_latency, options.target
             )
     except UserError as error:
         print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
+    for row in table.rows:
+        if row.status == "damaged":
+            print(escaped(f"damaged: {row.name}: {row.reason}"), file=sys.stderr)
     size = path.stat().st_size / 1e6
     print(
         f"{escaped(shown(path.absolute()))}: {size:.1f} MB in {time.perf_counter() - began:.1f} s"
     )
-    return 0
+    return table.exit_code
 
 
 if __name__ == "__main__":

@@ -75,9 +75,9 @@ def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> 
 
 def why_not(run: Run, study: str) -> str:
     """Why a run does not belong to the study that it names; "" if it does."""
-    if run.record.get("cut_short"):
+    if run.record.cut_short:
         return "cut short"
-    return misfit(study, run.config, run.record["choices"])
+    return misfit(study, run.config, run.record.choices)
 
 
 def add_to(path: Path, rows: Sequence[Row]) -> str:

@@ -16,12 +16,13 @@ from fmnist.errors import UserError
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning, leaks
+from fmnist.runs.record import known
 from fmnist.runs.run import Run
 from fmnist.runs.text import duration, shown
 from fmnist.sweeps.names import distinct
 from fmnist.sweeps.watch import unfinished
 
-ORDER = ("running", "failed", "killed", "damaged", "missing")
+ORDER = ("running", "failed", "killed", "unknown", "damaged", "missing")
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class Status:
     """How the cells below one directory stand.
 
     Args:
-        states: number of cells by state; "killed": its process is gone without a word.
+        states: number of cells by state; "killed": its process is gone without a word;
+            "unknown": whether it has one cannot be told, its lock being somebody else's.
         lines: state, name and detail of every cell that has not finished.
         best: the finished run with the highest val/acc, and its name.
         seconds_left: at the present pace; None: nothing to estimate it from.
+        code: see `fmnist.runs.find.Found.exit_code`.
         warning: about runs that choose their epoch on the test set, or "".
     """
 
@@ -41,6 +44,7 @@ class Status:
     best: tuple[Run, str] | None
     seconds_left: float | None
     warning: str = ""
+    code: int = 0
 
 
 def status(directory: str | Path) -> Status:
@@ -50,7 +54,7 @@ def status(directory: str | Path) -> Status:
         RunError: there are none.
     """
     found = find_runs([directory])
-    overrides = [run.record.get("overrides", []) for run in found.runs]
+    overrides = [run.record.overrides for run in found.runs]
     names = distinct([*overrides, *(cell for _, cell in found.missing)])
     named = list(zip(found.runs, names, strict=False))
     states = {run.dir: run.status for run in found.runs}  # once: each looks at a lock
@@ -62,29 +66,29 @@ def status(directory: str | Path) -> Status:
     lines += [("damaged", path.name, reason) for path, reason in found.damaged]
     lines += [("missing", name, "not begun") for name in names[len(found.runs) :]]
     finished = [(run, name) for run, name in named if states[run.dir] == "finished"]
-    best = max(finished, key=lambda pair: pair[0].record["metrics"]["val/acc_best"], default=None)
+    best = max(finished, key=lambda pair: pair[0].record.metrics["val/acc_best"], default=None)
     counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
     left = _seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
     lines.sort(key=lambda line: ORDER.index(line[0]))
     warning = leak_warning(sum(map(leaks, found.runs)), len(found.runs))
-    return Status(counted, lines, best, left, warning)
+    return Status(counted, lines, best, left, warning, found.exit_code)
 
 
 def _seconds_left(runs: Sequence[Run], states: dict[Path, str], missing: int) -> float | None:
     """From the mean of the finished cells, or the pace of the begun ones."""
     paces = [
-        fmean(row["seconds"] for row in run.record["epochs"]) * run.config["trainer"]["max_epochs"]
+        fmean(row.seconds for row in run.record.epochs) * run.record.horizon
         for run in runs
-        if run.record.get("epochs") and states[run.dir] != "finished"
+        if run.record.epochs and states[run.dir] != "finished"
     ]
-    done = [run.record["seconds"] for run in runs if states[run.dir] == "finished"]
+    done = [known(run.record.seconds) for run in runs if states[run.dir] == "finished"]
     if not done and not paces:
         return None
     cell = fmean(done or paces)
     left = missing * cell
     for run in runs:
         if states[run.dir] != "finished":
-            left += max(0.0, cell - sum(row["seconds"] for row in run.record.get("epochs", [])))
+            left += max(0.0, cell - sum(row.seconds for row in run.record.epochs))
     side_by_side = sum(state == "running" for state in states.values())
     return left / max(1, side_by_side)
 
@@ -99,7 +103,7 @@ def show(directory: str, found: Status) -> str:
     lines += [f"{state:8} {name:{width}}  {detail}" for state, name, detail in found.lines]
     if found.best:
         run, name = found.best
-        metrics = run.record["metrics"]
+        metrics = run.record.metrics
         lines.append(
             f"best     {name}  val acc {metrics['val/acc_best']:.4f}, "
             f"test acc {metrics['test/acc']:.4f}: {shown(run.dir)}"
@@ -129,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = 2
             continue
         print(escaped(show(directory, found)))
-        code = max(code, 1 if found.lines else 0)
+        code = max(code, found.code or bool(found.lines))
     return code
 
 

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,11 @@ from fmnist.process.machine import processor_name
 from fmnist.process.terminal import forgiving_terminal, say
 from fmnist.runs.before import remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
+from fmnist.runs.record import RESULT, Record, known
 from fmnist.runs.run import (
     PREDICTIONS,
-    RESULT,
     Run,
-    claimed,
+    locked,
     recorded,
     signal_exit_code,
     start_run,
@@ -70,11 +71,11 @@ def train(config: dict[str, Any], job: Job) -> float:
         logging.disable()
         fit(config, build_data(config), [], job.dir / "checkpoints")
         return 0.0
-    with claimed(job.dir):
+    with locked(job.dir):
         send_library_messages_to_log()
         data = build_data(config)
-        run = start_run(
-            job.dir,
+        new = Record(
+            status="running",
             config_hash=config_hash(config),
             command=job.command,
             choices=job.choices,
@@ -82,13 +83,14 @@ def train(config: dict[str, Any], job: Job) -> float:
             group=job.group,
             config=config,
             seed=config["seed"],
-            dataset=data.describe(),
+            dataset=data.load(),
         )
+        run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job) as loggers:
             trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)
-    return float(run.record["metrics"]["val/acc_best"])
+    return run.record.metrics["val/acc_best"]
 
 
 @contextmanager
@@ -171,7 +173,8 @@ def fit(
     )
     trainer = build_trainer(config, precision, loggers, checkpoints, run)
     if run is not None:
-        run.update(params=params, flops=operations, channels_last=channels_last, **machine(trainer))
+        run.record = on_machine(run.record, trainer)
+        run.write(replace(run.record, params=params, flops=operations, channels_last=channels_last))
         log.info("%s", announcement(run.record, type(net).__name__, run.dir))
     # Lightning's, for processes that fork later. Torch's optimisers ask for a GPU in every step,
     # and with it look for NVIDIA's library anew each time: 0.06 ms.
@@ -237,20 +240,21 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
     return callbacks
 
 
-def machine(trainer: "Trainer") -> dict[str, Any]:
-    """What the run computes on."""
+def on_machine(record: Record, trainer: "Trainer") -> Record:
+    """The record, with what the run computes on."""
     import torch
 
     device = trainer.strategy.root_device
     name = processor_name()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
-    return {
-        "device": f"{device.type} ({name})",
-        "devices": trainer.world_size,
-        "threads": torch.get_num_threads(),
-        "precision": str(trainer.precision),  # fp16 on a CPU becomes bf16: say what is used
-    }
+    return replace(
+        record,
+        device=f"{device.type} ({name})",
+        devices=trainer.world_size,
+        threads=torch.get_num_threads(),
+        precision=str(trainer.precision),  # fp16 on a CPU becomes bf16: say what is used
+    )
 
 
 def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageData") -> None:
@@ -275,32 +279,35 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
             buffer = io.BytesIO()
             np.savez_compressed(buffer, logits=logits.numpy(), labels=labels.numpy())
             write_atomically(run.dir / PREDICTIONS, buffer.getvalue())
-    run.update(best_epoch=best, metrics=metrics, tested_at=time.time())
+    run.write(replace(run.record, best_epoch=best, metrics=metrics, tested_at=time.time()))
 
 
 def finish(
     run: Run, trainer: "Trainer", data: "ImageData", loggers: "list[Logger]", seconds: float
 ) -> None:
     """Log the result, write the record's last state and show it."""
-    rows, metrics = run.record["epochs"], run.record["metrics"]
+    record, metrics = run.record, run.record.metrics
     # Not the chosen epoch's validation metrics: they would bend the curves at their end.
     summary = {name: value for name, value in metrics.items() if name.startswith("test/")} | {
         "val/acc_best": metrics["val/acc_best"],
-        "model/params": run.record["params"],
-        "train/seconds": sum(row["seconds"] for row in rows),
+        "model/params": known(record.params),
+        "train/seconds": sum(row.seconds for row in record.epochs),
     }
     for logger in loggers:
         logger.log_metrics(summary, step=trainer.global_step)
         publish(logger, run, data)
         logger.save()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
-    run.update(
-        status="finished",
-        train_seconds=summary["train/seconds"],
-        seconds=seconds,
-        peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
+    run.write(
+        replace(
+            record,
+            status="finished",
+            train_seconds=summary["train/seconds"],
+            seconds=seconds,
+            peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
+        )
     )
-    log.info("%s", metrics_table(metrics, run.record["best_epoch"], len(rows)))
+    log.info("%s", metrics_table(metrics, known(record.best_epoch), len(record.epochs)))
     log.info("%s", totals_line(run.record, run.dir))
 
 

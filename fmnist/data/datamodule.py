@@ -5,7 +5,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 # isort: split
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from fmnist.data.augment import Augmentation
+from fmnist.data.facts import DatasetFacts
 from fmnist.data.files import FILES, is_checked, read_data_set
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
@@ -30,24 +31,6 @@ CLASSES = {
     "KMNIST": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     "MNIST": tuple(str(digit) for digit in range(10)),
 }
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What a run record says of its data."""
-
-    name: str
-    checksums: dict[str, str]  # MD5 by file; of the drawn images when synthetic
-    classes: list[str]
-    train_size: int
-    val_size: int
-    test_size: int
-    split_seed: int
-    split_md5: str  # of the validation images' indices, int64 little-endian
-    mean: float  # of training pixels in [0, 1]
-    std: float
-    select_on: str  # "val", or "test": then every accuracy of the run is optimistic
-    checked: bool  # whether the checksums were compared with published ones
 
 
 @dataclass(frozen=True)
@@ -325,10 +308,6 @@ class ImageData(LightningDataModule):
             checked=is_checked(self.source),
         )
         return self.facts
-
-    def describe(self) -> dict[str, Any]:
-        """The facts as plain values."""
-        return asdict(self.load())
 
     def setup(self, stage: str) -> None:
         """Lightning's hook before training: bring the images to the device of training."""

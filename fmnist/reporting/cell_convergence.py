@@ -44,16 +44,14 @@ def usual_target(rows: Iterable[Row]) -> float:
 
     The median over finished runs of the highest one, less a point, down to a whole percent.
     """
-    best: float = median_low(
-        max(epoch["val/acc"] for epoch in row.record["epochs"]) for row in rows
-    )
+    best: float = median_low(max(epoch.val_acc for epoch in row.record.epochs) for row in rows)
     return max(0.0, math.floor(round(100 * best, 6)) - 1) / 100
 
 
 def cell_convergence(cell: Cell, target: float) -> CellConvergence:
     """Of one cell; the target in [0, 1]."""
     rows = list(cell.rows.values())
-    found = [convergence(row.record["epochs"], target, _allowed(row)) for row in rows]
+    found = [convergence(row.record.epochs, target, _allowed(row)) for row in rows]
     epochs = summarize([item.epochs for item in found], resolution=1)
     seconds = summarize([item.seconds for item in found])
     reached = sum(item.reached for item in found)
@@ -66,8 +64,7 @@ def cell_convergence(cell: Cell, target: float) -> CellConvergence:
 
 
 def _allowed(row: Row) -> int:
-    most = row.record["config"].get("trainer", {}).get("max_epochs")
-    return int(most or len(row.record["epochs"]))
+    return row.record.horizon
 
 
 def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart:
@@ -77,7 +74,7 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
     figure, axes = new_figure()
     longest = 1
     for place, cell in enumerate(ranked):
-        curves = [[100 * row["val/acc"] for row in r.record["epochs"]] for r in cell.rows.values()]
+        curves = [[100 * epoch.val_acc for epoch in r.record.epochs] for r in cell.rows.values()]
         heights = [mean(values) for values in zip(*curves, strict=False)]
         longest = max(longest, len(heights))
         muted = many and 0 < place < len(ranked) - 1

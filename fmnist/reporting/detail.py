@@ -27,6 +27,7 @@ from fmnist.reporting.run_figures import (
 from fmnist.reporting.table import Row
 from fmnist.runs.evaluation import Evaluation, evaluate_predictions, wilson_interval
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
+from fmnist.runs.record import known
 from fmnist.runs.run import Run
 from fmnist.runs.text import threads_text
 
@@ -130,7 +131,7 @@ def evaluation_of(run: Run) -> Evaluation:
             archive makes of itself.
     """
     logits, labels = run.predictions()
-    return evaluate_predictions(logits, labels, [str(c) for c in run.record["dataset"]["classes"]])
+    return evaluate_predictions(logits, labels, known(run.record.dataset).classes)
 
 
 def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
@@ -141,8 +142,7 @@ def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
         DataError: they are not those that the run was tested on.
     """
     data = run.data()
-    facts = data.describe()
-    if facts["checksums"] != run.record["dataset"].get("checksums") or (
+    if data.load().checksums != known(run.record.dataset).checksums or (
         data.test_images.labels.tolist() != evaluation.labels.tolist()
     ):
         raise DataError("the images found now are not those that the run was tested on")
@@ -197,18 +197,18 @@ def _activation(net: Any, run: Run, evaluation: Evaluation, pixels: "Tensor") ->
 def headline(row: Row) -> list[tuple[str, str, str]]:
     """(what, value, interval or remark) of the numbers that come first."""
     record = row.record
-    data, rows = record["dataset"], record["epochs"]
-    tested = int(data["test_size"])
-    validated = tested if row.leaks else int(data.get("val_size") or 0)
+    data, rows = known(record.dataset), record.epochs
+    tested = data.test_size
+    validated = tested if row.leaks else data.val_size
     test, val = row.metric("test/acc"), row.metric("val/acc")
     items = [("Test accuracy", f"{100 * test:.2f} %", _wilson(test, tested))]
     items.append(("Validation accuracy", f"{100 * val:.2f} %", _wilson(val, validated)))
     items.append(("Test loss", f"{row.metric('test/loss'):.4f}", "cross-entropy, nats"))
     chosen = "the test set" if row.leaks else "validation"
-    epoch = f"epoch {record['best_epoch'] + 1} of {len(rows)}, chosen on {chosen}"
+    epoch = f"epoch {known(record.best_epoch) + 1} of {len(rows)}, chosen on {chosen}"
     items.append(("Training accuracy", f"{100 * row.metric('train/acc'):.2f} %", epoch))
     seconds = row.metric("train_seconds")
-    per_epoch = f"{mean(r['seconds'] for r in rows):.1f} s an epoch, validation included"
+    per_epoch = f"{mean(r.seconds for r in rows):.1f} s an epoch, validation included"
     items.append(("Training", duration(seconds), per_epoch))
     items.append(("Parameters", f"{int(row.metric('params')):,}", flops_text(row.metric("flops"))))
     return items
@@ -238,7 +238,7 @@ def duration(seconds: float) -> str:
 def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     """(what, value, how it was measured)."""
     row, record = detail.row, detail.row.record
-    rows = record["epochs"]
+    rows = record.epochs
     items = [
         ("Parameters", f"{int(row.metric('params')):,}", "trainable"),
         ("Forward pass", flops_text(row.metric("flops")), "a multiply-add counts two"),
@@ -246,9 +246,9 @@ def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     if detail.weights is not None:
         items.append(("Model size", f"{detail.weights / 1e6:.3g} MB", "parameters and buffers"))
     items.append(
-        ("Training", f"{mean(r['seconds'] for r in rows):.2f} s an epoch",
-         f"{duration(row.metric('train_seconds'))} in all, on {record.get('device', 'unknown')}, "
-         f"{threads_text(record.get('threads', 0))}, {record.get('precision', '?')}")
+        ("Training", f"{mean(r.seconds for r in rows):.2f} s an epoch",
+         f"{duration(row.metric('train_seconds'))} in all, on {record.device or 'unknown'}, "
+         f"{threads_text(record.threads or 0)}, {record.precision or '?'}")
     )  # fmt: skip
     memory = f"{row.metric('peak_memory_mib'):,.0f} MiB"
     items.append(("Peak memory", memory, "of the whole training process, libraries included"))

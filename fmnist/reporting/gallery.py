@@ -129,10 +129,11 @@ def class_activation(
 
     from fmnist.data.datamodule import Normalize
     from fmnist.reporting.gradcam import grad_cam
+    from fmnist.runs.record import known
 
-    facts = run.record["dataset"]
+    facts = known(run.record.dataset)
     chosen = list(indices)
-    images = Normalize(facts["mean"], facts["std"])(pixels[chosen])  # [B, 1, 28, 28]
+    images = Normalize(facts.mean, facts.std)(pixels[chosen])  # [B, 1, 28, 28]
     maps = []
     for classes in (evaluation.predicted, evaluation.labels):
         cam = grad_cam(net, images, torch.from_numpy(classes[chosen].copy()))

@@ -80,8 +80,8 @@ class Page:
 def write_report(
     paths: Sequence[Path], out: Path, compare: Sequence[Path] = (), latency: bool = True,
     target: float | None = None,
-) -> Path:  # fmt: skip
-    """report.html, runs.csv and figures/ in `out`; the path of the first.
+) -> tuple[Path, Table]:  # fmt: skip
+    """report.html, runs.csv and figures/ in `out`; the path of the first, and what it shows.
 
     Args:
         paths: run directories, sweeps, or folders of them.
@@ -114,7 +114,7 @@ def write_report(
         raise RunError(
             f"{out}: cannot be written: {error.strerror}; --out chooses another"
         ) from error
-    return out / "report.html"
+    return out / "report.html", table
 
 
 def render(page: Page, svgs: Mapping[str, bytes]) -> str:
@@ -154,7 +154,7 @@ def one_run(page: Page, row: Row, latency: bool) -> dict[str, Any]:
     """What the template needs for a report of one run."""
     detail = detail_of(row, latency=latency)
     page.draw(*detail.charts)
-    options = {key: row.record["choices"].get(key) for key in GROUPS}
+    options = {key: row.record.choices.get(key) for key in GROUPS}
     settings = [f"{key} {option}" for key, option in options.items() if option]
     text = ", ".join([*settings, f"seed {row.seed}"])
     convergence = _convergence(page, [Cell({}, {row.seed or 0: row})])

@@ -1,7 +1,7 @@
 """The figures of one run. All are drawn under `charts.STYLE`."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,17 @@ from fmnist.reporting.charts import (
     plain_numbers,
 )  # fmt: skip
 from fmnist.runs.evaluation import BINS, Curve, Evaluation
+from fmnist.runs.record import Epoch, Record, known
 from fmnist.runs.text import augments
 
 SQUARE = (4.9, 4.5)
 POINTS = 250  # of a curve in a figure; areas come from all of them
 
 
-def training_curves(record: Mapping[str, Any], prefix: str = "") -> list[Chart]:
+def training_curves(record: Record, prefix: str = "") -> list[Chart]:
     """Loss, accuracy and learning rate by epoch, of a run record."""
-    rows, best = record["epochs"], record["best_epoch"]
-    epochs = [row["epoch"] + 1 for row in rows]
+    rows, best = record.epochs, known(record.best_epoch)
+    epochs = [row.epoch + 1 for row in rows]
     chosen = f"epoch {best + 1}"
     charts = []
     for key, title, factor, unit, where in (
@@ -42,29 +43,33 @@ def training_curves(record: Mapping[str, Any], prefix: str = "") -> list[Chart]:
         figure, axes = new_figure()
         axes.axvline(best + 1, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         for series, color, marker in (("train", SERIES[1], "s"), ("val", SERIES[0], "o")):
-            values = [factor * row[f"{series}/{key}"] for row in rows]
+            values = [factor * value for value in _curve(rows, series, key)]
             label = {"train": "training", "val": "validation"}[series]
             axes.plot(epochs, values, color=color, marker=marker, label=label)
-        value = factor * rows[best][f"val/{key}"]
+        heights = _curve(rows, "val", key)
+        value = factor * heights[best]
         ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markersize": 10}
         axes.plot([best + 1], [value], "o", label=f"chosen, {chosen}", **ring)
         axes.set(xlabel="epoch", ylabel=unit)
         whole_epochs(axes, epochs)
         axes.legend()
-        extreme = (min if key == "loss" else max)(rows, key=lambda row: row[f"val/{key}"])
+        extreme = heights.index((min if key == "loss" else max)(heights))
         caption = (
             f"Training and validation {'loss' if key == 'loss' else 'accuracy'}. The ring marks "
             f"{chosen}, whose weights were tested; validation is {where} at epoch "
-            f"{extreme['epoch'] + 1}. A widening gap between the lines is overfitting."
+            f"{epochs[extreme]}. A widening gap between the lines is overfitting."
             f"{_harder_for_training([record], key)}"
         )
         charts.append(Chart(f"{prefix}{key}", title, caption, figure))
     return [*charts, _learning_rate(rows, epochs, prefix)]
 
 
-def _harder_for_training(
-    records: Sequence[Mapping[str, Any]], key: str, names: Sequence[str] = ("",)
-) -> str:
+def _curve(rows: Sequence[Epoch], series: str, key: str) -> list[float]:
+    """The losses or accuracies ("loss", "acc") of training or validation ("train", "val")."""
+    return [row.metrics()[f"{series}/{key}"] for row in rows]
+
+
+def _harder_for_training(records: Sequence[Record], key: str, names: Sequence[str] = ("",)) -> str:
     """What sets training lines apart by itself: sentences for the caption, or none.
 
     Args:
@@ -80,10 +85,10 @@ def _harder_for_training(
     )
 
 
-def _burden(record: Mapping[str, Any], key: str) -> str:
+def _burden(record: Record, key: str) -> str:
     """What training alone has to bear, or ""."""
-    config = record["config"]
-    smoothing, classes = config["label_smoothing"], len(record["dataset"]["classes"])
+    config, classes = record.config, len(known(record.dataset).classes)
+    smoothing = config.get("label_smoothing", 0.0)
     reasons = ["its images are augmented"] if augments(config["aug"]) else []
     if key == "loss" and smoothing:
         # The least loss is the entropy of the target.
@@ -94,9 +99,9 @@ def _burden(record: Mapping[str, Any], key: str) -> str:
     return ", and ".join(reasons)
 
 
-def _learning_rate(rows: Sequence[Mapping[str, Any]], epochs: list[int], prefix: str) -> Chart:
+def _learning_rate(rows: Sequence[Epoch], epochs: list[int], prefix: str) -> Chart:
     figure, axes = new_figure((HALF[0], 2.3))
-    rates = [row["lr"] for row in rows]
+    rates = [row.lr for row in rows]
     axes.plot(epochs, rates, color=SERIES[2], marker="o", drawstyle="steps-post")
     axes.set(xlabel="epoch", ylabel="learning rate")
     if min(rates) > 0 and max(rates) / min(rates) > 20:
@@ -244,9 +249,7 @@ def reliability(evaluation: Evaluation) -> Chart:
     return Chart("reliability", "Calibration", caption, figure)
 
 
-def comparison_curves(
-    best: Mapping[str, Any], worst: Mapping[str, Any], names: tuple[str, str]
-) -> list[Chart]:
+def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> list[Chart]:
     """Two runs' validation curves, on the same axes."""
     charts = []
     for key, title, factor, unit in (
@@ -255,9 +258,9 @@ def comparison_curves(
     ):
         figure, axes = new_figure()
         for record, name, color in zip((best, worst), names, (SERIES[0], SERIES[1]), strict=True):
-            epochs = [row["epoch"] + 1 for row in record["epochs"]]
+            epochs = [row.epoch + 1 for row in record.epochs]
             for series, style in (("val", "-"), ("train", (0, (2, 1.5)))):
-                values = [factor * row[f"{series}/{key}"] for row in record["epochs"]]
+                values = [factor * value for value in _curve(record.epochs, series, key)]
                 label = f"{name}, {'validation' if series == 'val' else 'training'}"
                 (line,) = axes.plot(
                     epochs, values, color=color, linestyle=style, marker="o", markersize=3,
@@ -265,7 +268,7 @@ def comparison_curves(
                 )  # fmt: skip
                 name_on_hover(line, label)
         axes.set(xlabel="epoch", ylabel=unit)
-        whole_epochs(axes, range(1, max(len(best["epochs"]), len(worst["epochs"])) + 1))
+        whole_epochs(axes, range(1, max(len(best.epochs), len(worst.epochs)) + 1))
         axes.legend()
         caption = (
             "Solid: validation; dashed: training, as measured during the epoch."

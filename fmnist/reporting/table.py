@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from pathlib import Path
@@ -12,13 +12,8 @@ from typing import Any
 from fmnist.runs.find import Found, factors, find_runs, key_of, setting
 from fmnist.runs.foreign_text import to_cell
 from fmnist.runs.leak import leaks
+from fmnist.runs.record import COSTS, METRICS, Record
 from fmnist.runs.run import Run
-
-METRICS = (
-    "test/acc", "test/loss", "val/acc", "val/loss", "val/acc_best", "train/acc", "train/loss",
-)  # fmt: skip
-COSTS = ("params", "flops", "train_seconds", "seconds", "peak_memory_mib")
-STATUSES = ("finished", "running", "failed")  # of a record; nobody runs it any more: "killed"
 
 
 @dataclass(frozen=True)
@@ -44,12 +39,14 @@ class Row:
         return self.status == "finished"
 
     @property
-    def record(self) -> dict[str, Any]:
-        return self.run.record if self.run else {}
+    def record(self) -> Record:
+        """Of a row that has a run."""
+        assert self.run is not None
+        return self.run.record
 
     @property
     def seed(self) -> int | None:
-        return self.record.get("seed")
+        return self.run.record.seed if self.run else None
 
     @property
     def leaks(self) -> bool:
@@ -58,8 +55,8 @@ class Row:
 
     def metric(self, name: str) -> float:
         """A metric or cost of the record, in the record's unit; NaN where there is none."""
-        value = self.record.get("metrics", {}).get(name, self.record.get(name))
-        return float(value) if _is_number(value) else math.nan
+        values = self.record.metrics | self.record.numbers() if self.run else {}
+        return float(values.get(name, math.nan))
 
 
 @dataclass(frozen=True)
@@ -90,10 +87,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """All rows, and the levels of every factor that was varied, the seed not among them."""
+    """All rows, and the levels of every factor that was varied, the seed not among them.
+
+    Args:
+        exit_code: see `fmnist.runs.find.Found`.
+    """
 
     rows: list[Row]
     factors: dict[str, list[str]]
+    exit_code: int = 0
 
     @property
     def finished(self) -> list[Row]:
@@ -124,28 +126,24 @@ def read_table(paths: Sequence[str | Path]) -> Table:
         RunError: a path does not exist, or there is nothing at all below it.
     """
     found = find_runs(paths)
-    faults = {run.dir: reason for run in found.runs if (reason := _fault(run.record))}
-    readable = [run for run in found.runs if run.dir not in faults]
-    varied = {key: values for key, values in factors(readable).items() if key != "seed"}
+    varied = {key: values for key, values in factors(found.runs).items() if key != "seed"}
     levels = {key: [show_level(v) for v in _ordered(values)] for key, values in varied.items()}
     # A cell that was never trained may be the only one with its level.
     for _, overrides in found.missing:
         for key, value in _split(overrides).items():
             if key in levels and value not in levels[key]:
                 levels[key].append(value)
-    return Table(_rows(found, readable, faults, list(levels)), levels)
+    return Table(_rows(found, list(levels)), levels, found.exit_code)
 
 
-def _rows(
-    found: Found, readable: Sequence[Run], faults: Mapping[Path, str], varied: Sequence[str]
-) -> list[Row]:
+def _rows(found: Found, varied: Sequence[str]) -> list[Row]:
     rows: dict[Path, Row] = {}
-    for run in readable:
+    for run in found.runs:
         levels = {key: show_level(setting(run, key)) for key in varied}
-        reason = " ".join(str(run.record.get("error", "")).split())
+        reason = " ".join((run.record.error or "").split())
         rows[run.dir] = Row("", run.status, reason, levels, run)
-    for path, reason in [*found.damaged, *faults.items()]:
-        rows[path] = Row("", "damaged", reason.removeprefix(f"{path}").lstrip("/: "))
+    for path, reason in found.damaged:
+        rows[path] = Row("", "damaged", reason)
     for path, overrides in found.missing:
         known = {key: value for key, value in _split(overrides).items() if key in varied}
         rows[path] = Row("", "missing", " ".join(overrides), known)
@@ -177,62 +175,38 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _fault(record: Mapping[str, Any]) -> str | None:
-    """What keeps a record from being shown; None if nothing does."""
-    needed: dict[str, type] = {"config": dict, "choices": dict, "overrides": list, "seed": int}
-    for key, kind in needed.items():
-        if not isinstance(record.get(key), kind):
-            return f"its record has no {key}"
-    if record.get("status") not in STATUSES:
-        return f"its record's status is {record.get('status')!r}"
-    if not all(isinstance(override, str) for override in record["overrides"]):
-        return "its record's overrides are not text"
-    return _fault_of_finished(record) if record["status"] == "finished" else None
-
-
-def _fault_of_finished(record: Mapping[str, Any]) -> str | None:
-    metrics, epochs, data = (record.get(key) for key in ("metrics", "epochs", "dataset"))
-    for key in METRICS:
-        if not isinstance(metrics, dict) or not _is_number(metrics.get(key)):
-            return f"its record says finished and has no {key}"
-    for key in COSTS:
-        if not _is_number(record.get(key)):
-            return f"its record says finished and has no {key}"
-    curves = ("epoch", "lr", "train/loss", "train/acc", "val/loss", "val/acc", "seconds")
-    if not isinstance(epochs, list) or not epochs:
-        return "its record says finished and has no epochs"
-    for row in epochs:
-        if not isinstance(row, dict) or not all(_is_number(row.get(key)) for key in curves):
-            return "its record says finished and an epoch is incomplete"
-    best = record.get("best_epoch")
-    if not isinstance(best, int) or not 0 <= best < len(epochs):
-        return f"its record's best_epoch is {best!r}, with {len(epochs)} epochs"
-    if not isinstance(data, dict) or not _is_number(data.get("test_size")):
-        return "its record says finished and has no dataset"
-    classes = data.get("classes")
-    if not isinstance(classes, list) or len(classes) != 10:
-        return "its record says finished and does not name ten classes"
-    return None
-
-
 def runs_csv(table: Table) -> str:
     """One line a row: what it is, how it ended, what it gave and cost. Accuracies in [0, 1]."""
     text = io.StringIO()
-    facts = ("device", "threads", "precision", "config_hash", "git_commit", "git_dirty", "command")
     heads = ["run", "status", "reason", *table.factors, "seed", *METRICS, *COSTS]
     writer = csv.writer(text, lineterminator="\n")
-    heads += ["epochs", "best_epoch", "select_on", *facts]
+    heads += ["epochs", "best_epoch", "select_on", *_facts(None)]
     writer.writerow(map(to_cell, heads))
     for row in table.rows:
         numbers = [row.metric(name) for name in (*METRICS, *COSTS)]
+        epochs, best = (len(row.record.epochs), row.record.best_epoch) if row.run else (0, None)
         cells = (
             [row.name, row.status, row.reason]
             + [row.levels.get(name, "") for name in table.factors]
             + ["" if row.seed is None else row.seed]
             + ["" if math.isnan(number) else number for number in numbers]
-            + [len(row.record.get("epochs") or []), row.record.get("best_epoch", "")]
+            + [epochs, "" if best is None else best]
             + ["test" if row.leaks else "val" if row.run else ""]
-            + [row.record.get(fact, "") for fact in facts]
+            + list(_facts(row.run).values())
         )
         writer.writerow(map(to_cell, cells))
     return text.getvalue()
+
+
+def _facts(run: Run | None) -> dict[str, Any]:
+    """What says how a run was made, by column."""
+    record = run.record if run else None
+    return {
+        "device": record.device if record else "",
+        "threads": record.threads if record else "",
+        "precision": record.precision if record else "",
+        "config_hash": record.config_hash if record else "",
+        "git_commit": record.git_commit if record else "",
+        "git_dirty": record.git_dirty if record else "",
+        "command": record.command if record else "",
+    }

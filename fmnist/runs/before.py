@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from fmnist.config.explain import fail
 from fmnist.config.schema import config_hash, resolve
 from fmnist.errors import ConfigError, RunBusy, RunError
-from fmnist.runs.run import LOCK, RESULT, is_claimed, refuse_other_run
+from fmnist.runs.record import RESULT
+from fmnist.runs.run import LOCK, is_locked, refuse_other_run
 
 HYDRA = ".hydra"
 # What Hydra leaves of a run that was killed before it had a record.
@@ -73,7 +74,7 @@ def check_folder(run_dir: Path, log: str, config_hash: str) -> None:
     if RESULT not in names and others:
         listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise RunError(f"{run_dir}: holds other things ({listed}); choose another hydra.run.dir")
-    if is_claimed(run_dir):
+    if is_locked(run_dir):
         raise RunBusy(f"{run_dir}: another process is training this run")
     refuse_other_run(run_dir, config_hash)
 

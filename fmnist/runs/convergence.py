@@ -9,10 +9,12 @@ configuration: it counts with one epoch more than it was allowed (a restricted m
 than it would have needed, so such a mean is too low, and is shown as a lower bound.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-Rows = Sequence[Mapping[str, float]]  # with val/acc in [0, 1] and seconds, in order, from epoch 0
+from fmnist.runs.record import Epoch
+
+Rows = Sequence[Epoch]  # in order, from epoch 0
 TARGETS = (0.80, 0.85, 0.90)  # of the metrics of a row: what LeNet-5 to FashionCNN pass on the way
 
 
@@ -49,9 +51,9 @@ def convergence(rows: Rows, target: float, horizon: int | None = None) -> Conver
     area = curve_area(rows, horizon)
     epochs = epochs_to(rows, target)
     if epochs is not None:
-        return Convergence(True, epochs, sum(row["seconds"] for row in rows[:epochs]), area)
+        return Convergence(True, epochs, sum(row.seconds for row in rows[:epochs]), area)
     counted = (horizon or len(rows)) + 1
-    seconds = counted * sum(row["seconds"] for row in rows) / len(rows)
+    seconds = counted * sum(row.seconds for row in rows) / len(rows)
     return Convergence(False, counted, seconds, area)
 
 
@@ -74,7 +76,7 @@ def epochs_to(rows: Rows, target: float) -> int | None:
     A run that stopped early, or was given few epochs, never reached what it did not reach: None
     means "not within the epochs that it trained", no more.
     """
-    return next((i for i, row in enumerate(rows, 1) if row["val/acc"] >= target), None)
+    return next((i for i, row in enumerate(rows, 1) if row.val_acc >= target), None)
 
 
 def curve_area(rows: Rows, horizon: int | None = None) -> float:
@@ -96,6 +98,6 @@ def curve_area(rows: Rows, horizon: int | None = None) -> float:
         raise ValueError("rows: should be at least one epoch")
     if horizon is not None and horizon < 1:
         raise ValueError(f"horizon={horizon}: should be at least 1")
-    heights = [row["val/acc"] for row in rows][:horizon]
+    heights = [row.val_acc for row in rows][:horizon]
     missing = (horizon or len(heights)) - len(heights)
     return (sum(heights) + missing * max(heights)) / (len(heights) + missing)

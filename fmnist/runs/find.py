@@ -1,15 +1,16 @@
 """From directories to runs, and from runs to the factors in which they differ."""
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fmnist.errors import RunError
-from fmnist.runs.run import RESULT, Run, load_run
-
-SWEEP = "sweep.json"  # the list of a sweep's cells, see `fmnist.sweeps.plan`
+from fmnist.runs.plain import Damaged
+from fmnist.runs.record import RESULT, SWEEP, read_manifest
+from fmnist.runs.run import Run, load_run
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,26 @@ class Found:
         runs: readable records of any status, ordered by path.
         damaged: run directories that cannot be read, with the reason.
         missing: cells that a sweep lists and that have not begun: (directory, overrides).
+        asked: directories among the damaged that were named themselves.
     """
 
     runs: list[Run]
     damaged: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[tuple[Path, list[str]]] = field(default_factory=list)
+    asked: list[Path] = field(default_factory=list)
 
     @property
     def finished(self) -> list[Run]:
-        return [run for run in self.runs if run.record.get("status") == "finished"]
+        return [run for run in self.runs if run.record.status == "finished"]
+
+    @property
+    def exit_code(self) -> int:
+        """Of a command that shows the rest: 2 where nothing can be read, or not what was named."""
+        return 2 if self.damaged and (self.asked or not self.runs) else 0
 
 
 def find_runs(paths: Iterable[str | Path]) -> Found:
-    """Every run at or below the paths, each once.
+    """Every run at or below the paths, each once, also behind symbolic links.
 
     A sweep directory keeps cells of earlier configurations: where `sweep.json` stands, only the
     cells that it lists count.
@@ -43,36 +51,85 @@ def find_runs(paths: Iterable[str | Path]) -> Found:
     runs: dict[Path, Run] = {}
     damaged: dict[Path, str] = {}
     missing: dict[Path, list[str]] = {}
-    for given in map(Path, paths):
+    named = list(map(Path, paths))
+    for given in named:
         if not given.is_dir():
             raise RunError(f"{given}: no such directory")
-        folders, absent = _run_folders(given)
-        if not folders and not absent:
+        folders, absent, closed = _run_folders(given)
+        if not folders and not absent and not closed:
             raise RunError(f"{given}: holds no run")
         missing.update(absent)
+        damaged.update(closed)
         for folder in folders:
             try:
                 runs[folder] = load_run(folder)
             except RunError as error:
-                damaged[folder] = str(error)
+                damaged[folder] = _without_path(str(error), folder)
     ordered = [runs[path] for path in sorted(runs)]
-    return Found(ordered, sorted(damaged.items()), sorted(missing.items()))
+    asked = [path for path in {_real(given) for given in named} if path in damaged]
+    return Found(ordered, sorted(damaged.items()), sorted(missing.items()), asked)
 
 
-def _run_folders(given: Path) -> tuple[list[Path], dict[Path, list[str]]]:
-    """Run directories at or below one path, and the listed cells that have none."""
-    folders = {path.parent.resolve() for path in given.rglob(RESULT)}
-    missing: dict[Path, list[str]] = {}
-    for manifest in given.rglob(SWEEP):
-        sweep = manifest.parent.resolve()
+def _without_path(message: str, folder: Path) -> str:
+    for name in (str(folder / RESULT), str(folder)):
+        message = message.removeprefix(f"{name}: ")
+    return message.removeprefix("damaged: ")
+
+
+def _real(path: Path) -> Path:
+    """Without links; of a loop of links the path itself."""
+    return Path(os.path.realpath(path))
+
+
+def _walk(top: Path, closed: dict[Path, str]) -> Iterator[tuple[Path, set[str]]]:
+    """Every folder at or below the top with the names in it, each once; links are followed.
+
+    Args:
+        closed: receives the folders that cannot be listed, and why.
+    """
+    left, seen = [top], set[Path]()
+    while left:
+        folder = left.pop()
+        if (real := _real(folder)) in seen:
+            continue
+        seen.add(real)
         try:
-            cells = json.loads(manifest.read_text(encoding="utf-8"))["cells"]
-            listed = {sweep / cell["dir"]: list(cell["overrides"]) for cell in cells}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged list hides no run
-        folders -= {folder for folder in folders if folder.parent == sweep} - set(listed)
-        missing |= {path: overrides for path, overrides in listed.items() if path not in folders}
-    return sorted(folders), missing
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            closed[real] = f"cannot be listed: {error.strerror}"
+            continue
+        yield folder, {entry.name for entry in entries}
+        for entry in entries:
+            try:
+                if entry.is_dir():
+                    left.append(folder / entry.name)
+            except OSError:  # a loop of links
+                continue
+
+
+def _run_folders(given: Path) -> tuple[list[Path], dict[Path, list[str]], dict[Path, str]]:
+    """Run directories at or below one path, listed cells that have none, and closed folders."""
+    closed: dict[Path, str] = {}
+    inside: dict[Path, set[Path]] = {}  # by run directory: the folders in which it, or a link, lies
+    sweeps: dict[Path, dict[Path, list[str]]] = {}
+    for folder, names in _walk(given, closed):
+        if RESULT in names:
+            record = _real(folder / RESULT)
+            place = record.parent if record.name == RESULT else _real(folder)
+            inside.setdefault(place, set()).add(_real(folder.parent))
+        if SWEEP in names:
+            try:
+                cells = read_manifest(folder / SWEEP).cells
+            except (OSError, Damaged):
+                continue  # a damaged list hides no run
+            sweeps[_real(folder)] = {_real(folder / cell.dir): cell.overrides for cell in cells}
+    missing: dict[Path, list[str]] = {}
+    for sweep, listed in sweeps.items():
+        missing |= {path: text for path, text in listed.items() if path not in inside}
+        for place in [place for place, parents in inside.items() if parents == {sweep}]:
+            if place not in listed:
+                del inside[place]
+    return sorted(inside), {k: v for k, v in missing.items() if k not in inside}, closed
 
 
 def key_of(override: str) -> str:
@@ -82,9 +139,8 @@ def key_of(override: str) -> str:
 
 def setting(run: Run, key: str) -> Any:
     """The option of a group ("model"), or a value of the configuration ("optim.lr"); or None."""
-    choices = run.record.get("choices", {})
-    if key in choices:
-        return choices[key]
+    if key in run.record.choices:
+        return run.record.choices[key]
     node: Any = run.config
     for part in key.split("."):
         node = node.get(part) if isinstance(node, dict) else None
@@ -99,7 +155,7 @@ def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
     keys = dict.fromkeys(
         key_of(override)
         for run in runs
-        for override in run.record.get("overrides", [])
+        for override in run.record.overrides
         if not override.startswith("hydra")
     )
     values = {key: list(dict.fromkeys(_plain(setting(run, key)) for run in runs)) for key in keys}

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from fmnist.errors import RunError
+from fmnist.runs.record import known
 from fmnist.runs.rows import INFERENCE
 from fmnist.runs.run import Run
 
@@ -69,11 +70,11 @@ def inference_metrics(run: Run) -> dict[str, float]:
     """
     from fmnist.process.machine import processor_name
 
-    made, here = run.record["device"], f"cpu ({processor_name()})"
+    made, here = run.record.device, f"cpu ({processor_name()})"
     if made != here:  # the row names the machine of the run
         raise RunError(f"{run.dir}: made on {made}, this is {here}")
     net, threads = run.net("best"), torch.get_num_threads()
-    torch.set_num_threads(run.record["threads"])
+    torch.set_num_threads(known(run.record.threads))
     try:
         found = measure_latency(net, (INFERENCE_BATCH,))
     finally:

@@ -6,8 +6,8 @@ from fmnist.runs.text import selects_on_test
 
 def leaks(run: Run) -> bool:
     """By what its data were or, before it has read them, by its configuration."""
-    data = run.record.get("dataset") or run.record.get("config", {}).get("data", {})
-    return selects_on_test(data)
+    data = run.record.dataset
+    return selects_on_test(run.config["data"].get("select_on") if data is None else data.select_on)
 
 
 def leak_warning(leaking: int, total: int) -> str:

@@ -19,6 +19,7 @@ from fmnist.config.schema import COSMETIC, Config
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
 from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
+from fmnist.runs.record import Epoch
 from fmnist.runs.run import PREDICTIONS, Run, write_atomically
 
 FACTS = (
@@ -105,18 +106,18 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
 def row_of(run: Run) -> Row:
     """A run's row. Without readable predictions it has no metrics of single classes."""
     record = run.record
-    choices, versions = record.get("choices", {}), record.get("versions", {})
+    choices, versions = record.choices, record.versions
     study = choices.get("ablation") or choices.get("experiment") or ""
-    facts = {
-        **{name: record.get(name) for name in FACTS},
+    facts: dict[str, object] = {
+        "study": study, "experiment": choices.get("experiment"), "status": run.status,
+        "seed": record.seed, "started": record.started, "config_hash": record.config_hash,
+        "git_commit": record.git_commit, "git_dirty": record.git_dirty, "device": record.device,
+        "threads": record.threads,
         **{name: versions.get(name) for name in ("python", "torch", "lightning")},
-        "study": study,
-        "experiment": choices.get("experiment"),
-        "status": run.status,
-    }
+    }  # fmt: skip
     settings = {name: canonical(value) for name, value in choices.items() if name not in LABELS}
     # Not "auto", but what it was on that machine.
-    formats = run.formats() if "precision" in record else {}
+    formats = run.formats() if record.precision else {}
     asked = (run.config["trainer"].get("precision", "auto"), run.config.get("channels_last"))
     used = {
         "trainer.precision": formats.get("precision"),
@@ -135,27 +136,25 @@ def row_of(run: Run) -> Row:
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
     """Rows of the runs that came to an end, finished or failed."""
-    return [row_of(run) for run in runs if run.record.get("status") in ("finished", "failed")]
+    return [row_of(run) for run in runs if run.record.status in ("finished", "failed")]
 
 
 def _metrics(run: Run) -> dict[str, float]:
-    record = run.record
-    epochs = record.get("epochs") or []
-    numbers = {name: record[name] for name in NUMBERS if record.get(name) is not None}
+    record, epochs = run.record, run.record.epochs
+    numbers = record.numbers()
     numbers["epochs"] = len(epochs)
     if epochs:
-        numbers["epoch_seconds"] = sum(row["seconds"] for row in epochs) / len(epochs)
-    numbers |= record.get("metrics", {}) | setbacks(epochs)
-    if epochs and record.get("status") == "finished":  # a failed run's curve was cut off
-        horizon = run.config["trainer"]["max_epochs"] or len(epochs)
-        numbers |= convergence_metrics(epochs, horizon)
-    if (run.dir / PREDICTIONS).exists() and record.get("dataset"):
+        numbers["epoch_seconds"] = sum(row.seconds for row in epochs) / len(epochs)
+    numbers |= record.metrics | setbacks(epochs)
+    if record.status == "finished":  # a failed run's curve was cut off
+        numbers |= convergence_metrics(epochs, record.horizon)
+    if (run.dir / PREDICTIONS).exists() and record.dataset:
         with contextlib.suppress(RunError):
-            numbers |= class_metrics(*run.predictions(), record["dataset"]["classes"])
+            numbers |= class_metrics(*run.predictions(), record.dataset.classes)
     return numbers
 
 
-def setbacks(epochs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def setbacks(epochs: Sequence[Epoch]) -> dict[str, float]:
     """How unsteady training was: the mean step of an epoch in the wrong direction.
 
     `val/acc_setback`: by how much val/acc fell from one epoch to the next, counting 0 where it
@@ -164,8 +163,8 @@ def setbacks(epochs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     steps = list(itertools.pairwise(epochs))
     if not steps:
         return {}
-    falls = [max(0.0, before["val/acc"] - after["val/acc"]) for before, after in steps]
-    rises = [max(0.0, after["val/loss"] - before["val/loss"]) for before, after in steps]
+    falls = [max(0.0, before.val_acc - after.val_acc) for before, after in steps]
+    rises = [max(0.0, after.val_loss - before.val_loss) for before, after in steps]
     return {
         "val/acc_setback": sum(falls) / len(steps),
         "val/loss_setback": sum(rises) / len(steps),

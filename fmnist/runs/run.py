@@ -1,4 +1,4 @@
-"""The run directory: the one place that knows its file names and its schema.
+"""The run directory: the one place that knows its file names, and who holds its lock.
 
 `fmnist.train` writes it; every other command only reads it.
 
@@ -6,8 +6,8 @@
     train.log                  the log of the run, Lightning's included
     metrics.csv                one row an epoch, then one with the test metrics
     checkpoints/best.ckpt      the epoch with the highest val/acc; last.ckpt: the last one
-    predictions.npz            test logits of best.ckpt, float32 [N, 10], and labels, int64 [N]
-    result.json                the record: status, choices, metrics, ... (docs: README)
+    predictions.npz            test logits of best.ckpt, float32 [N, C], and labels, int64 [N]
+    result.json                the record: `fmnist.runs.record` says what is in it
     .lock                      held, while it lives, by the process that trains
 
 result.json is written first of all with status "running" and last of all with "finished" or
@@ -15,25 +15,30 @@ result.json is written first of all with status "running" and last of all with "
 nobody holding its lock was killed.
 """
 
-import json
 import os
-import platform
-import subprocess
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
-from zipfile import BadZipFile
-from zlib import error as ZlibError
 
 from filelock import FileLock, Timeout
 
 from fmnist.errors import RunBusy, RunError, UserError
-from fmnist.runs.foreign_text import escaped_values
+from fmnist.runs.origin import code_version, package_versions
+from fmnist.runs.plain import Damaged, open_regular
+from fmnist.runs.predictions import read_predictions
+from fmnist.runs.record import (
+    RESULT,
+    Newer,
+    Record,
+    Resumption,
+    continued,
+    read_record,
+    record_json,
+)
 
 if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
     import numpy as np
@@ -41,9 +46,7 @@ if TYPE_CHECKING:  # imported where they are used: reading a record needs neithe
 
     from fmnist.data.datamodule import ImageData
 
-SCHEMA = 1
-RESULT, PREDICTIONS, LOCK = "result.json", "predictions.npz", ".lock"
-PACKAGES = ("torch", "lightning", "torchmetrics", "hydra-core", "omegaconf", "numpy", "wandb")
+PREDICTIONS, LOCK = "predictions.npz", ".lock"
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Run:
     """
 
     dir: Path
-    record: dict[str, Any] = field(default_factory=dict)
+    record: Record
     own: bool = False
 
     @property
@@ -64,20 +67,27 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "finished", "failed", "running", or "killed": running, and nobody runs it."""
-        status = str(self.record.get("status"))
-        return "killed" if status == "running" and not is_claimed(self.dir) else status
+        """ "finished", "failed", "running", "killed": running, and nobody runs it; or "unknown":
+        running, and whether somebody runs it cannot be told.
+        """
+        if self.record.status != "running":
+            return self.record.status
+        return {True: "running", False: "killed", None: "unknown"}[is_locked(self.dir)]
 
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration that the run was made with."""
-        config: dict[str, Any] = self.record["config"]
-        return config
+        return self.record.config
 
-    def update(self, **entries: Any) -> None:
-        """Add to the record and write it."""
-        self.record.update(entries)
-        write_atomically(self.dir / RESULT, json.dumps(self.record, indent=1).encode())
+    def write(self, record: Record) -> None:
+        """Put this record in the place of the present one, on disk and here.
+
+        Raises:
+            RunError: a number in it is not finite; then nothing changes.
+            OSError: the file cannot be written.
+        """
+        write_atomically(self.dir / RESULT, record_json(record))
+        self.record = record
 
     def net(self, which: Literal["best", "last"] = "best") -> "nn.Module":
         """The trained net, built from the run's own configuration, on the CPU, in eval mode.
@@ -134,8 +144,12 @@ class Run:
         """How its nets are evaluated: `precision`, `channels_last`, `tta` of `predict`."""
         # Records from before a setting existed: what was done then.
         return {
-            "precision": self.record["precision"],
-            "channels_last": self.record.get("channels_last", self.config["channels_last"]),
+            "precision": self.record.precision,
+            "channels_last": bool(
+                self.config.get("channels_last")
+                if self.record.channels_last is None
+                else self.record.channels_last
+            ),
             "tta": self.config.get("tta", "none"),
         }
 
@@ -159,19 +173,15 @@ class Run:
         return made
 
     def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
-        """Test logits float32 [N, 10] of the best checkpoint, and labels int64 [N].
+        """Test logits float32 [N, C] of the best checkpoint, and labels int64 [N].
 
         Raises:
-            RunError: the file is missing or damaged.
+            RunError: the file is missing or damaged, or the run has not read its data.
         """
-        import numpy as np
-
-        path = self.dir / PREDICTIONS
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return arrays["logits"], arrays["labels"]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, ZlibError) as error:
-            raise RunError(f"{path}: cannot be read: {error}") from error
+        data = self.record.dataset
+        if data is None:
+            raise RunError(f"{self.dir / RESULT}: names no data set")
+        return read_predictions(self.dir / PREDICTIONS, data.test_size, len(data.classes))
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -184,7 +194,8 @@ def read_weights(path: Path) -> dict[str, Any]:
 
     try:
         # weights_only: a checkpoint from somebody else must not run code.
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        with open_regular(path) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise anything; torch advises to trust it
@@ -204,46 +215,55 @@ def load_run(path: str | Path) -> Run:
     """
     run_dir = Path(path)
     try:
-        record = escaped_values(json.loads((run_dir / RESULT).read_text(encoding="utf-8")))
+        return Run(run_dir, read_record(run_dir / RESULT))
     except FileNotFoundError as error:
         raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{run_dir / RESULT}: cannot be read: {error}") from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise RunError(f"{run_dir / RESULT}: not a run record of schema {SCHEMA}")
-    return Run(run_dir, record)
+    except Damaged as error:
+        raise RunError(f"{run_dir / RESULT}: damaged: {error}") from error
+    except OSError as error:
+        raise RunError(f"{run_dir / RESULT}: cannot be read: {error.strerror or error}") from error
 
 
 @contextmanager
-def claimed(run_dir: Path) -> Iterator[None]:
+def locked(run_dir: Path) -> Iterator[None]:
     """Nobody else trains this run meanwhile, on this machine or on another with the same files.
 
     Raises:
         RunBusy: somebody does.
+        RunError: the directory cannot be written.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run_dir / LOCK)
     try:
-        lock.acquire(timeout=1)  # `is_claimed` holds it for a moment
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run_dir / LOCK)
+        lock.acquire(timeout=1)  # `is_locked` holds it for a moment
     except Timeout as error:
         raise RunBusy(f"{run_dir}: another process is training this run") from error
+    except PermissionError as error:
+        raise RunError(f"{run_dir}: cannot be written: {error.strerror}") from error
     try:
         yield
     finally:
         lock.release()
 
 
-def is_claimed(run_dir: Path) -> bool:
-    """Whether a living process trains this run."""
-    if not (run_dir / LOCK).exists():
-        return False
+def is_locked(run_dir: Path) -> bool | None:
+    """Whether a living process trains this run; None: that cannot be told.
+
+    The lock is only read, which a directory of somebody else's allows: it is `flock`'s, as
+    `filelock` takes it, and who may read a file may share its lock.
+    """
+    import fcntl
+
     try:
-        with FileLock(run_dir / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # somebody else's directory
+        with open_regular(run_dir / LOCK) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False  # closing the file releases it
+    except FileNotFoundError:
         return False
+    except BlockingIOError:
+        return True
+    except (OSError, Damaged):  # not ours to read, or a file system without locks
+        return None
 
 
 def finished_run(run_dir: Path, config_hash: str) -> Run | None:
@@ -252,58 +272,66 @@ def finished_run(run_dir: Path, config_hash: str) -> Run | None:
         run = load_run(run_dir)
     except RunError:
         return None
-    same = run.record.get("config_hash") == config_hash
-    return run if same and run.record.get("status") == "finished" else None
+    same = run.record.config_hash == config_hash
+    return run if same and run.record.status == "finished" else None
 
 
-def start_run(run_dir: Path, *, config_hash: str, **entries: Any) -> Run:
+def start_run(run_dir: Path, new: Record) -> Run:
     """A run with what is known before it begins: status "running".
 
     A run of the same configuration that was stopped is continued from checkpoints/last.ckpt, if
     it came so far: `resumed` in the record then lists when, and after how many epochs.
 
+    Args:
+        new: by what code and when, is filled in here.
+
     Raises:
-        RunError: the directory holds a finished run, or one of another configuration.
+        RunError: the directory holds a finished run, or one of another configuration or a newer
+            version.
     """
-    earlier = refuse_other_run(run_dir, config_hash)
-    run = Run(run_dir, own=True)
-    now, code = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
-    if not earlier:
-        (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
-    elif (run.checkpoints / "last.ckpt").exists():
-        done = len(earlier.get("epochs", []))
-        again = {"at": now, "epochs": done, "git_commit": code["git_commit"]}
-        entries |= {
-            "resumed": [*earlier.get("resumed", []), again],
-            "epochs": earlier.get("epochs", []),
-        }
-    run.update(
-        schema=SCHEMA,
+    earlier = refuse_other_run(run_dir, new.config_hash)
+    now, (commit, dirty) = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
+    record = replace(
+        new,
         status="running",
-        started=earlier.get("started", now),
-        config_hash=config_hash,
-        **entries,
-        **code,
+        started=earlier.started if earlier else now,
+        git_commit=commit,
+        git_dirty=dirty,
         versions=package_versions(),
     )
+    run = Run(run_dir, record, own=True)
+    if not earlier:
+        if (run_dir / RESULT).exists():  # damaged: nothing that could be continued
+            os.replace(run_dir / RESULT, run_dir / f"{RESULT}.damaged")
+        (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
+    elif (run.checkpoints / "last.ckpt").exists():
+        run.record = continued(run.record, earlier, Resumption(now, len(earlier.epochs), commit))
+    run.write(run.record)
     return run
 
 
-def refuse_other_run(run_dir: Path, config_hash: str) -> dict[str, Any]:
-    """The record of a run that can go on there; empty when there is none.
+def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
+    """The record of a run that can go on there; None where there is none, or a damaged one.
 
     Raises:
-        RunError: the directory holds a finished run, or one of another configuration.
+        RunError: the directory holds a finished run, or one of another configuration or a newer
+            version.
     """
     try:
-        earlier = load_run(run_dir).record if (run_dir / RESULT).exists() else {}
-    except RunError:
-        return {}  # unreadable: nothing that could be continued
-    if earlier and earlier.get("config_hash") != config_hash:
+        earlier = read_record(run_dir / RESULT)
+    except FileNotFoundError:
+        return None
+    except Newer as error:
+        raise RunError(f"{run_dir / RESULT}: {error}") from error
+    except Damaged:
+        return None
+    except OSError as error:
+        raise RunError(f"{run_dir / RESULT}: cannot be read: {error.strerror}") from error
+    if earlier.config_hash != config_hash:
         raise RunError(
             f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
         )
-    if earlier.get("status") == "finished":
+    if earlier.status == "finished":
         raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
     return earlier
 
@@ -314,12 +342,14 @@ def recorded(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
+        if run.record.status == "finished":  # what comes after cannot take that back
+            raise
         signalled = {130: "interrupted", 143: "terminated"}.get(signal_exit_code(error) or 0)
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):  # a full disk: the error itself is the one to show
-            run.update(
-                status="failed", error=signalled or message, traceback=traceback.format_exc()
-            )
+            words = (signalled or message, traceback.format_exc())
+            why, trace = (text.encode(errors="replace").decode() for text in words)
+            run.write(replace(run.record, status="failed", error=why, traceback=trace))
         raise
 
 
@@ -340,33 +370,3 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def code_version() -> dict[str, Any]:
-    """`git_commit` and `git_dirty` of this checkout; both None outside one."""
-    checkout = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(checkout), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
-
-    try:
-        # An installed package may lie inside somebody else's repository.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() == checkout:
-            dirty = bool(git("status", "--porcelain"))
-            return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": dirty}
-    except (OSError, subprocess.SubprocessError):
-        pass
-    return {"git_commit": None, "git_dirty": None}

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fmnist.data.facts import DatasetFacts
+from fmnist.runs.record import Epoch, Record, known
 
-def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str:
+
+def announcement(record: Record, net_name: str, run_dir: Path) -> str:
     """What is about to run, from the record and the configuration in it."""
-    config, data = record["config"], record["dataset"]
+    config, data = record.config, known(record.dataset)
     optim, trainer, aug = config["optim"], config["trainer"], config["aug"]
-    choices = record["choices"]
+    choices = record.choices
     extras = [f"scheduler {choices.get('scheduler', 'none')}"]
     if config["label_smoothing"]:
         extras.append(f"label smoothing {config['label_smoothing']}")
@@ -18,18 +21,18 @@ def announcement(record: Mapping[str, Any], net_name: str, run_dir: Path) -> str
     if config.get("ema_decay") is not None:
         extras.append(f"weights averaged with decay {config['ema_decay']:g}")
     name = optim["_target_"].rpartition(".")[2]
-    leak = [f"WARNING {LEAK}"] if selects_on_test(data) else []
-    val = "no val" if leak else f"{data['val_size']:,} val"
+    leak = [f"WARNING {LEAK}"] if selects_on_test(data.select_on) else []
+    val = "no val" if leak else f"{data.val_size:,} val"
     return "\n".join(
         [
-            f"net     {net_name}, {record['params']:,} parameters, "
-            f"{record['flops'] / 1e6:.2f} MFLOPs an image",
+            f"net     {net_name}, {record.params:,} parameters, "
+            f"{known(record.flops) / 1e6:.2f} MFLOPs an image",
             f"optim   {name} lr={optim['lr']:g}, {', '.join(extras)}",
-            f"data    {data['name']}{unchecked(data)}, {data['train_size']:,} train, {val}, "
-            f"{data['test_size']:,} test, batch {config['data']['batch_size']}, "
+            f"data    {data.name}{unchecked(data)}, {data.train_size:,} train, {val}, "
+            f"{data.test_size:,} test, batch {config['data']['batch_size']}, "
             f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
-            f"device  {record['device']}, {record['precision']}, "
-            f"up to {trainer['max_epochs']} epochs, seed {record['seed']}",
+            f"device  {record.device}, {record.precision}, "
+            f"up to {trainer['max_epochs']} epochs, seed {record.seed}",
             f"run     {shown(run_dir)}",
             *leak,
         ]
@@ -42,20 +45,20 @@ def augments(aug: Mapping[str, Any]) -> bool:
     return not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
 
 
-def unchecked(data: Mapping[str, Any]) -> str:
+def unchecked(data: DatasetFacts) -> str:
     """What to add to a data set's name when nobody has published the sums of its files."""
-    return "" if data.get("checked", True) else " (files unchecked: no published checksums)"
+    return "" if data.checked else " (files unchecked: no published checksums)"
 
 
 LEAK = "data.select_on=test: the test images choose the epoch; no accuracy of this run is clean"
 
 
-def selects_on_test(data: Mapping[str, Any]) -> bool:
-    """Whether the run's validation is the test set, by its record's `dataset`.
+def selects_on_test(select_on: str | None) -> bool:
+    """Whether the run's validation is the test set.
 
-    Records of before the setting existed have no such key: they are clean.
+    Configurations of before the setting existed lack it (None): they are clean.
     """
-    return data.get("select_on") == "test"
+    return select_on == "test"
 
 
 def threads_text(count: int | str) -> str:
@@ -68,7 +71,7 @@ def epoch_label(epoch: int, epochs: int) -> str:
     return f"epoch {epoch + 1:{len(str(epochs))}d}/{epochs}"
 
 
-def epoch_line(rows: Sequence[Mapping[str, float]], epochs: int) -> str:
+def epoch_line(rows: Sequence[Epoch], epochs: int) -> str:
     """The last of the rows, and whether it is the best so far.
 
     Args:
@@ -76,22 +79,22 @@ def epoch_line(rows: Sequence[Mapping[str, float]], epochs: int) -> str:
         epochs: how many the run may train.
     """
     row = rows[-1]
-    better = all(row["val/acc"] > earlier["val/acc"] for earlier in rows[:-1])
+    better = all(row.val_acc > earlier.val_acc for earlier in rows[:-1])
     return (
-        f"{epoch_label(int(row['epoch']), epochs)}   train loss {row['train/loss']:.4f} "
-        f"acc {row['train/acc']:.4f}   val loss {row['val/loss']:.4f} acc {row['val/acc']:.4f}"
-        f"   {row['seconds']:.1f} s{'  best' if better else ''}"
+        f"{epoch_label(row.epoch, epochs)}   train loss {row.train_loss:.4f} "
+        f"acc {row.train_acc:.4f}   val loss {row.val_loss:.4f} acc {row.val_acc:.4f}"
+        f"   {row.seconds:.1f} s{'  best' if better else ''}"
     )
 
 
-def totals_line(record: Mapping[str, Any], run_dir: Path) -> str:
+def totals_line(record: Record, run_dir: Path) -> str:
     """How long it took, on what data, and where it lies."""
-    epochs = len(record["epochs"])
+    epochs, data = len(record.epochs), known(record.dataset)
     line = (
-        f"{epochs} epoch{'s' if epochs > 1 else ''} in {record['train_seconds']:.1f} s "
-        f"({record['seconds']:.1f} s in all) on {record['dataset']['name']}: {shown(run_dir)}"
+        f"{epochs} epoch{'s' if epochs > 1 else ''} in {known(record.train_seconds):.1f} s "
+        f"({known(record.seconds):.1f} s in all) on {data.name}: {shown(run_dir)}"
     )
-    return f"{line}\nWARNING {LEAK}" if selects_on_test(record["dataset"]) else line
+    return f"{line}\nWARNING {LEAK}" if selects_on_test(data.select_on) else line
 
 
 def metrics_table(metrics: Mapping[str, float], best_epoch: int, epochs: int) -> str:

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
+from fmnist.runs.record import Cell
 from fmnist.sweeps.names import sweep_name, varied_keys
-from fmnist.sweeps.plan import Cell, fingerprint, plan, read_manifest
+from fmnist.sweeps.plan import fingerprint, plan, read_manifest
 
 
 @dataclass(frozen=True)

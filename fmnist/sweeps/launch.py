@@ -9,9 +9,10 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from fmnist.runs.record import Cell
 from fmnist.runs.run import finished_run, signal_exit_code
 from fmnist.runs.text import shown
-from fmnist.sweeps.plan import Cell, names_of, write_manifest
+from fmnist.sweeps.plan import names_of, write_manifest
 from fmnist.sweeps.watch import report, watch
 
 log = logging.getLogger(__name__)

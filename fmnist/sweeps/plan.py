@@ -1,11 +1,9 @@
 """Which cells a sweep has: each checked before the first is trained, all listed in `sweep.json`."""
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,27 +13,12 @@ from omegaconf import DictConfig
 from fmnist.config.check import check
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.schema import config_hash
-from fmnist.errors import ConfigError
-from fmnist.runs.find import SWEEP
+from fmnist.errors import ConfigError, RunError
+from fmnist.runs.plain import Damaged
+from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
+from fmnist.runs.record import read_manifest as read_manifest_file
 from fmnist.runs.run import write_atomically
 from fmnist.sweeps.names import cell_name, distinct
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell as `sweep.json` lists it.
-
-    Args:
-        dir: name of its folder in the sweep's.
-        overrides: that make its configuration.
-        config_hash: of that configuration.
-        sources: see `fingerprint`; as long as they are the same, so is the configuration.
-    """
-
-    dir: str
-    overrides: list[str]
-    config_hash: str
-    sources: str
 
 
 def fingerprint(folders: Iterable[Path]) -> str:
@@ -87,24 +70,31 @@ def plan(
 
 
 def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
-    """Add the cells to `sweep.json`; a cell of the same overrides replaces the earlier one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        listed = {tuple(cell.overrides): cell for cell in [*read_manifest(folder), *cells]}
-        content = {
-            "schema": 1,
-            "updated": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cells": [asdict(cell) for cell in listed.values()],
-        }
-        write_atomically(folder / SWEEP, json.dumps(content, indent=1).encode())
+    """Add the cells to `sweep.json`; a cell of the same overrides replaces the earlier one.
+
+    Raises:
+        RunError: the folder cannot be written, as somebody else's, and does not list them yet.
+    """
+    if all(cell in (there := read_manifest(folder)) for cell in cells) and there:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            listed = {tuple(cell.overrides): cell for cell in [*read_manifest(folder), *cells]}
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            content = manifest_json(Manifest(list(listed.values()), now))
+            write_atomically(folder / SWEEP, content)
+    except PermissionError as error:
+        raise RunError(
+            f"{folder}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
+        ) from error
 
 
 def read_manifest(folder: Path) -> list[Cell]:
     """The cells that `sweep.json` lists; none when there is no readable one."""
     try:
-        content = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
-        return [Cell(**cell) for cell in content["cells"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_manifest_file(folder / SWEEP).cells
+    except (OSError, Damaged):
         return []
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -25,7 +25,7 @@ from typing import Any
 from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.runs.job import Job
-from fmnist.runs.run import Run, claimed, finished_run, load_run, signal_exit_code
+from fmnist.runs.run import Run, finished_run, load_run, locked, signal_exit_code
 from fmnist.tracking.loggers import prepare
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
@@ -239,7 +239,7 @@ def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
 
 
 def _highest(run: Run) -> float:
-    return float(run.record["metrics"]["val/acc_best"])
+    return run.record.metrics["val/acc_best"]
 
 
 def _train_here(train: Train, config: dict[str, Any], job: Job, line: Connection) -> None:
@@ -314,13 +314,12 @@ def _record_failure(job: Job, reason: str, mine: bool) -> str:
     """
     # Under the lock, so that nobody else is finishing the run just now. A full disk, or somebody
     # who goes on already: the reason is said all the same.
-    with suppress(OSError, RunBusy, RunError), claimed(job.dir):
+    with suppress(OSError, RunBusy, RunError), locked(job.dir):
         run = load_run(job.dir)
-        status = run.record["status"]
-        if status == "failed" and not mine:
-            return str(run.record["error"])
-        if status != "finished":
-            run.update(status="failed", error=reason, traceback=None)
+        if run.record.status == "failed" and not mine:
+            return str(run.record.error)
+        if run.record.status != "finished":
+            run.write(replace(run.record, status="failed", error=reason, traceback=None))
     return reason
 
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fmnist.errors import RunError
+from fmnist.runs.record import Cell, known
 from fmnist.runs.run import Run, load_run
 from fmnist.runs.text import shown
-from fmnist.sweeps.plan import Cell, names_of
+from fmnist.sweeps.plan import names_of
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def outcome(folder: Path, cell: Cell) -> tuple[str, str]:
     state = run.status
     if state != "finished":
         return state, unfinished(run, state)
-    metrics, seconds = run.record["metrics"], run.record["seconds"]
+    metrics, seconds = run.record.metrics, known(run.record.seconds)
     return "finished", (
         f"val acc {metrics['val/acc_best']:.4f}, test acc {metrics['test/acc']:.4f}, "
         f"{seconds:.1f} s"
@@ -35,10 +36,11 @@ def outcome(folder: Path, cell: Cell) -> tuple[str, str]:
 def unfinished(run: Run, state: str) -> str:
     """Why a run failed, or how far it is."""
     if state == "failed":
-        return str(run.record.get("error")).partition("\n")[0]
-    epochs, most = run.record.get("epochs", []), run.config["trainer"]["max_epochs"]
-    accuracy = f", val acc {epochs[-1]['val/acc_best']:.4f}" if epochs else ""
-    return f"{len(epochs)} of up to {most} epochs{accuracy}"
+        return str(run.record.error).partition("\n")[0]
+    epochs, most = run.record.epochs, run.record.max_epochs
+    accuracy = f", val acc {epochs[-1].val_acc_best:.4f}" if epochs else ""
+    done = f"{len(epochs)} of up to {most} epochs" if most else f"{len(epochs)} epochs"
+    return done + accuracy
 
 
 def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]) -> int:

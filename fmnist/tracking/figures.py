@@ -7,6 +7,7 @@ import wandb
 
 from fmnist.data.datamodule import Images
 from fmnist.runs.evaluation import Curve, Evaluation, evaluate_predictions
+from fmnist.runs.record import known
 from fmnist.runs.run import Run
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def figures(run: Run, test: Images) -> dict[str, Any]:
 
 def evaluation(run: Run) -> Evaluation:
     """The run's test predictions, evaluated."""
-    return evaluate_predictions(*run.predictions(), run.record["dataset"]["classes"])
+    return evaluate_predictions(*run.predictions(), known(run.record.dataset).classes)
 
 
 def _curves(result: Evaluation, curves: list[Curve], title: str, xname: str) -> Any:
@@ -127,8 +128,8 @@ def best_checkpoint(run: Run, name: str) -> wandb.Artifact:
         run: its record holds the metrics.
         name: of the artifact, one for every run.
     """
-    metrics = run.record["metrics"]
-    facts = {"best_epoch": run.record["best_epoch"], "config_hash": run.record["config_hash"]}
+    metrics = run.record.metrics
+    facts = {"best_epoch": run.record.best_epoch, "config_hash": run.record.config_hash}
     numbers = {key: metrics[key] for key in ("val/acc_best", "test/acc", "test/loss")}
     artifact = wandb.Artifact(f"model-{name}", "model", metadata={**facts, **numbers})
     # Immutable: uploaded from where it is, without a copy of it in W&B's cache.

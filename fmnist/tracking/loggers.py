@@ -82,7 +82,7 @@ def wandb_logger(
     """
     from lightning.pytorch.loggers import WandbLogger
 
-    from fmnist.runs.run import package_versions
+    from fmnist.runs.origin import package_versions
 
     folder = _project_folder()
     run = _open(mode, {
@@ -105,7 +105,7 @@ def wandb_logger(
     # With a run of ours Lightning defines no step metric.
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    if selects_on_test(config["data"]):
+    if selects_on_test(config["data"].get("select_on")):
         run.summary["warning"] = LEAK
     try:
         yield WandbLogger(experiment=run)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from tqdm import tqdm
 
+from fmnist.runs.record import Epoch
 from fmnist.runs.run import Run
 from fmnist.runs.text import epoch_label, epoch_line
 from fmnist.training.classifier import Classifier
@@ -56,7 +58,9 @@ class EpochBar(Callback):
         self._close()
         assert isinstance(module, Classifier)
         if trainer.is_global_zero:
-            log.info("%s", epoch_line(module.history, int(trainer.max_epochs or 0)))
+            log.info(
+                "%s", epoch_line(list(map(Epoch.of, module.history)), int(trainer.max_epochs or 0))
+            )
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
@@ -77,18 +81,21 @@ class RecordEpochs(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
         if module.history:  # a checkpoint may be an epoch behind the record
-            self.run.record["resumed"][-1]["epochs"] = len(module.history)
+            *earlier, last = self.run.record.resumed
+            resumed = [*earlier, replace(last, epochs=len(module.history))]
+            self.run.record = replace(self.run.record, resumed=resumed)
         # Only now: where it starts further processes, Lightning shares the cores among them.
-        self.run.record["threads"] = torch.get_num_threads()
+        self.run.record = replace(self.run.record, threads=torch.get_num_threads())
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.run.record.setdefault("first_step_at", time.time())
+        if self.run.record.first_step_at is None:
+            self.run.record = replace(self.run.record, first_step_at=time.time())
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
-        self.run.update(epochs=module.history)
+        self.run.write(replace(self.run.record, epochs=list(map(Epoch.of, module.history))))
 
 
 class ResumableEarlyStopping(EarlyStopping):

@@ -180,11 +180,11 @@ def test_a_study_runs_without_multirun_and_the_command_line_narrows_it(tmp_path:
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.rglob("result.json")
     record = load_run(path.parent).record
-    assert record["status"] == "finished"
-    assert record["group"] is not None  # a cell of a sweep
-    assert (record["seed"], record["config"]["model"]["activation"]) == (3, "relu")
-    assert record["choices"]["experiment"] == "s2_base"
-    assert record["choices"]["ablation"] == "s2_activation"
+    assert record.status == "finished"
+    assert record.group is not None  # a cell of a sweep
+    assert (record.seed, record.config["model"]["activation"]) == (3, "relu")
+    assert record.choices["experiment"] == "s2_base"
+    assert record.choices["ablation"] == "s2_activation"
 
 
 # The leak
@@ -199,13 +199,13 @@ def test_selecting_on_test_trains_the_same_and_its_best_epoch_is_its_test_accura
         assert "WARNING" not in caplog.text
         leaking = run_tiny(*arguments, "data.select_on=test")
     assert caplog.text.count("WARNING data.select_on=test") == 2  # before and after training
-    rows = clean.record["epochs"], leaking.record["epochs"]
+    rows = clean.record.epochs, leaking.record.epochs
     for first, second in zip(*rows, strict=True):
         assert first["train/loss"] == second["train/loss"]
-    assert clean.record["dataset"]["select_on"] == "val"
-    assert leaking.record["dataset"]["select_on"] == "test"
-    metrics, honest = leaking.record["metrics"], clean.record["metrics"]
+    assert clean.record.dataset.select_on == "val"
+    assert leaking.record.dataset.select_on == "test"
+    metrics, honest = leaking.record.metrics, clean.record.metrics
     assert metrics["val/acc_best"] == metrics["test/acc"]
     assert metrics["test/acc"] >= honest["test/acc"]  # the highest of the same epochs
     assert metrics["test/acc_last"] == honest["test/acc_last"]
-    assert clean.record["config_hash"] != leaking.record["config_hash"]
+    assert clean.record.config_hash != leaking.record.config_hash

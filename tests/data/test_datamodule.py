@@ -1,5 +1,6 @@
 """The split, the batches and the data module: what every run sees, and what it must never see."""
 
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -320,14 +321,14 @@ def test_selecting_on_test_validates_on_the_test_images_and_trains_on_the_same_b
     assert torch.equal(seen[0], test[0])
     assert torch.equal(seen[1], test[1])
     assert joined(clean.val_dataloader())[1].shape != seen[1].shape
-    facts = leaking.describe()
-    assert facts["select_on"] == "test"
-    assert {**facts, "select_on": "val"} == clean.describe()
+    facts = leaking.load()
+    assert facts.select_on == "test"
+    assert replace(facts, select_on="val") == clean.load()
 
 
 def test_the_runs_seed_changes_order_but_not_the_data():
     first, second = synthetic(seed=0), synthetic(seed=1)
-    assert first.describe() == second.describe()
+    assert first.load() == second.load()
     assert torch.equal(first.train_images.pixels, second.train_images.pixels)
     assert torch.equal(first.val_images.pixels, second.val_images.pixels)
     assert torch.equal(first.test_images.pixels, second.test_images.pixels)
@@ -373,7 +374,7 @@ def test_a_batch_is_left_where_it_was_made():
 def test_facts_of_files(tmp_path):
     arrays = small_data_set(train=100, test=30)
     data = kmnist(tmp_path, arrays, split_seed=4)
-    facts = data.describe()
+    facts = data.load()
     labels = torch.from_numpy(arrays["train-labels-idx1-ubyte"]).long()
     train, val = stratified_split(labels, 10, seed=4)
     pixels = arrays["train-images-idx3-ubyte"][train] / 255
@@ -400,14 +401,14 @@ def test_facts_of_files(tmp_path):
 
 def test_facts_of_drawn_garments():
     data = synthetic()
-    facts = data.describe()
-    assert (facts["train_size"], facts["val_size"], facts["test_size"]) == (240, 60, 50)
-    assert facts["classes"][0] == "T-shirt/top"
-    assert facts["classes"][9] == "Ankle boot"
-    assert facts["checksums"]["test"] == md5(data.test_images.pixels.numpy())
-    assert facts["checksums"] == synthetic(split_seed=1).describe()["checksums"]
-    assert facts["split_md5"] != synthetic(split_seed=1).describe()["split_md5"]
-    assert facts["checksums"]["train"] != synthetic(train_size=310).describe()["checksums"]["train"]
+    facts = data.load()
+    assert (facts.train_size, facts.val_size, facts.test_size) == (240, 60, 50)
+    assert facts.classes[0] == "T-shirt/top"
+    assert facts.classes[9] == "Ankle boot"
+    assert facts.checksums["test"] == md5(data.test_images.pixels.numpy())
+    assert facts.checksums == synthetic(split_seed=1).load().checksums
+    assert facts.split_md5 != synthetic(split_seed=1).load().split_md5
+    assert facts.checksums["train"] != synthetic(train_size=310).load().checksums["train"]
 
 
 def test_only_training_images_enter_mean_and_deviation(tmp_path):

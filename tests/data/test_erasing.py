@@ -77,6 +77,6 @@ def test_training_images_lose_boxes_and_validation_images_none(run_tiny):
     with_boxes = run_tiny("aug=flip_shift_erase", "aug.erasing.probability=1", *same)
     without = run_tiny("aug=flip_shift_erase", "aug.erasing.probability=0", *same)
     # With next to no learning both nets are the same: losses differ only if the images do.
-    rows = [run.record["metrics"] for run in (with_boxes, without)]
+    rows = [run.record.metrics for run in (with_boxes, without)]
     assert rows[0]["train/loss"] != pytest.approx(rows[1]["train/loss"], rel=1e-4)
     assert rows[0]["val/loss"] == pytest.approx(rows[1]["val/loss"], rel=1e-5)

@@ -188,8 +188,8 @@ def test_images_of_one_colour_are_no_data_set(tmp_path, kmnist, pixel):
 
 def test_files_without_published_sums_are_said_to_be_unchecked(tmp_path, kmnist, official):
     for name, checked in (("KMNIST", False), ("FashionMNIST", True)):
-        facts = ImageData(name, root=str(tmp_path), val_size=10).describe()
-        assert facts["checked"] is checked
+        facts = ImageData(name, root=str(tmp_path), val_size=10).load()
+        assert facts.checked is checked
         assert ("unchecked" in unchecked(facts)) is not checked
     assert ImageData("synthetic", train_size=20, val_size=10, test_size=10).load().checked
 

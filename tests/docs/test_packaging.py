@@ -30,8 +30,8 @@ def test_a_plain_wheel_trains_from_any_directory(site, tmp_path):
     done = command("fmnist.train", *TINY, "hydra.run.dir=run", cwd=tmp_path, PYTHONPATH=str(site))
     assert done.returncode == 0, done.stderr
     record = load_run(tmp_path / "run").record
-    assert record["status"] == "finished"
-    assert record["git_commit"] is None  # the wheel belongs to no checkout
+    assert record.status == "finished"
+    assert record.git_commit is None  # the wheel belongs to no checkout
 
 
 def test_the_wheel_carries_every_option_and_nothing_else(site):
@@ -87,8 +87,8 @@ def test_make_train_falls_back_to_synthetic_garments_with_a_banner(made):
     assert done.returncode == 0, done.stderr
     assert "SYNTHETIC" in done.stdout
     (failed, finished) = sorted((made / "outputs").glob("*/*"))
-    assert load_run(failed).record["status"] == "failed"
-    assert load_run(finished).record["dataset"]["name"] == "synthetic"
+    assert load_run(failed).record.status == "failed"
+    assert load_run(finished).record.dataset.name == "synthetic"
     # The three ways out were named, in one line.
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert all(way in line for way in ("data.root=", "FMNIST_DATA", "data=synthetic"))

@@ -46,10 +46,10 @@ def test_a_sweep_of_the_readme_runs_cell_by_cell(tmp_path):
     assert done.returncode == 0, done.stderr
     records = [load_run(path.parent).record for path in tmp_path.glob("sweep/*/result.json")]
     assert len(records) == 4
-    assert len({record["config_hash"] for record in records}) == 4
+    assert len({record.config_hash for record in records}) == 4
     assert {r["config"]["model"]["activation"] for r in records} == {"tanh", "relu"}
     # Cells of one seed share the split, and a process that runs many repeats a single run.
-    assert len({record["dataset"]["split_md5"] for record in records}) == 1
+    assert len({record.dataset.split_md5 for record in records}) == 1
 
 
 def test_make_targets_of_the_readme_exist():
@@ -72,7 +72,7 @@ def test_the_readmes_own_net_trains_from_one_file_and_one_yaml(tmp_path):
         *shlex.split(line)[2:], *TINY, "hydra.run.dir=run", cwd=copy, PYTHONPATH=str(copy)
     )
     assert done.returncode == 0, done.stderr
-    assert load_run(copy / "run").record["params"] == 160 + 16 * 49 * 10 + 10
+    assert load_run(copy / "run").record.params == 160 + 16 * 49 * 10 + 10
     wrong = command("fmnist.train", "model=tinynet", "model.pooling=maxx", cwd=copy,
                     PYTHONPATH=str(copy))  # fmt: skip
     assert wrong.returncode == 2
@@ -94,7 +94,7 @@ def test_a_net_outside_the_checkout_needs_config_dir_only(tmp_path):
     wanted = ["--config-dir", "conf", "model=tinynet", *TINY, "hydra.run.dir=run"]
     done = command("fmnist.train", *wanted, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert load_run(tmp_path / "run").record["status"] == "finished"
+    assert load_run(tmp_path / "run").record.status == "finished"
 
 
 def test_the_readmes_error_is_the_real_one(tmp_path):

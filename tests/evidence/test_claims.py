@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
 from fmnist.runs.run import Run
 from tests.conftest import command
+from tests.records import FACTS, a_record, an_epoch
 
 CLAIMS = load_claims(CLAIMS_DIR)
 
@@ -72,14 +73,16 @@ def run_dir(folder: Path, *overrides: str, seed: int = 0, accuracy: float = 0.9,
     logits = np.eye(10, dtype=np.float32)[(labels + wrong) % 10]
     names = [f"{split}/{kind}{which}" for split in ("train", "val", "test")
              for kind in ("loss", "acc") for which in ("", "_last")]  # fmt: skip
-    rows = [{"val/acc": acc, "val/loss": 1 - acc, "seconds": 2.0} for acc in (0.7, 0.9, 0.8)]
+    rows = [an_epoch(number, acc, val_loss=1 - acc, seconds=2.0).metrics()
+            for number, acc in enumerate((0.7, 0.9, 0.8))]  # fmt: skip
     record = {
         "schema": 1, "status": "finished", "started": "2026-01-01T00:00:00+00:00", "seed": seed,
         "choices": {k: v for k, v in choices.items() if v and "/" not in k},
         "overrides": list(overrides), "group": None, "config": config,
         "config_hash": config_hash(config), "git_commit": "a" * 40, "git_dirty": False,
         "versions": {"python": "3.11.7", "torch": "2.15.0", "lightning": "2.6.6"},
-        "dataset": {"classes": list(GARMENTS)}, "params": 61706, "flops": 833040,
+        "dataset": asdict(FACTS) | {"classes": list(GARMENTS), "test_size": 1000},
+        "params": 61706, "flops": 833040,
         "device": "cpu (a processor)", "threads": 2, "epochs": rows, "best_epoch": 1,
         "metrics": dict.fromkeys(names, accuracy) | {"val/acc_best": accuracy},
         "train_seconds": 6.0, "seconds": 9.0, "peak_memory_mib": 900.0,
@@ -260,11 +263,11 @@ def test_half_a_sweep_gives_report_and_claim_the_same_numbers(tmp_path):
     cells = []
     for aug, lr in dict.fromkeys((aug, lr) for aug, lr, _ in made):
         records = {
-            seed: {"metrics": {"test/acc": made[aug, lr, seed] / 100}}
+            seed: a_record(metrics={"test/acc": made[aug, lr, seed] / 100})
             for seed in range(4)
             if (aug, lr, seed) in made
         }
-        runs = {s: ReportRow("", "finished", run=Run(None, r)) for s, r in records.items()}
+        runs = {s: ReportRow("", "finished", run=Run(tmp_path, r)) for s, r in records.items()}
         cells.append(Cell({"aug": aug, "lr": lr}, runs))
     (compared,) = compare_levels(cells, {"aug": ["on", "off"]})["aug"]
     (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
@@ -442,13 +445,13 @@ def test_a_run_becomes_a_row(tmp_path):
     assert made.metrics["epochs_to/0.90"] == 2
     assert made.metrics["seconds_to/0.90"] == 4.0
     trainer = found.config["trainer"] | {"precision": "32-true"}
-    by_hand = found.record | {"config": found.config | {"trainer": trainer}}
+    by_hand = replace(found.record, config=found.config | {"trainer": trainer})
     assert row_of(replace(found, record=by_hand)).settings["formats"] == "set"
-    failed = row_of(replace(found, record=found.record | {"status": "failed"}))
+    failed = row_of(replace(found, record=replace(found.record, status="failed")))
     assert not {"val/acc_area", "epochs_to/0.80"} & set(failed.metrics)
     (found.dir / "predictions.npz").write_bytes(b"damaged")
     assert "test/f1" not in row_of(found).metrics
-    assert rows_of([replace(found, record=found.record | {"status": "running"})]) == []
+    assert rows_of([replace(found, record=replace(found.record, status="running"))]) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 from sklearn.metrics import f1_score
@@ -119,8 +120,9 @@ def test_a_csv_of_before_a_metric_existed_is_read_and_joined(runs, tmp_path):
 
 def of_study(run):
     """A small run whose record says that it is the experiment s2_best."""
-    config = composed("experiment=s2_best") | {"seed": run.record["seed"]}
-    run.update(config=config, choices={"experiment": "s2_best", "model": "lenet5"})
+    config = composed("experiment=s2_best") | {"seed": run.record.seed}
+    choices = {"experiment": "s2_best", "model": "lenet5"}
+    run.write(replace(run.record, config=config, choices=choices))
     return run
 
 
@@ -138,7 +140,7 @@ def test_inference_is_measured_when_asked_for_and_then_kept(run_tiny, tmp_path, 
     collect(folder, run.dir)
     assert speeds() == [measured]
     capsys.readouterr()
-    run.update(device="cpu (another one)")
+    run.write(replace(run.record, device="cpu (another one)"))
     assert main(["collect", str(run.dir), "--latency", "--results", str(folder)]) == 0
     assert "made on cpu (another one), this is cpu (" in capsys.readouterr().err
     assert speeds() == [measured]
@@ -316,5 +318,5 @@ def test_a_trained_run_is_collected(run_tiny, tmp_path, capsys):
     assert row.metrics["test/f1"] == pytest.approx(
         f1_score(labels, logits.argmax(1), average="macro", zero_division=0), abs=1e-6
     )
-    assert row.metrics["test/acc"] == pytest.approx(run.record["metrics"]["test/acc"])
-    assert (row.seed, row.facts["config_hash"]) == (1, run.record["config_hash"])
+    assert row.metrics["test/acc"] == pytest.approx(run.record.metrics["test/acc"])
+    assert (row.seed, row.facts["config_hash"]) == (1, run.record.config_hash)

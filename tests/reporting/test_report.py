@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def put_run(run: Run, folder: Path, levels: dict[str, str], seed: int, accuracy: float) -> Path:
     """A copy of the run as a cell of a sweep, with its settings and its accuracies changed."""
-    record = json.loads(json.dumps(run.record))
+    record = json.loads((run.dir / "result.json").read_text())
     folder.mkdir(parents=True)
     record["choices"] |= levels
     record["overrides"] = [f"{key}={value}" for key, value in levels.items()] + [f"seed={seed}"]
@@ -96,13 +96,13 @@ def test_one_run_has_every_section(trained: Run) -> None:
     out = trained.dir / "report"
     html = (out / "report.html").read_text()
     text = text_of(html)
-    accuracy = trained.record["metrics"]["test/acc"]
+    accuracy = trained.record.metrics["test/acc"]
     for words in (
         f"{100 * accuracy:.2f} %", "Loss by epoch", "chosen, epoch", "Learning rate", "Confusion",
         "macro average", "AUC", "ECE", "Sample predictions", "Most confident errors",
         "Confused pair", "Class-activation maps", "Inference, batch 1", "Inference, batch 256",
-        "images/s", "Peak memory", "MFLOPs", "trainer.max_epochs", trained.record["command"],
-        trained.record["device"], trained.record["git_commit"] or "not recorded",
+        "images/s", "Peak memory", "MFLOPs", "trainer.max_epochs", trained.record.command,
+        trained.record.device, trained.record.git_commit or "not recorded",
     ):  # fmt: skip
         assert words in text, words
     assert "Not shown" not in text
@@ -247,7 +247,7 @@ def test_a_broken_part_leaves_the_rest(
     monkeypatch.chdir(tmp_path)
     # The figures are the other tests' matter, and what costs time.
     monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
-    folder = put_run(trained, tmp_path / "run", {}, 0, trained.record["metrics"]["test/acc"])
+    folder = put_run(trained, tmp_path / "run", {}, 0, trained.record.metrics["test/acc"])
     DAMAGE[damage](folder)
     assert main([str(folder), "--no-latency"]) == 0
     text = text_of((folder / "report" / "report.html").read_text())
@@ -261,19 +261,22 @@ def test_a_broken_part_leaves_the_rest(
     ("change", "reason"),
     [
         (lambda r: r.pop("metrics"), "has no test/acc"),
-        (lambda r: r["metrics"].update({"val/acc": "high"}), "has no val/acc"),
-        (lambda r: r.update(epochs=[{}]), "an epoch is incomplete"),
+        (
+            lambda r: r["metrics"].update({"val/acc": "high"}),
+            "val/acc'] is 'high'",
+        ),
+        (lambda r: r.update(epochs=[{}]), "epochs[0] has no epoch"),
         (lambda r: r.update(best_epoch=7), "best_epoch is 7"),
-        (lambda r: r.update(config=None), "has no config"),
+        (lambda r: r.update(config=None), "config is null"),
         (lambda r: r.update(status="done"), "status is 'done'"),
-        (lambda r: r["dataset"].update(classes=["a"]), "does not name ten classes"),
+        (lambda r: r["dataset"].update(classes=["a"]), "dataset.classes has 1 names"),
     ],
 )
 def test_a_record_that_cannot_be_shown_is_listed(
     trained: Run, tmp_path: Path, change: Callable[[dict[str, Any]], Any], reason: str
 ) -> None:
     edit(put_run(trained, tmp_path / "bad", {}, 0, 0.5), change)
-    assert main([str(tmp_path)]) == 0
+    assert main([str(tmp_path)]) == 2  # nothing else is there
     text = text_of((tmp_path / "report" / "report.html").read_text())
     assert "1 damaged" in text
     assert reason in text.replace("&#39;", "'")

@@ -1,6 +1,7 @@
 """The report's numbers against independent computations: scikit-learn, scipy, statsmodels, hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from fmnist.reporting.gradcam import grad_cam
 from fmnist.reporting.table import Cell, Row
 from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions, wilson_interval
 from fmnist.runs.run import Run
+from tests.records import a_record
 
 CLASSES = [f"class {k}" for k in range(10)]
 
@@ -181,8 +183,8 @@ def cells(effects: dict[tuple[str, str], float], seeds: int = 5, noise: float = 
         rows = {}
         for seed in range(seeds):
             value = (mean + noise * random.normal()) / 100
-            record = {"metrics": {"test/acc": value, "val/acc": value}, "seed": seed}
-            rows[seed] = Row(f"{a}{b}{seed}", "finished", run=Run(None, record))  # type: ignore[arg-type]
+            record = a_record(metrics={"test/acc": value, "val/acc": value}, seed=seed)
+            rows[seed] = Row(f"{a}{b}{seed}", "finished", run=Run(Path(), record))
         made.append(Cell({"net": a, "optim": b}, rows))
     return made
 

@@ -22,11 +22,12 @@ from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 from fmnist.train import train
 from tests.conftest import TINY, composed
+from tests.records import CONFIG, a_record, an_epoch
 
 
 def rows(*accuracies):
     """Epochs of 1, 2, 3, ... seconds."""
-    return [{"val/acc": acc, "seconds": float(i)} for i, acc in enumerate(accuracies, 1)]
+    return [an_epoch(i - 1, acc, seconds=float(i)) for i, acc in enumerate(accuracies, 1)]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +72,8 @@ def cell(*curves, allowed=3):
     """A cell of a sweep with one run a curve."""
     made = {}
     for seed, curve in enumerate(curves):
-        config = {"trainer": {"max_epochs": allowed}}
-        record = {"seed": seed, "config": config, "epochs": rows(*curve)}
+        config = CONFIG | {"trainer": {"max_epochs": allowed}}
+        record = a_record(seed=seed, config=config, epochs=rows(*curve))
         made[seed] = Row("", "finished", run=Run(Path(), record))
     return Cell({}, made)
 
@@ -144,10 +145,10 @@ def test_an_empty_curve_and_an_impossible_horizon_are_refused(curve, horizon):
 def test_it_reads_the_rows_of_a_real_record(tmp_path):
     train(composed(*TINY, "trainer.max_epochs=2"), Job(tmp_path / "run"))
     record = load_run(tmp_path / "run").record
-    found = convergence(record["epochs"], 0.0)
+    found = convergence(record.epochs, 0.0)
     assert found.epochs == 1
-    assert found.seconds == record["epochs"][0]["seconds"]
-    assert convergence(record["epochs"], 0.0, 9).area == pytest.approx(
-        (record["epochs"][0]["val/acc"] + record["epochs"][1]["val/acc"]
-         + 7 * record["metrics"]["val/acc_best"]) / 9
+    assert found.seconds == record.epochs[0].seconds
+    assert convergence(record.epochs, 0.0, 9).area == pytest.approx(
+        (record.epochs[0].val_acc + record.epochs[1].val_acc
+         + 7 * record.metrics["val/acc_best"]) / 9
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Reading runs back: evaluate, load_run, and what a damaged directory gives."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from tests.conftest import command
 
 def test_evaluate_reproduces_the_test_numbers_exactly(run_tiny, capsys):
     run = run_tiny("model=fashioncnn", "aug=on", "channels_last=true")
-    metrics = run.record["metrics"]
+    metrics = run.record.metrics
     assert evaluate(run) == (metrics["test/loss"], metrics["test/acc"])
     assert main([str(run.dir)]) == 0
     assert "identical" in capsys.readouterr().out
@@ -22,13 +23,13 @@ def test_evaluate_reproduces_the_test_numbers_exactly(run_tiny, capsys):
 
 def test_evaluate_reproduces_bf16_numbers_exactly(run_tiny):
     run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed")
-    assert evaluate(run)[0] == run.record["metrics"]["test/loss"]
+    assert evaluate(run)[0] == run.record.metrics["test/loss"]
 
 
 def test_evaluate_tells_when_a_number_is_not_reproduced(run_tiny, capsys):
     run = run_tiny()
-    run.record["metrics"]["test/acc"] += 0.01
-    run.update()
+    metrics = run.record.metrics | {"test/acc": run.record.metrics["test/acc"] / 2}
+    run.write(replace(run.record, metrics=metrics))
     assert main([str(run.dir)]) == 1
     assert "DIFFERENT" in capsys.readouterr().out
 
@@ -87,7 +88,7 @@ def test_a_missing_or_damaged_part_is_one_clear_error(run_tiny):
 
 def test_an_unfinished_run_is_not_evaluated(run_tiny):
     run = run_tiny()
-    run.update(status="failed")
+    run.write(replace(run.record, status="failed"))
     with pytest.raises(RunError, match="status is failed"):
         evaluate(run)
 

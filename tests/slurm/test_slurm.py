@@ -14,7 +14,7 @@ import pytest
 
 from fmnist.errors import RunError
 from fmnist.runs.job import Job
-from fmnist.runs.run import is_claimed, load_run
+from fmnist.runs.run import is_locked, load_run
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
 
@@ -45,28 +45,34 @@ def wait_for(condition, what, seconds=60.0):
 
 
 def record(folder, seed):
-    """The record of a seed's cell; {} before it begins."""
+    """The record of a seed's cell; None before it begins."""
+    return run.record if (run := cell_of(folder, seed)) else None
+
+
+def cell_of(folder, seed):
+    """A seed's cell; None before it begins."""
     for path in (folder / "sweep").glob(f"seed={seed}-*"):
         try:
-            return load_run(path).record | {"dir": path}
+            return load_run(path)
         except RunError:
             continue
-    return {}
+    return None
 
 
 def epochs(folder, seed):
-    return len(record(folder, seed).get("epochs", []))
+    return len(found.epochs) if (found := record(folder, seed)) else 0
 
 
 def resumed(folder, seed):
-    return [entry["epochs"] for entry in record(folder, seed).get("resumed", [])]
+    found = record(folder, seed)
+    return [again.epochs for again in found.resumed] if found else []
 
 
 def trains(folder, seed, array):
     """Whether a cell is past its first epochs, and its job runs (again)."""
     running = shell("squeue", "-h", "--states=RUNNING", "-o", "%F_%K").split()
-    entry = record(folder, seed)
-    return f"{array}_{seed}" in running and epochs(folder, seed) > 3 and is_claimed(entry["dir"])
+    trained = epochs(folder, seed) > 3
+    return f"{array}_{seed}" in running and trained and is_locked(cell_of(folder, seed).dir)
 
 
 def trainer_of(run_dir):
@@ -91,7 +97,7 @@ def test_requeued_preempted_and_killed_jobs(tmp_path):
         wait_for(lambda: epochs(tmp_path, 0) > 3 and epochs(tmp_path, 1) > 3, "two cells begin")
         array = shell("squeue", "-h", "-o", "%F").split()[0]
         shell("scontrol", "requeue", f"{array}_0")
-        os.kill(trainer_of(record(tmp_path, 1)["dir"]), signal.SIGKILL)
+        os.kill(trainer_of(cell_of(tmp_path, 1).dir), signal.SIGKILL)
         # Two CPUs at a higher priority: whatever runs must go.
         wait_for(lambda: epochs(tmp_path, 2) > 3, "the third cell begins")
         shell("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=:")
@@ -121,9 +127,9 @@ def test_requeued_preempted_and_killed_jobs(tmp_path):
     for seed in (0, 1):
         train(composed(*LONG, f"seed={seed}"), Job(tmp_path / f"alone{seed}"))
         alone, cell = load_run(tmp_path / f"alone{seed}").record, record(tmp_path, seed)
-        assert cell["status"] == "finished"
-        assert cell["metrics"] == pytest.approx(alone["metrics"], rel=1e-5)
-        assert [row["step"] for row in cell["epochs"]] == [row["step"] for row in alone["epochs"]]
+        assert cell.status == "finished"
+        assert cell.metrics == pytest.approx(alone.metrics, rel=1e-5)
+        assert [row.step for row in cell.epochs] == [row.step for row in alone.epochs]
 
 
 def test_ddp_in_a_job(tmp_path):
@@ -133,4 +139,4 @@ def test_ddp_in_a_job(tmp_path):
         "hydra.launcher.cpus_per_task=2", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [record(tmp_path, seed)["devices"] for seed in (0, 1)] == [2, 2]
+    assert [record(tmp_path, seed).devices for seed in (0, 1)] == [2, 2]

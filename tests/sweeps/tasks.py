@@ -3,22 +3,24 @@
 import signal
 import threading
 import time
+from dataclasses import replace
 
 from fmnist.config.schema import config_hash
-from fmnist.runs.run import Run, claimed
+from fmnist.runs.run import Run, locked
+from tests.records import CONFIG, a_record, put_record
 
 
 def waits(config, job):
     """Until a file says how to end: "finish", or anything that is raised."""
-    with claimed(job.dir):
-        run = Run(job.dir)
-        run.update(schema=1, status="running", config_hash=config_hash(config))
+    with locked(job.dir):
+        record = a_record(config_hash=config_hash(config), config=CONFIG)
+        run = Run(put_record(job.dir, replace(record, status="running")), record)
         (job.dir / "began").touch()
         while not (how := read(job.dir / "how")):
             time.sleep(0.01)
         if how != "finish":
             raise ValueError(how)
-        run.update(status="finished", metrics={"val/acc_best": 0.75})
+        run.write(replace(record, metrics=record.metrics | {"val/acc_best": 0.75}))
 
 
 def finishes_but_stays(config, job):

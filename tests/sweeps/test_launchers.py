@@ -60,7 +60,7 @@ def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, launcher):
     assert "1 of 2 cells finished" in text
     runs = find_runs([tmp_path / "sweep"]).runs
     assert sorted(run.status for run in runs) == ["failed", "finished"]
-    assert [run.record["threads"] for run in runs] == [1, 1]
+    assert [run.record.threads for run in runs] == [1, 1]
     assert all((run.dir / "train.log").stat().st_size for run in runs)
 
 
@@ -84,7 +84,7 @@ def test_imports_are_paid_once_for_all_cells(tmp_path):
     assert ["forkserver" in line for line in imports_torch] == [False, True], began
     returned = re.findall(r"Succeeded with return value: ([\d.]+)", done.stdout)
     runs = find_runs([tmp_path / "sweep"]).runs
-    best = [run.record["metrics"]["val/acc_best"] for run in runs]
+    best = [run.record.metrics["val/acc_best"] for run in runs]
     assert sorted(map(float, returned)) == sorted(best)
 
 
@@ -128,7 +128,7 @@ def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
     while any(run.status == "running" for run in find_runs([tmp_path / "sweep"]).runs):
         assert time.monotonic() < deadline, "a cell trains on"
         time.sleep(0.2)
-    ended = [(run.status, run.record.get("error")) for run in find_runs([tmp_path / "sweep"]).runs]
+    ended = [(run.status, run.record.error) for run in find_runs([tmp_path / "sweep"]).runs]
     assert ended == [(status, error)] * 2  # never more than n_jobs
 
 

@@ -70,7 +70,7 @@ def test_a_hanging_cell_is_ended_when_its_time_is_up(start, monkeypatch):
     with pytest.raises(CellFailed, match="timed out after 3 s"):
         cell.result()
     record = load_run(cell.job.dir).record
-    assert (record["status"], record["error"]) == ("failed", "timed out after 3 s")
+    assert (record.status, record.error) == ("failed", "timed out after 3 s")
     assert end(other, "finish") == 0.75
 
 
@@ -78,7 +78,7 @@ def test_a_cell_that_hangs_after_its_end_has_finished(start):
     cell = start(tasks.finishes_and_hangs, timeout=3)
     assert end(cell) == 0.75
     assert cell.timed_out
-    assert load_run(cell.job.dir).record["status"] == "finished"
+    assert load_run(cell.job.dir).record.status == "finished"
 
 
 def test_cells_outlive_their_server_and_the_next_ones_have_another(start):
@@ -94,7 +94,7 @@ def test_cells_outlive_their_server_and_the_next_ones_have_another(start):
     third.terminate(signal.SIGKILL)
     with pytest.raises(CellFailed, match="nobody knows how: the server that started it was killed"):
         end(third)
-    assert load_run(third.job.dir).record["status"] == "failed"
+    assert load_run(third.job.dir).record.status == "failed"
     assert end(start(tasks.waits), "finish") == 0.75
 
 

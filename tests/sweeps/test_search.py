@@ -49,7 +49,7 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     assert len(ended) == 2
     best = max(ended, key=lambda trial: trial.value)
     accuracies = {
-        run.record["metrics"]["val/acc_best"] for run in find_runs([tmp_path / "search"]).finished
+        run.record.metrics["val/acc_best"] for run in find_runs([tmp_path / "search"]).finished
     }
     assert {trial.value for trial in ended} == accuracies
     assert f"the best: val acc {best.value:.4f}" in done.stdout

@@ -1,38 +1,41 @@
 """`fmnist.status`: how a sweep stands, from its records alone."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fmnist.runs.run import claimed
+from fmnist.runs.record import METRICS, Cell, Epoch, Record
+from fmnist.runs.run import load_run, locked
 from fmnist.runs.text import duration
 from fmnist.status import main, status
-from fmnist.sweeps.plan import Cell, write_manifest
+from fmnist.sweeps.plan import write_manifest
+from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
-CONFIG = {"trainer": {"max_epochs": 4}}
+
+def epochs(count: int) -> list[Epoch]:
+    return [an_epoch(number, val_acc_best=0.8 + 0.01 * number) for number in range(count)]
 
 
-def epochs(count: int) -> list[dict[str, float]]:
-    return [{"seconds": 10.0, "val/acc_best": 0.8 + 0.01 * number} for number in range(count)]
+def finished(val: float, test: float) -> Record:
+    metrics = dict.fromkeys(METRICS, 0.5) | {"val/acc_best": val, "test/acc": test}
+    return a_record(seconds=40.0, metrics=metrics)
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     """Cells seed=0 to seed=4: two finished in 40 s each, one failed, one killed, one missing."""
     states = {
-        0: {"status": "finished", "seconds": 40, "metrics": {"val/acc_best": 0.9, "test/acc": 0.8}},
-        1: {"status": "finished", "seconds": 40, "metrics": {"val/acc_best": 0.7, "test/acc": 0.9}},
-        2: {"status": "failed", "error": "no data\nsecond line", "epochs": epochs(1)},
-        3: {"status": "running", "epochs": epochs(3)},
+        0: finished(0.9, 0.8),
+        1: finished(0.7, 0.9),
+        2: a_record("failed", epochs(1), error="no data\nsecond line"),
+        3: a_record("running", epochs(3)),
     }
     cells = [Cell(f"seed={seed}-x", ["optim=sgd", f"seed={seed}"], "x", "s") for seed in range(5)]
     write_manifest(tmp_path, cells)
     for seed, state in states.items():
-        folder = tmp_path / cells[seed].dir
-        folder.mkdir()
-        record = {"schema": 1, "config": CONFIG, "overrides": cells[seed].overrides, **state}
-        (folder / "result.json").write_text(json.dumps(record))
+        record = replace(state, overrides=cells[seed].overrides)
+        put_record(tmp_path / cells[seed].dir, record)
     return tmp_path
 
 
@@ -48,12 +51,12 @@ def test_every_state_is_counted_and_every_unfinished_cell_explained(sweep):
 
 def test_the_best_is_chosen_on_validation(sweep):
     run, name = status(sweep).best
-    assert (name, run.record["metrics"]["test/acc"]) == ("seed=0", 0.8)
+    assert (name, run.record.metrics["test/acc"]) == ("seed=0", 0.8)
 
 
 def test_the_time_left_is_what_the_finished_cells_took(sweep):
     assert status(sweep).seconds_left == 40 + 30 + 10  # missing, failed after 10, killed after 30
-    with claimed(sweep / "seed=3-x"):
+    with locked(sweep / "seed=3-x"):
         assert status(sweep).states["running"] == 1
 
 
@@ -69,13 +72,12 @@ def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep,
 
 def test_cells_that_choose_on_the_test_set_are_told(sweep, capsys):
     def choose_on_test(seed: int) -> None:
-        path = sweep / f"seed={seed}-x" / "result.json"
-        record = json.loads(path.read_text())
-        # A running cell may not have read its data yet.
-        key = {"dataset": {"select_on": "test"}} if seed == 0 else {
-            "config": {**CONFIG, "data": {"select_on": "test"}}
-        }  # fmt: skip
-        path.write_text(json.dumps(record | key))
+        run = load_run(sweep / f"seed={seed}-x")
+        if seed == 0:
+            run.write(replace(run.record, dataset=replace(FACTS, select_on="test")))
+        else:  # a running cell may not have read its data yet
+            config = CONFIG | {"data": {"select_on": "test"}}
+            run.write(replace(run.record, config=config))
 
     main([str(sweep)])
     assert "select_on" not in capsys.readouterr().out

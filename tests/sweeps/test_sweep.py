@@ -1,6 +1,5 @@
 """Sweeps finish: cells are skipped, continued, isolated and reported."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,12 +14,14 @@ import torch
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
 from fmnist.runs.job import Job
-from fmnist.runs.run import claimed, finished_run, is_claimed, load_run
+from fmnist.runs.record import Cell, Record
+from fmnist.runs.run import finished_run, is_locked, load_run, locked
 from fmnist.sweeps.names import NAME_LENGTH, cell_name, distinct, folder_name, sweep_name
-from fmnist.sweeps.plan import Cell, fingerprint, plan, read_manifest, write_manifest
+from fmnist.sweeps.plan import fingerprint, plan, read_manifest, write_manifest
 from fmnist.sweeps.process import PRELOADED
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
+from tests.records import a_record, put_record
 
 TIMES = ("seconds", "train/images_per_second")
 
@@ -47,15 +48,15 @@ def wait_until(condition, process, seconds=100.0):
         time.sleep(0.05)
 
 
-def records(folder: Path) -> list[dict]:
+def records(folder: Path) -> list[Record]:
     return [load_run(path.parent).record for path in sorted(folder.rglob("result.json"))]
 
 
-def timeless(record: dict) -> dict:
+def timeless(record: Record) -> dict:
     """What two runs of one configuration must agree on."""
-    rows = [{k: v for k, v in row.items() if k not in TIMES} for row in record["epochs"]]
+    rows = [{k: v for k, v in row.metrics().items() if k not in TIMES} for row in record.epochs]
     kept = ("status", "config_hash", "metrics", "best_epoch", "config", "seed", "dataset")
-    return {"epochs": rows, **{key: record[key] for key in kept}}
+    return {"epochs": rows, **{key: getattr(record, key) for key in kept}}
 
 
 def bitwise(value):
@@ -208,7 +209,7 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
         stop_after(patch, step)
         with pytest.raises(Stopped):
             train(config, torn)
-    assert load_run(torn.dir).record["status"] == "failed"
+    assert load_run(torn.dir).record.status == "failed"
     torch.manual_seed(99)  # whatever the next process draws
     train(config, torn)
     for name in ("best.ckpt", "last.ckpt"):
@@ -219,7 +220,7 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
             assert bitwise(one[part]) == bitwise(other[part]), part
     first, second = load_run(whole.dir).record, load_run(torn.dir).record
     assert timeless(first) == timeless(second)
-    assert [again["epochs"] for again in second["resumed"]] == [(step - 1) // 16]
+    assert [again.epochs for again in second.resumed] == [(step - 1) // 16]
     rows = [(run / "metrics.csv").read_text().count("\n") for run in (whole.dir, torn.dir)]
     assert rows[0] == rows[1]
 
@@ -231,11 +232,9 @@ def test_a_run_killed_after_early_stopping_trains_no_epoch_more(tmp_path, monkey
         patch.setattr("fmnist.train.test", lambda *arguments: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
             train(config, job)
-    epochs = load_run(job.dir).record["epochs"]
+    epochs = load_run(job.dir).record.epochs
     train(config, job)
-    assert [row["epoch"] for row in load_run(job.dir).record["epochs"]] == [
-        row["epoch"] for row in epochs
-    ]
+    assert [row.epoch for row in load_run(job.dir).record.epochs] == [row.epoch for row in epochs]
 
 
 def test_a_run_of_another_configuration_is_not_continued(tmp_path, monkeypatch):
@@ -249,28 +248,27 @@ def test_a_run_of_another_configuration_is_not_continued(tmp_path, monkeypatch):
 
 
 def test_two_processes_never_train_one_run(tmp_path):
-    assert not is_claimed(tmp_path)
-    with claimed(tmp_path):
-        assert is_claimed(tmp_path)
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
         with pytest.raises(RunBusy, match="another process is training"):
             train(composed(*TINY), Job(tmp_path))
-    assert not is_claimed(tmp_path)
+    assert not is_locked(tmp_path)
 
 
 def test_a_record_without_a_living_process_is_of_a_killed_run(tmp_path):
-    (tmp_path / "result.json").write_text('{"schema": 1, "status": "running"}')
+    put_record(tmp_path, a_record("running"))
     run = load_run(tmp_path)
     assert run.status == "killed"
-    with claimed(tmp_path):
+    with locked(tmp_path):
         assert run.status == "running"
 
 
 def test_only_a_finished_run_of_the_same_configuration_counts_as_done(tmp_path):
-    record = {"schema": 1, "status": "finished", "config_hash": "a"}
-    (tmp_path / "result.json").write_text(json.dumps(record))
+    put_record(tmp_path, a_record(config_hash="a"))
     assert finished_run(tmp_path, "a")
     assert finished_run(tmp_path, "b") is None
-    (tmp_path / "result.json").write_text(json.dumps({**record, "status": "running"}))
+    put_record(tmp_path, a_record("running", config_hash="a"))
     assert finished_run(tmp_path, "a") is None
     (tmp_path / "result.json").write_text("")
     assert finished_run(tmp_path, "a") is None
@@ -307,10 +305,10 @@ def test_a_bad_cell_costs_itself_and_says_why(how, bad):
     folder, first, _ = bad
     (cell,) = (folder / "sweep").glob(f"model.how={how}-*")
     record = load_run(cell).record
-    assert record["status"] == "failed"
-    assert record["error"].startswith(REASONS[how])
+    assert record.status == "failed"
+    assert record.error.startswith(REASONS[how])
     if how != "kill":
-        assert "Traceback" in record["traceback"]
+        assert "Traceback" in record.traceback
     assert f"{how}  " in first.stderr + first.stdout
 
 
@@ -344,7 +342,7 @@ def test_finished_cells_are_skipped_and_a_wider_axis_runs_only_the_new_ones(tmp_
     names = {path.parent.name.partition("-")[0] for path in after}
     assert names == {"optim=sgd", "optim=adam", "optim=rmsprop"}
     for record in records(tmp_path):
-        assert record["config_hash"] == config_hash(record["config"])
+        assert record.config_hash == config_hash(record.config)
 
 
 def test_a_sweep_of_200_finished_cells_is_looked_through_in_seconds(tmp_path):
@@ -355,11 +353,7 @@ def test_a_sweep_of_200_finished_cells_is_looked_through_in_seconds(tmp_path):
     process.kill()
     process.communicate()
     for cell in read_manifest(manifest.parent):
-        folder = manifest.parent / cell.dir
-        folder.mkdir(exist_ok=True)
-        record = {"schema": 1, "status": "finished", "config_hash": cell.config_hash, "seconds": 1}
-        record["metrics"] = {"val/acc_best": 0.5, "test/acc": 0.5}
-        (folder / "result.json").write_text(json.dumps(record))
+        put_record(manifest.parent / cell.dir, a_record(config_hash=cell.config_hash))
     began = time.monotonic()
     done = in_sweep(*arguments, cwd=tmp_path)
     assert time.monotonic() - began < 5
@@ -376,7 +370,7 @@ def test_a_stopped_sweep_says_how_to_continue_and_does(number, everybody, code, 
     process = started(*arguments, cwd=tmp_path)
 
     def epochs():
-        return [len(record.get("epochs", [])) for record in records(tmp_path)]
+        return [len(record.epochs) for record in records(tmp_path)]
 
     wait_until(lambda: epochs() and epochs()[0] >= 3, process)
     if everybody:  # as a terminal does with Ctrl-C
@@ -388,8 +382,8 @@ def test_a_stopped_sweep_says_how_to_continue_and_does(number, everybody, code, 
     assert "the same command continues where it stopped" in output
     assert "Traceback" not in output
     (record,) = records(tmp_path)
-    assert record["status"] == "failed"
-    assert record["error"] == ("interrupted" if code == 130 else "terminated")
+    assert record.status == "failed"
+    assert record.error == ("interrupted" if code == 130 else "terminated")
 
 
 def descendants(pid: int) -> list[int]:
@@ -407,7 +401,7 @@ def test_two_launchers_at_once_train_every_cell_once(tmp_path):
     both = [started(*arguments, cwd=tmp_path) for _ in range(2)]
     outputs = [process.communicate(timeout=200)[0] for process in both]
     found = records(tmp_path)
-    assert [record["status"] for record in found] == ["finished"] * 4, outputs
+    assert [record.status for record in found] == ["finished"] * 4, outputs
     logs = [path.read_text() for path in tmp_path.rglob("train.log")]
     assert [text.count("epoch 1/2") for text in logs] == [1] * 4
 

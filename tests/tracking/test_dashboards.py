@@ -159,7 +159,7 @@ def test_a_cell_that_fails_is_failed_and_leaves_the_others_alone(project, finish
     for net in ("LeNet5", "Killer"):
         path, directory = cell(folder, net, 1e30)
         assert exit_code(path) == 1
-        assert "diverged" in load_run(directory).record["error"]
+        assert "diverged" in load_run(directory).record.error
         summary = [item for record in of_type(path, "summary") for item in record["update"].items()]
         assert "diverged" in dict(summary)["error"]
         assert all(row.get("test/acc") is None for row in history(path))
@@ -167,7 +167,7 @@ def test_a_cell_that_fails_is_failed_and_leaves_the_others_alone(project, finish
 
 def test_a_killed_cell_is_not_finished_and_keeps_its_epochs(project):
     path, directory = cell(project[0], "Killer", 0.01)
-    assert load_run(directory).record["status"] == "failed"
+    assert load_run(directory).record.status == "failed"
     assert exit_code(path) is None  # W&B shows it as crashed
     assert [row["trainer/global_step"] for row in history(path)] == [16, 32]
 
@@ -177,15 +177,15 @@ def test_rows_have_the_optimiser_step_and_the_best_is_the_maximum(finished):
     rows, record = history(path), load_run(directory).record
     epochs = [row for row in rows if "val/acc" in row]
     assert [row["trainer/global_step"] for row in epochs] == [16, 32, 48, 64]
-    assert [row["val/acc"] for row in epochs] == [row["val/acc"] for row in record["epochs"]]
+    assert [row["val/acc"] for row in epochs] == [row.val_acc for row in record.epochs]
     assert all(row["lr"] == 0.01 for row in epochs)
     assert all(row["train/images_per_second"] > 0 for row in epochs)
     assert all(row["trainer/global_step"] == 64 for row in rows[4:])
     (summary,) = [row for row in rows if "model/params" in row]
     assert summary["val/acc_best"] == max(row["val/acc"] for row in epochs)
-    assert summary["test/acc"] == record["metrics"]["test/acc"]
+    assert summary["test/acc"] == record.metrics["test/acc"]
     assert summary["model/params"] == 61_706
-    assert summary["train/seconds"] == record["train_seconds"]
+    assert summary["train/seconds"] == record.train_seconds
     metrics = of_type(path, "metric")
     assert any(metric.get("step_metric") == "trainer/global_step" for metric in metrics)
 
@@ -245,7 +245,7 @@ def test_the_best_checkpoint_is_an_artifact_of_its_run(finished):
     md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
     assert file["digest"] == md5
     facts = json.loads(model["metadata"])
-    assert facts["test/acc"] == load_run(directory).record["metrics"]["test/acc"]
+    assert facts["test/acc"] == load_run(directory).record.metrics["test/acc"]
 
 
 def test_everything_lies_inside_the_projects_folder(project, finished):
@@ -401,7 +401,7 @@ def test_the_commands_of_a_wandb_sweep_compose_and_run(path, run_tiny):
     run = run_tiny(*words[4:], "trainer.max_epochs=1")
     sweep = yaml.safe_load(path.read_text())
     assert sweep["metric"] == {"name": "val/acc_best", "goal": "maximize"}
-    assert "val/acc_best" in run.record["epochs"][0]  # hyperband compares epochs
+    assert "val/acc_best" in run.record.epochs[0].metrics()  # hyperband compares epochs
     assert (CHECKOUT / sweep["program"]).is_file()
 
 
@@ -424,7 +424,7 @@ def test_a_rendered_command_runs_and_a_terminal_is_never_prompted(tmp_path):
         os.close(child)
         os.close(terminal)
     assert done.returncode == 0
-    assert load_run(tmp_path / "run").record["status"] == "finished"
+    assert load_run(tmp_path / "run").record.status == "finished"
     (path,) = offline_runs(tmp_path)
     assert of_type(path, "run")[0]["run_id"] == "chosen42"
 
@@ -441,7 +441,7 @@ def test_source_and_claims_of_a_study_are_tags():
 def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert run_tiny("logger=wandb").record["status"] == "finished"
+    assert run_tiny("logger=wandb").record.status == "finished"
     assert not list(tmp_path.glob("wandb/*run*"))
 
 
@@ -475,7 +475,5 @@ def test_tensorboard_reads_what_was_logged(run_tiny):
     run = run_tiny("logger=tensorboard", "trainer.max_epochs=2")
     events = EventAccumulator(str(run.dir / "tensorboard")).Reload()
     points = [(event.step, event.value) for event in events.Scalars("val/acc")]
-    assert points == [
-        (row["step"], pytest.approx(row["val/acc"], abs=1e-6)) for row in run.record["epochs"]
-    ]
+    assert points == [(row.step, pytest.approx(row.val_acc, abs=1e-6)) for row in run.record.epochs]
     assert events.Images("test/confusion_matrix")[0].width > 300

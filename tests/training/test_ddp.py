@@ -43,14 +43,14 @@ def test_two_processes_train_the_same_net_as_one(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     both, alone = load_run(tmp_path / "ddp"), single(tmp_path, "single", average)
-    assert both.record["devices"] == 2
-    assert both.record["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)  # of each
-    assert both.record["status"] == "finished"
+    assert both.record.devices == 2
+    assert both.record.threads == max(1, len(os.sched_getaffinity(0)) // 2)  # of each
+    assert both.record.status == "finished"
     torch.testing.assert_close(weights(both), weights(alone), rtol=1e-3, atol=1e-5)
-    for row, expected in zip(both.record["epochs"], alone.record["epochs"], strict=True):
-        assert row["step"] == expected["step"]
-        assert row["train/loss"] == pytest.approx(expected["train/loss"], rel=1e-4)
-        assert row["val/acc"] == pytest.approx(expected["val/acc"], abs=0.02)
+    for row, expected in zip(both.record.epochs, alone.record.epochs, strict=True):
+        assert row.step == expected.step
+        assert row.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
+        assert row.val_acc == pytest.approx(expected.val_acc, abs=0.02)
     # One process speaks, and only the files of a run are there.
     assert done.stdout.count("epoch 1/2") == 1
     assert sorted(path.name for path in (tmp_path / "ddp").iterdir()) == [
@@ -90,9 +90,9 @@ def test_a_failure_of_one_process_leaves_the_next_cell_alone(tmp_path, launcher)
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 of 2 cells finished" in done.stdout
-    bad, good = sorted(find_runs([tmp_path / "sweep"]).runs, key=lambda run: run.record["status"])
-    assert bad.record["error"] == "RuntimeError: only the main process"
-    assert good.record["devices"] == 2
+    bad, good = sorted(find_runs([tmp_path / "sweep"]).runs, key=lambda run: run.record.status)
+    assert bad.record.error == "RuntimeError: only the main process"
+    assert good.record.devices == 2
     state = torch.load(good.checkpoints / "last.ckpt", weights_only=True)["state_dict"]
     trained = torch.cat([values.flatten() for values in state.values()])
     expected = weights(single(tmp_path, "single"))
@@ -101,7 +101,7 @@ def test_a_failure_of_one_process_leaves_the_next_cell_alone(tmp_path, launcher)
 
 def epochs_of(run_dir):
     try:
-        return len(load_run(run_dir).record.get("epochs", []))
+        return len(load_run(run_dir).record.epochs)
     except RunError:
         return 0
 
@@ -144,6 +144,6 @@ def test_killed_and_resumed_it_is_the_run_of_one_process(tmp_path):
     done = command(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     resumed = load_run(run_dir)
-    assert resumed.record["resumed"][0]["epochs"] >= 1
+    assert resumed.record.resumed[0].epochs >= 1
     alone = single(tmp_path, "single", "trainer.max_epochs=12", "patience=null")
     torch.testing.assert_close(weights(resumed), weights(alone), rtol=1e-3, atol=1e-4)

@@ -47,8 +47,8 @@ def test_only_the_smallest_nets_are_left_out():
 def test_a_run_records_what_was_chosen(run_tiny, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     small, large = run_tiny("model=lenet5"), run_tiny("model=alternativecnn")
-    assert (small.record["precision"], small.record["channels_last"]) == FORMATS[False]
-    assert (large.record["precision"], large.record["channels_last"]) == FORMATS[True]
+    assert (small.record.precision, small.record.channels_last) == FORMATS[False]
+    assert (large.record.precision, large.record.channels_last) == FORMATS[True]
     assert large.formats()["channels_last"] is True
 
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY
 
 
@@ -38,7 +39,7 @@ def test_a_stopped_run_is_failed_and_not_finished(tmp_path, number, code):
     finally:
         process.kill()
     assert process.returncode == code, errors
-    record = json.loads(result.read_text())
-    assert record["status"] == "failed"
-    assert record["error"] == ("interrupted" if number == signal.SIGINT else "terminated")
+    record = load_run(result.parent).record
+    assert record.status == "failed"
+    assert record.error == ("interrupted" if number == signal.SIGINT else "terminated")
     assert "Traceback" not in errors

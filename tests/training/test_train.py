@@ -26,15 +26,15 @@ SMALLER = ("data.train_size=160", "data.val_size=32", "data.test_size=50", "data
 @pytest.mark.parametrize(("model", "optim", "aug"), CELLS)
 def test_every_combination_trains(run_tiny, model, optim, aug):
     run = run_tiny(*SMALLER, f"model={model}", f"optim={optim}", f"aug={aug}", "patience=null")
-    assert run.record["status"] == "finished"
-    assert run.record["epochs"][0]["step"] == 8
-    assert np.isfinite(run.record["metrics"]["test/loss"])
+    assert run.record.status == "finished"
+    assert run.record.epochs[0].step == 8
+    assert np.isfinite(run.record.metrics["test/loss"])
 
 
 def rates(run):
     """Learning rate at the start of every epoch, and after the last step."""
     state = torch.load(run.checkpoints / "last.ckpt", weights_only=True)
-    return [row["lr"] for row in run.record["epochs"]], (
+    return [row.lr for row in run.record.epochs], (
         state["optimizer_states"][0]["param_groups"][0]["lr"]
     )
 
@@ -73,24 +73,24 @@ def test_onecycle_schedule_peaks_at_the_given_rate_and_ends_with_the_run(run_tin
 def test_the_record_says_everything_about_the_run(run_tiny):
     run = run_tiny("trainer.max_epochs=3", "seed=7", "aug=on")
     record = run.record
-    assert record["status"] == "finished"
-    assert record["seed"] == 7
-    assert record["params"] == 61_706
-    assert record["flops"] > 800_000
-    assert record["config"]["seed"] == 7
-    assert len(record["config_hash"]) == 12
-    assert record["dataset"]["name"] == "synthetic"
-    assert record["dataset"]["train_size"] == 512
-    assert set(record["dataset"]["checksums"]) == {"train", "test"}
-    assert record["device"].startswith("cpu")
-    assert {"python", "torch", "lightning", "hydra-core"} <= set(record["versions"])
-    assert record["seconds"] > sum(row["seconds"] for row in record["epochs"])
-    assert record["peak_memory_mib"] > 100
-    assert [row["epoch"] for row in record["epochs"]] == [0, 1, 2]
-    assert [row["step"] for row in record["epochs"]] == [16, 32, 48]
-    accuracies = [row["val/acc"] for row in record["epochs"]]
-    assert record["best_epoch"] == accuracies.index(max(accuracies))
-    metrics = record["metrics"]
+    assert record.status == "finished"
+    assert record.seed == 7
+    assert record.params == 61_706
+    assert record.flops > 800_000
+    assert record.config["seed"] == 7
+    assert len(record.config_hash) == 12
+    assert record.dataset.name == "synthetic"
+    assert record.dataset.train_size == 512
+    assert set(record.dataset.checksums) == {"train", "test"}
+    assert record.device.startswith("cpu")
+    assert {"python", "torch", "lightning", "hydra-core"} <= set(record.versions)
+    assert record.seconds > sum(row.seconds for row in record.epochs)
+    assert record.peak_memory_mib > 100
+    assert [row.epoch for row in record.epochs] == [0, 1, 2]
+    assert [row.step for row in record.epochs] == [16, 32, 48]
+    accuracies = [row.val_acc for row in record.epochs]
+    assert record.best_epoch == accuracies.index(max(accuracies))
+    metrics = record.metrics
     assert metrics["val/acc_best"] == metrics["val/acc"] == max(accuracies)
     assert metrics["val/acc_last"] == accuracies[-1]
     assert all(0 <= value <= 1 for name, value in metrics.items() if "/acc" in name)
@@ -103,11 +103,11 @@ def test_metrics_csv_has_a_row_an_epoch_and_the_test_at_the_end(run_tiny):
     with (run.dir / "metrics.csv").open() as file:
         *epochs, last = csv.DictReader(file)
     assert [row["step"] for row in epochs] == ["16", "32"]
-    for row, recorded in zip(epochs, run.record["epochs"], strict=True):
-        assert float(row["val/acc"]) == recorded["val/acc"]
-        assert float(row["train/loss"]) == recorded["train/loss"]
+    for row, recorded in zip(epochs, run.record.epochs, strict=True):
+        assert float(row["val/acc"]) == recorded.val_acc
+        assert float(row["train/loss"]) == recorded.train_loss
         assert row["test/acc"] == ""
-    assert float(last["test/acc"]) == run.record["metrics"]["test/acc"]
+    assert float(last["test/acc"]) == run.record.metrics["test/acc"]
 
 
 def test_predictions_agree_with_the_record_and_load_without_pickle(run_tiny):
@@ -116,7 +116,7 @@ def test_predictions_agree_with_the_record_and_load_without_pickle(run_tiny):
     assert logits.dtype == np.float32
     assert labels.dtype == np.int64
     assert logits.shape == (200, 10)
-    assert (logits.argmax(1) == labels).mean() == pytest.approx(run.record["metrics"]["test/acc"])
+    assert (logits.argmax(1) == labels).mean() == pytest.approx(run.record.metrics["test/acc"])
 
 
 def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
@@ -140,8 +140,8 @@ def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
             losses += loss.item() * len(labels)
             correct += int((logits.argmax(1) == labels).sum())
             count += len(labels)
-        assert run.record["epochs"][epoch]["train/loss"] == pytest.approx(losses / count, rel=1e-5)
-        assert run.record["epochs"][epoch]["train/acc"] == pytest.approx(correct / count, abs=1e-6)
+        assert run.record.epochs[epoch].train_loss == pytest.approx(losses / count, rel=1e-5)
+        assert run.record.epochs[epoch].train_acc == pytest.approx(correct / count, abs=1e-6)
     for key, value in run.net("last").state_dict().items():
         assert torch.equal(value, net.state_dict()[key]), key
 
@@ -168,11 +168,11 @@ def test_averaged_weights_are_what_is_validated_and_kept(run_tiny):
     images, labels = next(iter(data.val_dataloader()))
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(net.eval()(images), labels)
-    assert run.record["epochs"][-1]["val/loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert run.record.epochs[-1].val_loss == pytest.approx(float(loss), rel=1e-5)
     plain = run_tiny(*arguments, "trainer.precision=32-true")
     assert not torch.equal(weights(plain), weights(run))
-    metrics = run.record["metrics"]
-    assert metrics["train/loss"] == plain.record["metrics"]["train/loss"]  # training is the same
+    metrics = run.record.metrics
+    assert metrics["train/loss"] == plain.record.metrics["train/loss"]  # training is the same
 
 
 def test_a_callback_that_watches_steps_sees_each_of_them(run_tiny, monkeypatch):
@@ -189,7 +189,7 @@ def test_a_callback_that_watches_steps_sees_each_of_them(run_tiny, monkeypatch):
     original = callbacks_of
     monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Watcher()])
     run = run_tiny("steps_per_execution=4")
-    assert seen == {"step": run.record["epochs"][-1]["step"], "call": seen["step"] // 4}
+    assert seen == {"step": run.record.epochs[-1].step, "call": seen["step"] // 4}
 
 
 def composed_data(config):
@@ -224,37 +224,37 @@ def test_same_seed_same_weights_and_zero_is_a_seed(run_tiny):
     again = run_tiny(*arguments, "seed=0")
     other = run_tiny(*arguments, "seed=1")
     assert torch.equal(weights(first), weights(again))
-    assert first.record["metrics"] == again.record["metrics"]
-    assert first.record["config_hash"] == again.record["config_hash"]
+    assert first.record.metrics == again.record.metrics
+    assert first.record.config_hash == again.record.config_hash
     assert not torch.equal(weights(first), weights(other))
-    assert first.record["dataset"]["split_md5"] == other.record["dataset"]["split_md5"]
-    assert first.record["config_hash"] != other.record["config_hash"]
+    assert first.record.dataset.split_md5 == other.record.dataset.split_md5
+    assert first.record.config_hash != other.record.config_hash
 
 
 def test_it_learns(run_tiny):
     run = run_tiny("data.train_size=3000", "trainer.max_epochs=4", "model.activation=relu")
-    assert run.record["metrics"]["test/acc"] > 0.6
-    assert run.record["epochs"][-1]["train/loss"] < run.record["epochs"][0]["train/loss"]
+    assert run.record.metrics["test/acc"] > 0.6
+    assert run.record.epochs[-1].train_loss < run.record.epochs[0].train_loss
 
 
 def test_early_stopping_waits_for_its_patience(run_tiny):
     run = run_tiny("optim.lr=1e-9", "patience=2", "trainer.max_epochs=20")
-    assert len(run.record["epochs"]) == 3
-    assert run.record["best_epoch"] == 0
+    assert len(run.record.epochs) == 3
+    assert run.record.best_epoch == 0
     longer = run_tiny("optim.lr=1e-9", "patience=null", "trainer.max_epochs=5")
-    assert len(longer.record["epochs"]) == 5
+    assert len(longer.record.epochs) == 5
 
 
 def test_best_and_last_checkpoints_are_those_of_their_epochs(run_tiny):
     # Sigmoid and SGD: every image gets the same class, so that no epoch beats an early one.
     stuck = ("model.activation=sigmoid", "optim=sgd", "optim.lr=0.1", "patience=null")
     run = run_tiny(*stuck, "trainer.max_epochs=6")
-    best = run.record["best_epoch"]
+    best = run.record.best_epoch
     assert best != 5
     assert not torch.equal(weights(run, "best"), weights(run, "last"))
     for which, epoch in (("best", best), ("last", 5)):
         checkpoint = torch.load(run.checkpoints / f"{which}.ckpt", weights_only=True)
-        assert checkpoint["global_step"] == run.record["epochs"][epoch]["step"]
+        assert checkpoint["global_step"] == run.record.epochs[epoch].step
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
@@ -276,9 +276,9 @@ def test_the_test_set_is_read_again_only_for_other_weights(
 
     monkeypatch.setattr(fmnist.training.classifier, "predict", counted)
     run = run_tiny(*settings, "patience=null")
-    metrics = run.record["metrics"]
+    metrics = run.record.metrics
     assert len(calls) == readings
-    assert (run.record["best_epoch"] == len(run.record["epochs"]) - 1) == (readings == 1)
+    assert (run.record.best_epoch == len(run.record.epochs) - 1) == (readings == 1)
     for name in ("test/acc", "test/loss", "val/acc"):
         assert metrics[f"{name}_last"] == pytest.approx(metrics[name], abs=1e-4)
 
@@ -286,20 +286,20 @@ def test_the_test_set_is_read_again_only_for_other_weights(
 def test_label_smoothing_raises_the_training_loss_only(run_tiny):
     plain, smooth = run_tiny("optim.lr=1e-9"), run_tiny("optim.lr=1e-9", "label_smoothing=0.5")
     # Nothing is learned, so that both evaluate the same net, up to 1e-9 times a step.
-    assert smooth.record["epochs"][0]["val/loss"] == pytest.approx(
-        plain.record["epochs"][0]["val/loss"], rel=1e-4
+    assert smooth.record.epochs[0].val_loss == pytest.approx(
+        plain.record.epochs[0].val_loss, rel=1e-4
     )
-    assert smooth.record["epochs"][0]["train/loss"] != pytest.approx(
-        plain.record["epochs"][0]["train/loss"], rel=1e-4
+    assert smooth.record.epochs[0].train_loss != pytest.approx(
+        plain.record.epochs[0].train_loss, rel=1e-4
     )
 
 
 def test_bf16_and_channels_last_are_used_and_recorded(run_tiny):
     run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed", "channels_last=true")
-    assert run.record["precision"] == "bf16-mixed"
+    assert run.record.precision == "bf16-mixed"
     assert run.net("last").features[0].weight.dtype == torch.float32
     full = run_tiny("model=fashioncnn", "trainer.precision=32-true")
-    losses = [r.record["metrics"]["test/loss"] for r in (run, full)]
+    losses = [r.record.metrics["test/loss"] for r in (run, full)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.2)
 
@@ -308,30 +308,30 @@ def test_bf16_and_channels_last_are_used_and_recorded(run_tiny):
 def test_fp16_on_a_cpu_becomes_bf16_and_the_record_says_so(run_tiny):
     run = run_tiny("trainer.precision=16-mixed", *SMALLER)
     assert run.config["trainer"]["precision"] == "16-mixed"
-    assert run.record["precision"] == "bf16-mixed"
+    assert run.record.precision == "bf16-mixed"
 
 
 def test_debug_trainer_goes_through_every_stage(run_tiny):
     run = run_tiny("trainer=debug", "trainer.accelerator=cpu", "data.eval_batch_size=50")
-    assert run.record["status"] == "finished"
-    assert len(run.record["epochs"]) == 1
+    assert run.record.status == "finished"
+    assert len(run.record.epochs) == 1
 
 
 def test_auxiliary_heads_change_the_training_loss(run_tiny):
     arguments = ("model=googlenet", "model.width=0.125", "optim.lr=1e-9", *SMALLER)
     plain, heads = run_tiny(*arguments), run_tiny(*arguments, "model.aux_heads=true")
-    ratio = heads.record["epochs"][0]["train/loss"] / plain.record["epochs"][0]["train/loss"]
+    ratio = heads.record.epochs[0].train_loss / plain.record.epochs[0].train_loss
     assert ratio == pytest.approx(1 + 2 * 0.3, abs=0.15)
-    assert heads.record["params"] > plain.record["params"]
+    assert heads.record.params > plain.record.params
 
 
 def test_divergence_is_one_clear_error_and_a_failed_record(run_tiny, tmp_path):
     with pytest.raises(Diverged, match=r"epoch 0, step \d+: .*lower optim.lr"):
         run_tiny("model.activation=relu", "optim=sgd", "optim.lr=1e30")
     record = load_run(tmp_path / "run1").record
-    assert record["status"] == "failed"
-    assert "diverged" in record["error"]
-    assert "Traceback" in record["traceback"]
+    assert record.status == "failed"
+    assert "diverged" in record.error
+    assert "Traceback" in record.traceback
 
 
 def test_any_exception_leaves_a_failed_record(tmp_path, monkeypatch):
@@ -341,10 +341,10 @@ def test_any_exception_leaves_a_failed_record(tmp_path, monkeypatch):
     monkeypatch.setattr(Classifier, "validation_step", explode)
     with pytest.raises(RuntimeError, match="out of something"):
         train(composed(*TINY), Job(tmp_path / "run"))
-    record = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert record["status"] == "failed"
-    assert record["error"] == "RuntimeError: out of something"
-    assert "explode" in record["traceback"]
+    record = load_run(tmp_path / "run").record
+    assert record.status == "failed"
+    assert record.error == "RuntimeError: out of something"
+    assert "explode" in record.traceback
     assert not list((tmp_path / "run").glob(".result*"))
 
 

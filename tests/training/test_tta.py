@@ -50,7 +50,7 @@ def test_shifted_views_have_half_of_the_weight(images):
 def test_a_run_validates_and_tests_with_its_views_and_can_be_evaluated_again(run_tiny):
     plain, mirrored = run_tiny(), run_tiny("tta=flip")
     for key in ("val/loss", "test/loss"):
-        assert plain.record["metrics"][key] != mirrored.record["metrics"][key]
-    assert plain.record["metrics"]["train/loss"] == mirrored.record["metrics"]["train/loss"]
-    metrics = mirrored.record["metrics"]
+        assert plain.record.metrics[key] != mirrored.record.metrics[key]
+    assert plain.record.metrics["train/loss"] == mirrored.record.metrics["train/loss"]
+    metrics = mirrored.record.metrics
     assert evaluate(mirrored) == (metrics["test/loss"], metrics["test/acc"])

@@ -1,0 +1,70 @@
+"""predictions.npz: the test logits of a run, read without trusting what the file says of itself."""
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import error as ZlibError
+
+from fmnist.errors import RunError
+from fmnist.runs.plain import Damaged, open_regular
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LARGEST = 2**30  # bytes of an array: 250,000 images of 1,000 classes
+
+
+def read_predictions(path: Path, images: int, classes: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Logits float32 [images, classes] and labels int64 [images].
+
+    Nothing is allocated before the header has been found to be what the record says.
+
+    Raises:
+        RunError: the file is missing, damaged, or not of this run.
+    """
+    import numpy as np
+
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            logits = _array(archive, "logits", np.dtype("<f4"), (images, classes))
+            labels = _array(archive, "labels", np.dtype("<i8"), (images,))
+        if not np.isfinite(logits).all():
+            raise Damaged("holds logits that are not finite")
+        if images and not 0 <= labels.min() <= labels.max() < classes:
+            raise Damaged(f"holds labels outside the {classes} classes")
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: is missing") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Damaged as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+    except (ValueError, KeyError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile,
+            ZlibError) as error:  # fmt: skip
+        raise RunError(f"{path}: damaged: is no archive of logits and labels") from error
+    return logits, labels
+
+
+def _array(
+    archive: zipfile.ZipFile, name: str, dtype: "np.dtype", shape: tuple[int, ...]
+) -> "np.ndarray":
+    """One array, if its header says that it has this type and shape."""
+    import numpy as np
+
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = {(1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0}.get(version)  # fmt: skip
+        if read is None:
+            raise Damaged(f"holds {name} of an unknown format")
+        found, by_columns, kind = read(member)
+        if kind != dtype or found != shape or by_columns:
+            sides = " x ".join(map(str, found[:4])) or "one number"
+            wanted = " x ".join(map(str, shape))
+            raise Damaged(f"{name}: {sides} of {kind.str}: should be {wanted} of {dtype.str}")
+        size = dtype.itemsize * int(np.prod(shape, dtype=object))
+        if size > LARGEST:
+            raise Damaged(f"{name}: more than {LARGEST // 2**30} GiB")
+        content = member.read(size)
+        if len(content) != size or member.read(1):
+            raise Damaged(f"{name}: not as long as its header says")
+    return np.frombuffer(content, dtype).reshape(shape).copy()
