@@ -33,6 +33,7 @@ fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and o
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -43,6 +44,7 @@ from fmnist.config.schema import CONF_DIR, Config
 from fmnist.config.words import near
 from fmnist.errors import UserError
 from fmnist.runs.convergence import TARGETS
+from fmnist.runs.foreign_text import escaped_values
 from fmnist.runs.rows import INFERENCE, NUMBERS, canonical
 
 # claims/ lies inside the package in a wheel and beside it in a checkout.
@@ -57,6 +59,9 @@ METRICS = (
     "val/loss_setback", "val/acc_area", "val/acc_first", "test/f1", INFERENCE,
     *(f"{what}_to/{target:.2f}" for what in ("epochs", "seconds") for target in TARGETS),
 )  # fmt: skip
+GROUPS = (*(item.name for item in fields(Config)), "experiment", "without")
+# Nothing that a shell or Hydra would carry out, and no path.
+SETTING = re.compile(r"\+?\w[\w.]*=(?!\.)[\w.,+\- \[\]]*", re.ASCII)
 BY_CLASS = ("test/f1", "test/recall")  # "test/f1/Shirt"
 VALUES = ("about", "at_least", "at_most", "costs")
 COMPARISONS = ("higher", "same", *VALUES, "best_classes", "worst_classes")
@@ -157,7 +162,7 @@ def load_file(path: Path) -> list[Claim]:
 
     name = ""
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
+        content = escaped_values(OmegaConf.to_container(OmegaConf.load(path)), keep="\n")
         if not isinstance(content, dict) or not content:
             raise ClaimError("should be a mapping of names to claims")
         if KEYS & {str(key) for key in content}:  # of one claim alone
@@ -170,7 +175,11 @@ def load_file(path: Path) -> list[Claim]:
             claims.append(_claim(name, {str(key): value for key, value in keys.items()}))
         return claims
     except Exception as error:
-        message = str(error) if isinstance(error, OSError | ValueError) else explain(error, [])
+        message = (
+            str(error)
+            if isinstance(error, OSError | ValueError | RecursionError)
+            else explain(error, [])
+        )
         if message is None:
             raise
         raise ClaimError(": ".join(map(str, filter(None, (path, name, message))))) from error
@@ -183,6 +192,7 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
     for key in ("claim", "source", "sweep"):
         if not isinstance(content.get(key), str) or not content[key].strip():
             raise ClaimError(f"{key}: should be text" if key in content else f"{key}: is missing")
+    _check_sweep(content["sweep"])
     asked = [key for key in COMPARISONS if key in content]
     if ("higher" in content) != ("lower" in content):
         raise ClaimError("higher and lower: give both")
@@ -199,8 +209,8 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
     named = {key: _names(key, content[key]) for key in classes}
     return Claim(
         name=name,
-        claim=content["claim"].strip(),
-        source=content["source"].strip(),
+        claim=" ".join(content["claim"].split()),
+        source=" ".join(content["source"].split()),
         sweep=content["sweep"].strip(),
         where=_selection("where", content.get("where", {})),
         metric=metric,
@@ -215,6 +225,15 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
         best_classes=named.get("best_classes", ()),
         worst_classes=named.get("worst_classes", ()),
     )
+
+
+def _check_sweep(sweep: str) -> None:
+    """A sweep is shown as a command to type and is composed: settings only, plain ones."""
+    for word in sweep.split():
+        key = word.lstrip("+").partition("=")[0]
+        if not SETTING.fullmatch(word) or key.partition(".")[0] not in (*GROUPS, "ablation"):
+            raise ClaimError(f"sweep: {word}: should be an ablation, an experiment, or a setting: "
+                             "ablation=NAME optim.lr=0.1")  # fmt: skip
 
 
 def _check_metric(key: str, metric: Any, only: tuple[str, ...] = ()) -> None:
@@ -283,12 +302,14 @@ def _side(key: str, node: Any) -> tuple[Selection, ...]:
 def _selection(key: str, node: Any) -> Selection:
     if not isinstance(node, dict):
         raise ClaimError(f'{key}: should be settings: {{aug: "off"}}')
-    groups = [item.name for item in fields(Config)] + ["experiment"]
     selection = {}
     for name, value in node.items():
         values = value if isinstance(value, list) else [value]
-        if str(name).partition(".")[0] not in groups:
-            raise ClaimError(f"{key}: {name}: no such setting{near(str(name), groups)}")
+        if str(name).partition(".")[0] not in GROUPS:
+            raise ClaimError(f"{key}: {name}: no such setting{near(str(name), GROUPS)}")
+        for item in values:
+            if not SETTING.fullmatch(f"{name}={canonical(item)}"):
+                raise ClaimError(f"{key}: {name}: {item}: should be a plain value of a setting")
         if name == "seed":
             raise ClaimError(f"{key}: seed: runs are matched by it")
         option = name == "experiment" or (CONF_DIR / str(name)).is_dir()

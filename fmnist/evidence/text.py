@@ -1,6 +1,7 @@
 """Claims, effects and verdicts in words, the same in terminal, results/ and report."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from fmnist.evidence.claim import is_share, unit
@@ -80,9 +81,13 @@ def remarks(outcome: Outcome) -> list[str]:
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table."""
+    """A table; what a record or a claim says in it is text, not markup."""
     cells = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells)
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in cells)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.replace("|", "/").split("\n")))
 
 
 def runs_in_words(count: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.runs.find import Found, factors, find_runs, key_of, setting
-from fmnist.runs.foreign_text import to_cell
+from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leaks
 from fmnist.runs.record import COSTS, METRICS, Record
 from fmnist.runs.run import Run
@@ -186,7 +186,7 @@ def runs_csv(table: Table) -> str:
         numbers = [row.metric(name) for name in (*METRICS, *COSTS)]
         epochs, best = (len(row.record.epochs), row.record.best_epoch) if row.run else (0, None)
         cells = (
-            [row.name, row.status, row.reason]
+            [escaped(row.name, keep=""), row.status, row.reason]
             + [row.levels.get(name, "") for name in table.factors]
             + ["" if row.seed is None else row.seed]
             + ["" if math.isnan(number) else number for number in numbers]

@@ -8,12 +8,16 @@ import json
 import os
 import pickle
 import re
+import shutil
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
+import yaml
 
+from fmnist.claims import main as claims
 from fmnist.config.build import build as build_own
 from fmnist.config.trusted import SETTING, Untrusted, refuse_untrusted, trust
 from fmnist.evaluate import main as evaluate
@@ -21,6 +25,7 @@ from fmnist.report import main as report
 from fmnist.runs.foreign_text import escaped, escaped_values, from_cell, to_cell
 from fmnist.runs.rows import Row, read_rows, write_rows
 from fmnist.runs.run import load_run
+from fmnist.status import main as status
 from tests.conftest import composed
 
 LENET = {"_target_": "fmnist.models.lenet5.LeNet5"}
@@ -187,8 +192,6 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def shared(trained, tmp_path, monkeypatch):
     """`shared(change)`: a copy of the run whose record somebody has changed; in an empty folder."""
-    import shutil
-
     monkeypatch.chdir(tmp_path)
 
     def make(change=lambda record: None):
@@ -359,3 +362,119 @@ def test_rows_with_formulas_come_back_from_their_csv(tmp_path):
     with (tmp_path / "rows.csv").open(newline="") as file:
         cells = [cell for line in csv.reader(file) for cell in line]
     assert not [cell for cell in cells if cell[:1] in "=+-@" and cell and cell != "-0.5"]
+
+
+# Pages
+
+SCRIPT = "<script>1//\"'>&amp;{{7*7}}$\\frac]]>"
+
+
+def vandalized(node, path=""):
+    """A record with a script in every text but those by which a run is read at all."""
+    if isinstance(node, dict):
+        return {key: vandalized(value, f"{path}.{key}") for key, value in node.items()}
+    if isinstance(node, list):
+        return [vandalized(value, f"{path}[]") for value in node]
+    kept = ("status", "_target_", "started", "name", "activation", "pooling", "select_on", "root")
+    return node + SCRIPT if isinstance(node, str) and path.split(".")[-1] not in kept else node
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_page_shows_scripts_of_a_record_as_text(shared, tmp_path, runs):
+    """In every text of it: classes, overrides, options, command, versions, device."""
+    first = shared()
+    record = vandalized(json.loads((first / "result.json").read_text()))
+    record["config"][SCRIPT] = {SCRIPT: SCRIPT}
+    (tmp_path / "all").mkdir()
+    for number in range(runs):
+        name = f"run{number}{SCRIPT.replace('/', '')}"
+        folder = first.rename(tmp_path / "all" / name) if number == 0 else tmp_path / "all" / name
+        if number:
+            shutil.copytree(tmp_path / "all" / f"run0{SCRIPT.replace('/', '')}", folder)
+        record["overrides"] = [f"model.dropout=0.{number}{SCRIPT}", f"aug={number}{SCRIPT}"]
+        record["choices"]["aug"] = f"{number}{SCRIPT}"
+        (folder / "result.json").write_text(json.dumps(record))
+    assert report([str(tmp_path / "all"), "--no-latency", "--out", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out/report.html").read_text()
+    assert "&lt;script&gt;1" in page
+    assert page.count("<script") == 1  # our own
+    assert "{{7*7}}" in page  # not 49
+    drawings = list((tmp_path / "out/figures").glob("*.svg"))
+    assert len(drawings) > 3
+    for drawing in drawings:
+        assert "<script" not in drawing.read_text()
+        ElementTree.parse(drawing)
+
+
+# Claims
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    ["--config-dir /evil", "ablation=x --config-dir=/evil", "hydra.run.dir=/evil",
+     "ablation=../../x", "ablation=/x", "+hydra.searchpath=[file:///evil]", "model=${oc.env:HOME}",
+     "ablation=x;id", "ablation=$(id)", "ablation=`id`", "ablation=x|id", "ablation=x&id",
+     "ablation=x\x1b[31m", "data.root=/etc", "~model", "model@x=lenet5", "logger=>x"],
+)  # fmt: skip
+def test_a_claims_sweep_holds_plain_settings_only(tmp_path, sweep, capsys):
+    write_claim(tmp_path, sweep=sweep)
+    assert claims([str(tmp_path), "--claims", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert ": sweep: " in error
+    assert error.count("\n") == 1
+    assert "\x1b" not in error
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{"experiment": "../../x"}, {"experiment": "/x"}, {"optim.lr": "${oc.env:HOME}"},
+     {"optim.lr=1 hydra.x": 1}, {"model": "${oc.decode:1}"}, {"data.root": "/etc"},
+     {"optim.lr": {"_target_": "os.mkdir"}}, {"model": "\x1b[31m"}, {"hydra.run.dir": "x"}],
+)  # fmt: skip
+def test_a_claims_selection_holds_plain_values_only(tmp_path, where, capsys):
+    write_claim(tmp_path, where=where)
+    assert claims([str(tmp_path), "--claims", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert ": where: " in error
+    assert error.count("\n") == 1
+    assert "\x1b" not in error
+
+
+def test_yaml_of_a_claim_makes_no_objects(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text(f"claim: !!python/object/apply:os.mkdir [{MARK}]\n")
+    assert claims([str(tmp_path), "--claims", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not Path(MARK).exists()
+
+
+def write_claim(folder, **keys):
+    content = {"claim": "A", "source": "me", "sweep": "ablation=s1_models", "about": {"params": 1},
+               "margin": 1} | keys  # fmt: skip
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"mine": content}))
+
+
+def test_what_a_claim_says_is_shown_and_not_sent(shared, tmp_path, capsys):
+    """Terminal, and the table for spreadsheets."""
+    folder = shared()
+    write_claim(tmp_path, claim="=1+1 \x1b[31mred", source="@SUM(1)", where={
+        "data.name": "synthetic", "data.train_size": 640, "data.test_size": 200,
+        "data.val_size": 128})  # fmt: skip
+    capsys.readouterr()
+    assert claims([str(folder), "--claims", str(tmp_path), "--csv", str(tmp_path / "x.csv")]) == 0
+    assert r"\x1b[31mred" in (said := capsys.readouterr().out)
+    assert "\x1b" not in said
+    with (tmp_path / "x.csv").open() as file:
+        (line,) = csv.DictReader(file)
+    assert (line["words"], line["source"]) == (r"'=1+1 \x1b[31mred", "'@SUM(1)")
+
+
+def test_status_shows_and_does_not_send(shared, tmp_path, capsys):
+    folder = shared(lambda record: record.update(status="failed", error="a\x1b[31mb\nc",
+                                                 overrides=["x=\x1b]0;t\x07\nbest"]))  # fmt: skip
+    capsys.readouterr()
+    assert status([str(folder.rename(tmp_path / "a\x1bb"))]) == 1
+    said = capsys.readouterr().out
+    assert r"a\x1b[31mb" in said
+    assert r"x=\x1b]0;t\x07\nbest" in said
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", said)
