@@ -244,9 +244,10 @@ def test_trust_and_the_setting_let_a_net_of_ones_own_be_evaluated(
         (LENET | {"widths": 3}, "cannot be built"),
         (LENET | {"activation": "swish"}, "cannot be built"),
         ({"_target_": "torch.nn.ReLU"}, "its weights are not those of the ReLU"),
-        ([], "describes no net"),
-        (None, "describes no net"),
-        ("text", "cannot be built"),
+        ({"x": 1}, "describes no net"),
+        ([], "config has no model"),
+        (None, "config has no model"),
+        ("text", "config has no model"),
     ],
 )
 def test_a_configuration_that_describes_no_net_is_one_line(shared, model, words, capsys):
