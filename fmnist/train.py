@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from fmnist.config.arguments import order_arguments
 from fmnist.config.build import build, maker
 from fmnist.config.check import check
+from fmnist.config.devices import check_devices
 from fmnist.config.explain import fail, own_line
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.process.machine import processor_name
@@ -317,7 +318,9 @@ def hydra_main(config: DictConfig) -> float:
     job = hydra_job()
     os.chdir(job.cwd)  # hydra.job.chdir: relative paths of settings are the launch folder's
     if job.group is not None:
-        return run_cell(train, check(config), job)
+        checked = check(config)
+        check_devices(checked)  # of the machine that this is, which may not be the sweep's
+        return run_cell(train, checked, job)
     try:
         return train(check(config), job)
     except BaseException as error:

@@ -1,54 +1,67 @@
 """What is refused before anything is read or trained: settings and values that cannot be.
 
-A mistake is answered in a second: nothing heavy is imported for it.
+A mistake is answered in a second: nothing heavy is imported for it. What no single setting shows
+stands in `fmnist.config.across`; what only the constructors know in `fmnist.config.trial`.
 """
 
 import math
-import sys
+import re
 from dataclasses import fields
 from typing import Any
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fmnist.config.schema import Config, resolve
-from fmnist.config.signature import read_signature, undefined
+from fmnist.config.across import check_across
+from fmnist.config.interval import interval
+from fmnist.config.known import ranges
+from fmnist.config.schema import BETTER, Config, resolve, select
+from fmnist.config.signature import Parameter, read_signature, undefined
 from fmnist.config.words import near, near_or_all, show
 from fmnist.errors import ConfigError
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")  # others are not tested here
-TTA = ("none", "flip", "flip_shift")  # fmnist.training.tta
-MONITORS = ("val/acc", "val/loss", "train/loss")
 
-# key: (lowest allowed, is it itself allowed, highest allowed: never itself)
-RANGES = {
-    "seed": (0, True, 2**32),
-    "patience": (1, True, math.inf),
-    "label_smoothing": (0, True, 1),
-    "optim.lr": (0, False, math.inf),
-    "optim.weight_decay": (0, True, math.inf),
-    "optim.momentum": (0, True, 1),
-    "aug.degrees": (0, True, 360),
-    "aug.shift": (0, True, 28),
-    "data.batch_size": (1, True, math.inf),
-    "data.eval_batch_size": (1, True, math.inf),
-    "data.train_size": (1, True, math.inf),
-    "data.test_size": (1, True, math.inf),
-    "data.val_size": (1, True, math.inf),
-    "data.split_seed": (0, True, 2**32),
-    "data.std": (0, False, math.inf),
-    "trainer.max_epochs": (1, True, math.inf),
-    "gradient_clip_val": (0, False, math.inf),
-    "ema_decay": (0, False, 1),
-    "steps_per_execution": (1, True, math.inf),
-    "model.dropout": (0, True, 1),
-    "model.channels": (1, True, math.inf),
-    "model.kernel_size": (1, True, math.inf),
-    "model.stride": (1, True, math.inf),
-    "model.padding": (0, True, math.inf),
+# Lightning's words. Those of TESTED are what the tests here train with.
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+STRATEGIES = (
+    "auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false",
+    "ddp_spawn", "ddp_spawn_find_unused_parameters_true", "ddp_spawn_find_unused_parameters_false",
+    "ddp_fork", "ddp_fork_find_unused_parameters_true", "ddp_fork_find_unused_parameters_false",
+    "ddp_notebook", "ddp_notebook_find_unused_parameters_true",
+    "ddp_notebook_find_unused_parameters_false",
+    "deepspeed", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_2_offload",
+    "deepspeed_stage_3", "deepspeed_stage_3_offload", "deepspeed_stage_3_offload_nvme",
+    "fsdp", "fsdp_cpu_offload", "single_device", "single_xla", "single_tpu", "xla", "xla_debug",
+)  # fmt: skip
+TESTED = {
+    "trainer.accelerator": ("auto", "cpu", "gpu", "cuda"),
+    "trainer.strategy": ("auto", "ddp", "ddp_find_unused_parameters_true"),
 }
+
+# Of our own classes the constructors say it (`signature`), of torch's `known`.
+RANGES = {
+    "seed": "[0, 4294967296)",
+    "patience": "[1, inf)",
+    "label_smoothing": "[0, 1)",
+    "gradient_clip_val": "(0, inf)",
+    "ema_decay": "(0, 1)",
+    "steps_per_execution": "[1, inf)",
+    "trainer.max_epochs": "[1, inf)",
+    "trainer.min_epochs": "[0, inf)",
+    "trainer.num_nodes": "[1, 1]",
+}
+LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "trainer.precision": PRECISIONS,
+    "trainer.accelerator": ACCELERATORS,
+    "trainer.strategy": STRATEGIES,
+    "trainer.deterministic": (True, False, "warn"),
+    "trainer.profiler": ("simple", "advanced", "pytorch", "xla"),
+    "tta": ("none", "flip", "flip_shift"),  # fmnist.training.tta
+    "scheduler.monitor": tuple(BETTER),
+}
+# Read by their names wherever a record is: no default of a constructor can stand in for them.
+NEEDED = ("trainer.max_epochs", "data.batch_size", "data.name")
 
 # Arguments that fmnist.train gives itself, or that would take away what a run record needs: the
 # epoch with its validation, the checkpoints.
@@ -67,6 +80,12 @@ RESERVED = {
 }  # fmt: skip
 
 
+# What code gives besides: a node need not have it, and may.
+GIVEN = {"data": ["root"], "logger": ["job", "config"]}
+PARTIAL = ("optim", "scheduler.policy")  # of which code makes the object, with an argument more
+HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_")
+
+
 def check(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration, when every key exists and every value is possible.
 
@@ -74,28 +93,45 @@ def check(config: DictConfig) -> dict[str, Any]:
         ConfigError: naming the key, the offending value and what would be right.
     """
     plain = resolve(config)
-    known = [field.name for field in fields(Config)]
+    _check_keys(plain)
     for key, value in plain.items():
-        if key not in known:
-            raise ConfigError(f"{key}: no such setting{near(key, known)}")
         if isinstance(value, dict):
             _check_node(key, value)
-    for key, (low, inclusive, high) in RANGES.items():
-        _check_range(key, _select(plain, key), low, inclusive, high)
-    _check_choice("trainer.precision", _select(plain, "trainer.precision"), PRECISIONS)
-    _check_choice("trainer.accelerator", _select(plain, "trainer.accelerator"), ACCELERATORS)
-    _check_choice("trainer.strategy", _select(plain, "trainer.strategy"), STRATEGIES)
-    _check_choice("tta", plain["tta"], TTA)
-    _check_choice("scheduler.monitor", _select(plain, "scheduler.monitor"), MONITORS)
-    _check_across(plain)
+    for key, text in RANGES.items():
+        _check_range(key, select(plain, key), text)
+    for key in LIMITS:
+        _check_limit(key, select(plain, key))
+    for key, options in CHOICES.items():
+        _check_choice(key, select(plain, key), options)
+    _check_duration(select(plain, "trainer.max_time"))
+    check_across(plain)
     return plain
 
 
-def _select(plain: dict[str, Any], key: str) -> Any:
-    node: Any = plain
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, dict) else None
-    return node
+def _check_keys(plain: dict[str, Any]) -> None:
+    """What is there that should not be, and is not there that should."""
+    known = {field.name: field for field in fields(Config)}
+    for key in plain:
+        if key not in known:
+            raise ConfigError(f"{key}: no such setting{near(key, known)}")
+    parameters = read_signature("fmnist.config.schema.Config") or {}
+    for key, field in known.items():
+        if key not in plain:
+            right = "an option of the group" if field.type == dict[str, Any] else ""
+            right = right or parameters[key].expectation()
+            raise ConfigError(f"{key}: missing; should be {right}")
+        node = plain[key]
+        if field.type == dict[str, Any] and not isinstance(node.get("_target_"), str):
+            raise ConfigError(
+                f"{key}: has no _target_, the dotted name of what it describes; an option of the "
+                f"group has one: conf/{key}/"
+            )
+    for key in NEEDED:
+        group, _, name = key.partition(".")
+        signature = read_signature(plain[group]["_target_"])
+        if name not in plain[group] and (signature is None or name in signature):
+            right = f"; should be {signature[name].expectation()}" if signature else ""
+            raise ConfigError(f"{key}: missing{right}")
 
 
 def _check_node(path: str, node: dict[str, Any]) -> None:
@@ -110,72 +146,112 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         module, name, names = lacking
         where = f"{module} has no {name}" if module else f"no package {name} is installed"
         raise ConfigError(f"{path}._target_={target}: {where}{near(name, names)}")
+    if bool(node.get("_partial_")) != (path in PARTIAL) and ("." not in path or path in PARTIAL):
+        right = "should be true" if path in PARTIAL else "should be left out"
+        value = node.get("_partial_")
+        raise ConfigError(f"{path}._partial_={show(value)}: {right}: fmnist.train decides it")
     signature = read_signature(target)
     if signature is None:
         return
+    given = RESERVED.get(path, [])
     for key, value in node.items():
-        if key in ("_target_", "_partial_", "_recursive_", "_convert_"):
+        if key in HYDRAS:
             continue
-        if key in RESERVED.get(path, []):
+        if key in given:
             raise ConfigError(f"{path}.{key}: not a setting: fmnist.train decides it")
         if key not in signature:
             hint = near_or_all(key, signature, f"{path}.")
             raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
-        parameter = signature[key]
-        if not parameter.accepts(value):
-            hint = near(str(value), map(str, parameter.choices))
+        _check_value(f"{path}.{key}", value, signature[key])
+        if target.startswith("torch."):
+            _check_pair(f"{path}.{key}", value, signature[key].default)
+    for key, text in ranges(target).items():
+        if key in node and text:
+            if node[key] is None:
+                raise ConfigError(f"{path}.{key}=null: should be a number")
+            _check_range(f"{path}.{key}", node[key], text)
+    _check_required(path, node, signature)
+
+
+def _check_value(key: str, value: Any, parameter: Parameter) -> None:
+    if not parameter.accepts(value):
+        hint = near(str(value), map(str, parameter.choices))
+        raise ConfigError(f"{key}={show(value)}: should be {parameter.expectation()}{hint}")
+    bounds = parameter.interval
+    if bounds and isinstance(value, int | float) and value not in bounds:
+        raise ConfigError(f"{key}={show(value)}: should be {bounds.words(value)}")
+
+
+def _check_pair(key: str, value: Any, default: Any) -> None:
+    """Torch's tuples of numbers: betas and the like."""
+    if not isinstance(default, tuple):
+        return
+    numbers = value if isinstance(value, list) else []
+    if len(numbers) != len(default) or any(type(n) not in (int, float) for n in numbers):
+        example = ",".join(map(str, default))
+        raise ConfigError(
+            f"{key}={show(value)}: should be a list of {len(default)} numbers, as [{example}]"
+        )
+
+
+def _check_required(path: str, node: dict[str, Any], signature: dict[str, Parameter]) -> None:
+    """An argument without a default that nobody gives; of a policy see `across`."""
+    given = {*RESERVED.get(path, []), *GIVEN.get(path, [])}
+    if path == "scheduler.policy" or (node.get("_partial_") and path != "optim"):
+        return
+    for key, parameter in signature.items():
+        if parameter.required and key not in node and key not in given:
+            words = parameter.expectation()
+            right = f"; should be {words}" if words else ""
             raise ConfigError(
-                f"{path}.{key}={show(value)}: should be {parameter.expectation()}{hint}"
+                f"{path}.{key}: missing: {node['_target_']} needs it{right}: +{path}.{key}=..."
             )
 
 
-def _check_range(key: str, value: Any, low: float, inclusive: bool, high: float) -> None:
+def _check_range(key: str, value: Any, text: str) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{key}={show(value)}: should be a number")
-    if math.isnan(value) or value < low or (value == low and not inclusive) or value >= high:
-        bound = f"at least {low}" if inclusive else f"greater than {low}"
-        limit = f" and less than {high}" if high < math.inf else ""
-        limit += "" if math.isfinite(value) else " and finite"
-        raise ConfigError(f"{key}={show(value)}: should be {bound}{limit}")
+    bounds = interval(text)
+    assert bounds is not None
+    if value not in bounds:
+        raise ConfigError(f"{key}={show(value)}: should be {bounds.words(value)}")
 
 
-def _check_choice(key: str, value: Any, options: tuple[str, ...]) -> None:
-    if value is not None and value not in options:
-        hint = near(str(value), options)
-        raise ConfigError(f"{key}={show(value)}: should be one of {', '.join(options)}{hint}")
-
-
-def _check_across(plain: dict[str, Any]) -> None:
-    """What no single key can show."""
-    devices, batch = _select(plain, "trainer.devices"), _select(plain, "data.batch_size")
-    if isinstance(devices, int) and devices > 1 and batch % devices:
+def _check_limit(key: str, value: Any) -> None:
+    """Lightning's limits: a whole number counts, any other is a share."""
+    right = value is None or (not isinstance(value, bool) and isinstance(value, int | float))
+    if right and value is not None:
+        right = value >= 1 if isinstance(value, int) else 0 < value <= 1
+    if not right:
         raise ConfigError(
-            f"data.batch_size={batch}: should be a multiple of trainer.devices={devices}, "
-            "as it is the batch of all devices together"
+            f"{key}={show(value)}: should be a whole number, at least 1, or a share of all, "
+            "greater than 0.0 and at most 1.0"
         )
-    for key, value in plain["optim"].items():  # torch's annotations do not say
-        if value is None and f"optim.{key}" in RANGES:
-            raise ConfigError(f"optim.{key}=null: should be a number")
-    horizon, policy = _select(plain, "scheduler.horizon"), _select(plain, "scheduler.policy")
-    accepted = read_signature(policy["_target_"]) if policy and horizon else None
-    if accepted is not None and horizon not in accepted:
-        hint = near(horizon, accepted)
+
+
+def _check_choice(key: str, value: Any, options: tuple[Any, ...]) -> None:
+    if value is None or any(value == option and type(value) is type(option) for option in options):
+        return
+    hint = near(str(value), [option for option in options if isinstance(option, str)])
+    tested = TESTED.get(key)
+    words = ", ".join(map(show, tested or options))
+    more = ", or another that Lightning has" if tested else ""
+    raise ConfigError(f"{key}={show(value)}: should be one of {words}{more}{hint}")
+
+
+def _check_duration(value: Any) -> None:
+    """`trainer.max_time`, as Lightning's Timer reads it."""
+    units = ("weeks", "days", "hours", "minutes", "seconds")
+    right = value is None
+    if isinstance(value, str):
+        right = re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value) is not None
+    elif isinstance(value, dict):
+        numbers = all(type(n) in (int, float) and 0 <= n < math.inf for n in value.values())
+        right = bool(value) and numbers and all(key in units for key in value)
+    if not right:
         raise ConfigError(
-            f"scheduler.horizon={horizon}: {policy['_target_']} takes no such argument{hint}"
+            f"trainer.max_time={show(value)}: should be days:hours:minutes:seconds, as "
+            f"'00:01:30:00', or a number for some of {', '.join(units)}"
         )
-    if (_select(plain, "data.mean") is None) != (_select(plain, "data.std") is None):
-        raise ConfigError("data.mean and data.std: give both, or neither to compute them")
-
-
-class CheckBeforeRun(Callback):
-    """Hydra's hook before a run: a bad configuration leaves no directory behind."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        try:
-            check(config)
-        except ConfigError as error:
-            # Hydra turns exceptions of callbacks into warnings; SystemExit passes.
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(error.exit_code) from error

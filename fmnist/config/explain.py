@@ -19,7 +19,7 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from fmnist.config.schema import CONF_DIR
+from fmnist.config.composition import explain_composition
 from fmnist.config.signature import read_signature
 from fmnist.config.words import in_one_line, near_or_all, show
 from fmnist.errors import UserError
@@ -62,6 +62,8 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
     """A mistake of the user's in one line, Hydra's and OmegaConf's among them; None for a bug."""
     if isinstance(error, UserError):
         return str(error)
+    if line := explain_composition(error, overrides):
+        return line
     cause = error.__cause__ or error.__context__
     if isinstance(error, MissingConfigException):
         return _explain_missing(error)
@@ -81,9 +83,6 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
         return f"trainer: {in_one_line(error)}"
     if type(error).__module__.startswith("yaml."):
         return " ".join(str(error).split())
-    if "Config group override must be" in str(error):
-        groups = [text for text in overrides if (CONF_DIR / text.partition("=")[0]).is_dir()]
-        return f"{' '.join(groups)}: should be the name of an option"
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         words = describe(cause) if isinstance(cause, OSError) else in_one_line(cause or error)
         return f"hydra.job_logging: {in_one_line(error).lower()}: {words}"
@@ -153,7 +152,8 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     above, _, key = path.rpartition(".")
     if isinstance(error, ValidationError):
         field = (read_signature("fmnist.config.schema.Config") or {}).get(path)
-        should = f"should be {field.expectation()}" if field else str(error).splitlines()[0]
+        words = field.expectation() if field else ""
+        should = f"should be {words}" if words else str(error).splitlines()[0]
         return f"{path}={show(error.value)}: {should}"
     if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
         return f"{path}: no such setting; there are none under {above} here"

@@ -44,6 +44,14 @@ class Config:
 
 ConfigStore.instance().store(name="schema", node=Config)
 
+# Every metric that a policy may follow, and in which direction it is better.
+BETTER = {"val/acc": "max", "val/loss": "min", "train/loss": "min"}
+
+# conf/scheduler/plateau.yaml: the mode follows the metric, also where only that is overridden.
+OmegaConf.register_new_resolver(
+    "fmnist.mode", lambda monitor: BETTER.get(monitor, "min"), replace=True
+)
+
 # What a result does not depend on: two runs that differ only here are the same run.
 COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",)}
 
@@ -61,6 +69,14 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(in_one_line(error)) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def select(plain: dict[str, Any], key: str) -> Any:
+    """The value under a dotted name; None where there is none."""
+    node: Any = plain
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
 
 
 def config_hash(plain: dict[str, Any]) -> str:

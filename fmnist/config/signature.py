@@ -3,17 +3,21 @@
 A mistyped setting should be refused at once, and importing torch to look at a signature takes
 seconds. So the file that defines a `_target_` is parsed instead. A net's type annotations thereby
 are its schema: `pooling: Literal["avg", "max"]` is all that a new net needs for its settings to
-be checked. What cannot be read this way is left for the constructor itself to refuse.
+be checked; `dropout: Annotated[float, "[0, 1)"]` says its range as well. What cannot be read this
+way is left for the constructor itself to refuse.
 """
 
 import ast
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from fmnist.config.interval import Interval, interval
 
 IN_WORDS = {
     "int": "a whole number",
@@ -24,15 +28,29 @@ IN_WORDS = {
 }
 
 
+UNKNOWN = object()  # a default that is no plain value, or none at all
+
+
 @dataclass(frozen=True)
 class Parameter:
-    """One argument: the values that its annotation allows; both empty when it says nothing."""
+    """One argument: the values that its annotation allows; all empty when it says nothing.
 
-    choices: tuple[Any, ...] = ()  # of a Literal
-    types: frozenset[str] = frozenset()  # of int, float, bool, str, None
+    Args:
+        choices: of a Literal.
+        types: of int, float, bool, str, None.
+        interval: where numbers should lie, if the annotation says it.
+        required: whether it has no default.
+        default: a plain value, or UNKNOWN.
+    """
+
+    choices: tuple[Any, ...] = ()
+    types: frozenset[str] = frozenset()
+    interval: Interval | None = None
+    required: bool = field(default=False, compare=False)
+    default: Any = field(default=UNKNOWN, compare=False)
 
     def accepts(self, value: Any) -> bool:
-        """Whether a plain configuration value fits."""
+        """Whether a plain configuration value fits; the range is another question."""
         if not (self.choices or self.types):
             return True
         if value in self.choices and type(value) in {type(choice) for choice in self.choices}:
@@ -57,7 +75,7 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
     found = _definition(target)
     if found is None:
         return None
-    tree, node = found
+    tree, node, module = found
     if isinstance(node, ast.FunctionDef):
         return _arguments(tree, node, skip=0)
     for item in reversed(node.body):  # behind its overloads
@@ -65,12 +83,45 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
             return _arguments(tree, item, skip=1)
     is_dataclass = any("dataclass" in ast.unparse(item) for item in node.decorator_list)
     if is_dataclass and not node.bases:
-        fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+        found_fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
         return {
-            field.target.id: _parameter(tree, field.annotation)
-            for field in fields
-            if isinstance(field.target, ast.Name)
+            item.target.id: _parameter(tree, item.annotation, item.value)
+            for item in found_fields
+            if isinstance(item.target, ast.Name)
         }
+    match node.bases:
+        case [ast.Name(id=base)] if not is_dataclass:  # whose constructor it has
+            return read_signature(_origin(tree, module, base))
+        case _:
+            return None
+
+
+def _origin(tree: ast.Module, module: str, name: str) -> str:
+    """The dotted name of what a module knows as `name`: its own, or imported by its full name."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return f"{node.module}.{alias.name}"
+    return f"{module}.{name}"
+
+
+def takes_metric(target: str) -> bool | None:
+    """Whether a learning-rate policy is told a metric when it advances: its `step(metrics)`.
+
+    None when the source does not say.
+    """
+    found = _definition(target)
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return None
+    classes = {item.name: item for item in found[0].body if isinstance(item, ast.ClassDef)}
+    node: ast.ClassDef | None = found[1]
+    while node is not None:
+        for item in reversed(node.body):
+            if isinstance(item, ast.FunctionDef) and item.name == "step":
+                return [argument.arg for argument in item.args.args[1:2]] == ["metrics"]
+        bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+        node = next((classes[base] for base in bases if base in classes), None)
     return None
 
 
@@ -119,8 +170,8 @@ def _module_file(name: str) -> Path | None:
     return None
 
 
-def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef] | None:
-    """The parsed module and the class or function, through any number of re-exports."""
+def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef, str] | None:
+    """The parsed module, the class or function and the module's name, through any re-exports."""
     module, _, name = target.rpartition(".")
     path = _module_file(module) if module else None
     if path is None or path.suffix != ".py":
@@ -128,7 +179,7 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef
     tree = _parse(path)
     for node in reversed(tree.body):  # the last definition holds
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return tree, node
+            return tree, node, module
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
@@ -148,21 +199,51 @@ def _arguments(
 ) -> dict[str, Parameter] | None:
     if function.args.kwarg is not None:
         return None
-    arguments = [*function.args.posonlyargs, *function.args.args][skip:]
+    listed = function.args
+    positional = [*listed.posonlyargs, *listed.args]
+    lacking: list[ast.expr | None] = [None] * (len(positional) - len(listed.defaults))
+    defaults = [*lacking, *listed.defaults][skip:]
     return {
-        argument.arg: _parameter(tree, argument.annotation)
-        for argument in [*arguments, *function.args.kwonlyargs]
+        argument.arg: _parameter(tree, argument.annotation, default)
+        for argument, default in [
+            *zip(positional[skip:], defaults, strict=True),
+            *zip(listed.kwonlyargs, listed.kw_defaults, strict=True),
+        ]
     }
 
 
-def _parameter(tree: ast.Module, annotation: ast.expr | None) -> Parameter:
+def _parameter(
+    tree: ast.Module, annotation: ast.expr | None, default: ast.expr | None
+) -> Parameter:
+    fact = Parameter(required=default is None)
+    if default is not None:
+        with suppress(ValueError, TypeError):  # no literal
+            fact = replace(fact, default=ast.literal_eval(default))
+    bounds, annotation = _bounds(annotation)
     values = _alternatives(tree, annotation)
     if values is None:
-        return Parameter()
-    return Parameter(
+        return fact
+    return replace(
+        fact,
         choices=tuple(value for value, is_type in values if not is_type),
         types=frozenset(value for value, is_type in values if is_type),
+        interval=bounds,
     )
+
+
+def _bounds(node: ast.expr | None) -> tuple[Interval | None, ast.expr | None]:
+    """The interval of an Annotated, also in `Annotated[...] | None`, and the annotation without."""
+    match node:
+        case ast.Subscript(
+            value=ast.Name(id="Annotated"),
+            slice=ast.Tuple(elts=[inner, ast.Constant(value=str(text)), *_]),
+        ):
+            return interval(text), inner
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            (first, one), (second, other) = _bounds(left), _bounds(right)
+            return first or second, ast.BinOp(one or left, ast.BitOr(), other or right)
+        case _:
+            return None, node
 
 
 def _alternatives(tree: ast.Module, node: ast.expr | None) -> list[tuple[Any, bool]] | None:

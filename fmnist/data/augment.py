@@ -2,7 +2,7 @@
 
 import math
 from functools import cache
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -46,9 +46,9 @@ class RandomAffine:
 
     def __init__(
         self,
-        degrees: float = 0.0,
-        shift: float = 0.0,
-        flip: float = 0.0,
+        degrees: Annotated[float, "[0, 360)"] = 0.0,
+        shift: Annotated[float, "[0, 28)"] = 0.0,
+        flip: Annotated[float, "[0, 1]"] = 0.0,
         interpolation: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         if not (degrees >= 0 and shift >= 0):  # also for NaN

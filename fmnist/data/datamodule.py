@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -212,15 +212,15 @@ class ImageData(LightningDataModule):
         self,
         name: Literal["FashionMNIST", "KMNIST", "MNIST", "synthetic"],
         root: str | None = None,
-        batch_size: int = 64,
-        eval_batch_size: int = 1000,
-        train_size: int | None = None,
-        test_size: int | None = None,
-        val_size: int = 5000,
-        split_seed: int = 0,
+        batch_size: Annotated[int, "[1, inf)"] = 64,
+        eval_batch_size: Annotated[int, "[1, inf)"] = 1000,
+        train_size: Annotated[int, "[1, inf)"] | None = None,
+        test_size: Annotated[int, "[1, inf)"] | None = None,
+        val_size: Annotated[int, "[1, inf)"] = 5000,
+        split_seed: Annotated[int, "[0, 4294967296)"] = 0,
         select_on: Literal["val", "test"] = "val",
-        mean: float | None = None,
-        std: float | None = None,
+        mean: Annotated[float, "(-inf, inf)"] | None = None,
+        std: Annotated[float, "(0, inf)"] | None = None,
         augment: Augmentation | None = None,
         seed: int = 0,
         steps_per_execution: int = 1,

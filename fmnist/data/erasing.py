@@ -1,6 +1,7 @@
 """Random erasing, after geometric augmentation and with parameters of its own for every image."""
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class RandomErasing:
         ValueError: a probability outside [0, 1].
     """
 
-    def __init__(self, probability: float = 0.5) -> None:
+    def __init__(self, probability: Annotated[float, "[0, 1]"] = 0.5) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f"probability={probability}: should be in [0, 1]")
         self.probability = probability

@@ -16,6 +16,8 @@ negative log likelihood. Chosen here:
 - torch's initialisation, as in every net here.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -42,8 +44,8 @@ class AlexNet(nn.Module):
 
     def __init__(
         self,
-        width: float = 0.25,
-        dropout: float = 0.5,
+        width: Annotated[float, "[0.01041666, inf)"] = 0.25,
+        dropout: Annotated[float, "[0, 1)"] = 0.5,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 28,

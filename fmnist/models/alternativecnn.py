@@ -5,6 +5,8 @@ with 5x5 kernels, 16 -> 32 channels". Its rows were made with batch norm, paddin
 of 128 and dropout 0.25. 215,466 parameters, an eighth of FashionCNN's.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,7 @@ class AlternativeCNN(nn.Module):
 
     def __init__(
         self,
-        dropout: float = 0.25,
+        dropout: Annotated[float, "[0, 1)"] = 0.25,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 28,

@@ -6,7 +6,7 @@ regularisation (optim.weight_decay) and learning-rate decay (scheduler). Chosen 
 a setting because S4 names it as a hyper-parameter.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class CNNModel4(nn.Module):
     def __init__(
         self,
         normalization: Literal["batch", "layer", "group", "instance", "none"] = "batch",
-        dropout: float = 0.0,
+        dropout: Annotated[float, "[0, 1)"] = 0.0,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 28,

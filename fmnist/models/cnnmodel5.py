@@ -6,7 +6,7 @@ connected layers. Chosen here: 3x3 with padding 1; a pool after every second con
 Normalisation type and dropout rate are among the hyper-parameters that S4 names.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class CNNModel5(nn.Module):
     def __init__(
         self,
         normalization: Literal["batch", "layer", "group", "instance", "none"] = "batch",
-        dropout: float = 0.25,
+        dropout: Annotated[float, "[0, 1)"] = 0.25,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 28,

@@ -4,6 +4,8 @@ Source: the public study S1 (github.com/shinjitsue/fashion-mnist-cnn-pytorch), w
 the layers. It claims "~310K parameters"; the layers that it lists have 1,701,578.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,7 @@ class FashionCNN(nn.Module):
 
     def __init__(
         self,
-        dropout: float = 0.25,
+        dropout: Annotated[float, "[0, 1)"] = 0.25,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 28,

@@ -13,6 +13,8 @@ only "modified GoogleNet (Inception modules)". Chosen here, as the field would:
   average pool becomes an adaptive one to 2x2.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -85,8 +87,8 @@ class GoogLeNet(nn.Module):
 
     def __init__(
         self,
-        width: float = 0.5,
-        dropout: float = 0.4,
+        width: Annotated[float, "[0.0625, inf)"] = 0.5,
+        dropout: Annotated[float, "[0, 1)"] = 0.4,
         aux_heads: bool = False,
         num_classes: int = 10,
         in_channels: int = 1,

@@ -6,7 +6,7 @@ convolution turns 28x28 into the paper's 32x32, pooling has no weights of its ow
 the second convolution sees every map below it, and the output layer is linear. 61,706 parameters.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class LeNet5(nn.Module):
         self,
         activation: Activation = "tanh",
         pooling: Pooling = "avg",
-        dropout: float = 0.0,
+        dropout: Annotated[float, "[0, 1)"] = 0.0,
         num_classes: int = 10,
         in_channels: int = 1,
         image_size: int = 28,

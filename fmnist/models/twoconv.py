@@ -6,7 +6,7 @@ and the channels open. Chosen here: 16 and 32 channels, 5x5, stride 1, padding 2
 most tutorials for 28x28 images have it. Weight initialisation is the study's "further step".
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,10 +50,10 @@ class TwoConv(nn.Module):
 
     def __init__(
         self,
-        channels: int = 16,
-        kernel_size: int = 5,
-        stride: int = 1,
-        padding: int = 2,
+        channels: Annotated[int, "[1, inf)"] = 16,
+        kernel_size: Annotated[int, "[1, inf)"] = 5,
+        stride: Annotated[int, "[1, inf)"] = 1,
+        padding: Annotated[int, "[0, inf)"] = 2,
         initialization: Initialization = "default",
         num_classes: int = 10,
         in_channels: int = 1,

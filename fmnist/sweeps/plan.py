@@ -11,8 +11,10 @@ from filelock import FileLock
 from omegaconf import DictConfig
 
 from fmnist.config.check import check
+from fmnist.config.devices import check_devices
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.schema import config_hash
+from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
@@ -42,6 +44,7 @@ def plan(
     varied: Sequence[str],
     known: Sequence[Cell],
     sources: str,
+    here: bool = False,
 ) -> list[Cell]:
     """The cells of a sweep, every one of them checked before the first is trained.
 
@@ -51,6 +54,7 @@ def plan(
         varied: see `varied_keys`.
         known: cells planned earlier: where the sources are the same, they are not composed again.
         sources: see `fingerprint`.
+        here: whether the cells will run on this machine, whose devices are then counted.
 
     Raises:
         ConfigError: a setting that does not exist or has a value that it cannot have.
@@ -61,9 +65,13 @@ def plan(
         cell = planned.get(tuple(overrides))
         if cell is None:
             try:
-                digest = config_hash(check(compose(overrides)))
+                plain = check(compose(overrides))
+                if here:
+                    check_devices(plain)
+                try_out(plain)
             except ConfigError as error:
                 raise ConfigError(f"{error} (in the cell {' '.join(overrides)})") from error
+            digest = config_hash(plain)
             cell = Cell(cell_name(overrides, varied, digest), overrides, digest, sources)
         cells.setdefault(cell.config_hash, cell)
     return list(cells.values())

@@ -55,6 +55,7 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
             varied,
             read_manifest(folder),
             fingerprint(plain),
+            here=not hydra.launcher._target_.endswith(("SlurmLauncher", "RayLauncher")),
         )
         size = 1 if hydra.launcher._target_ == BASIC_LAUNCHER else self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all

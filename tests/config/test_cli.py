@@ -35,7 +35,8 @@ MISTAKES = [
     ),
     (
         "trainer.accelerator=gpuu",
-        "trainer.accelerator=gpuu: should be one of auto, cpu, gpu, cuda, mps; did you mean gpu?",
+        "trainer.accelerator=gpuu: should be one of auto, cpu, gpu, cuda, or another that "
+        "Lightning has; did you mean gpu?",
     ),
     (
         "trainer.devices=3",

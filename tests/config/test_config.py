@@ -82,8 +82,8 @@ REFUSED = [
     ("model.pooling=null", "model.pooling=null: should be avg or max"),
     (
         "trainer.strategy=dpp",
-        "trainer.strategy=dpp: should be one of auto, ddp, ddp_find_unused_parameters_true; "
-        "did you mean ddp?",
+        "trainer.strategy=dpp: should be one of auto, ddp, ddp_find_unused_parameters_true, "
+        "or another that Lightning has; did you mean ddp?",
     ),
     (
         "scheduler.monitor=val/accc",
@@ -99,7 +99,7 @@ REFUSED = [
     (
         "+model.kernel=3",
         "model.kernel: fmnist.models.lenet5.LeNet5 takes no such argument; "
-        "there are activation, dropout, num_classes, pooling",
+        "there are activation, dropout, image_size, in_channels, num_classes, pooling",
     ),
     (
         "model._target_=fmnist.models.lenet5.LeNet6",

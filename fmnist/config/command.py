@@ -1,0 +1,107 @@
+"""What a command line may not say, however well each of its parts is written.
+
+Hydra lets the last of two values win and says nothing: a run of one of them would lie in a folder
+that is named after both.
+"""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from fmnist.config.schema import Config
+from fmnist.config.signature import read_signature
+from fmnist.config.words import near_or_all, show
+from fmnist.errors import ConfigError
+
+ALONE = ("ablation", "search")  # groups whose options are a sweep: there is one a command
+GROUPS = [item.name for item in fields(Config) if item.type == dict[str, Any]]
+REPEATED = ("hydra.mode",)  # which Hydra adds itself for --multirun
+
+
+def check_command(config: DictConfig) -> None:
+    """The overrides, and what was chosen by them or by a file.
+
+    Args:
+        config: as composed, with Hydra's own part.
+
+    Raises:
+        ConfigError: naming what was given twice, or what does not go together.
+    """
+    hydra = config.hydra
+    typed = OmegaConf.to_container(hydra.overrides, resolve=False)  # an override may have ${...}
+    assert isinstance(typed, dict)
+    check_overrides([*typed["hydra"], *typed["task"]])
+    for group in GROUPS:
+        if group not in hydra.runtime.choices:  # Hydra merges a list, the last one winning
+            raise ConfigError(f"{group}: has no option, or several of them: should be one")
+    for group, option in hydra.runtime.choices.items():
+        if ".." in str(option):
+            raise ConfigError(f"{group}={option}: should be the name of an option, not a path")
+    _check_hydras_node("hydra.sweeper", hydra.sweeper)
+    _check_hydras_node("hydra.launcher", hydra.launcher)
+    chosen = {group: hydra.runtime.choices.get(group) for group in ALONE}
+    if all(chosen.values()):
+        words = " ".join(f"{group}={option}" for group, option in chosen.items())
+        raise ConfigError(f"{words}: an ablation or a search, not both: each is a sweep of its own")
+    option = " ".join(f"{group}={name}" for group, name in chosen.items() if name)
+    params = hydra.sweeper.get("params")
+    if hydra.mode != RunMode.MULTIRUN and params:
+        raise ConfigError(
+            f"{option or 'hydra.sweeper.params'}: varies {', '.join(map(str, params))}, but this "
+            "is a single run: hydra.mode=MULTIRUN makes it a sweep"
+        )
+    _check_factors(params or {})
+    if chosen["ablation"] and not params:
+        raise ConfigError(f"{option}: varies nothing: hydra.sweeper.params should have its factors")
+
+
+def _check_hydras_node(path: str, node: Any) -> None:
+    """A key that its target does not take: `parms:` in an ablation's file."""
+    signature = read_signature(str(node.get("_target_")))
+    if signature is None:
+        return
+    for key in node:
+        if key not in signature and not str(key).startswith("_"):
+            raise ConfigError(
+                f"{path}.{key}: no such setting{near_or_all(str(key), signature, f'{path}.')}"
+            )
+
+
+def _check_factors(params: Any) -> None:
+    for key, value in params.items():
+        if not isinstance(value, str | int | float | bool | None):
+            levels = ",".join(map(show, value)) if isinstance(value, ListConfig) else "A,B"
+            raise ConfigError(
+                f"hydra.sweeper.params.{key}={show(value)}: should be its levels as text: {levels}"
+            )
+
+
+def check_overrides(overrides: Iterable[str]) -> None:
+    """Refuse a key or a group that is given twice, and several sweeps at once.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    first: dict[tuple[str, Any], str] = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key, text = override.key_or_group, str(override.input_line)
+        if key in ALONE and override.is_sweep_override():
+            raise ConfigError(f"{text}: should be one option: each is a sweep of its own")
+        if key in (*GROUPS, "experiment", "without") and isinstance(override.value(), list):
+            raise ConfigError(f"{text}: should be one option, not a list")
+        earlier = first.setdefault((key, override.package), text)
+        if earlier is not text and key not in REPEATED:
+            raise ConfigError(
+                f"{key}: given twice, as {earlier} and as {text}: {_advice(override)}"
+            )
+
+
+def _advice(override: Override) -> str:
+    if override.key_or_group in ALONE or override.is_delete():
+        return "should be there once"
+    return f"should be there once; {override.key_or_group}=A,B with --multirun runs both"

@@ -1,0 +1,194 @@
+"""What only constructors and first steps know, asked before a run has a directory.
+
+The augmentation, the optimiser and the learning-rate policy of a configuration are built as a run
+builds them, on parameters of no consequence, and make one step; what they keep as their state is
+saved and loaded back as in a checkpoint. The Trainer is built where something of it is unusual.
+
+For what conf/ offers the checks of values suffice (`fmnist.config.known`, `PLAIN`): nothing is
+imported for that.
+"""
+
+import io
+import json
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hydra.errors import InstantiationException
+
+from fmnist.config.build import build, maker
+from fmnist.config.known import is_known
+from fmnist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch.nn import Module, Parameter
+    from torch.optim import Optimizer
+
+# Arguments of Lightning's Trainer whose every value that `check` lets pass is good.
+PLAIN = {
+    "max_epochs", "min_epochs", "max_time", "accelerator", "devices", "strategy", "precision",
+    "limit_train_batches", "limit_val_batches", "detect_anomaly", "deterministic", "benchmark",
+}  # fmt: skip
+USUAL = {
+    "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true"),
+    "accelerator": ("auto", "cpu", "gpu", "cuda", "mps"),
+}
+SHAPES = ((4, 2, 3, 3), (4, 4), (4,))  # of a convolution, a linear layer and a bias
+STEPS = 20
+
+
+def try_out(plain: dict[str, Any]) -> None:
+    """Build and step what a checked configuration describes.
+
+    Raises:
+        ConfigError: naming the node, and what its constructor or its first step said.
+    """
+    if not _is_plain_augmentation(plain["aug"]):
+        _try_augmentation(json.dumps(plain["aug"]))
+    optim, scheduler = plain["optim"], plain["scheduler"]
+    policy = scheduler.get("policy")
+    if not (is_known(optim) and (policy is None or is_known(policy))):
+        epochs = plain["trainer"]["max_epochs"] or 1
+        _try_optimizer(*map(json.dumps, (optim, scheduler, plain["model"])), epochs)
+    trainer = plain["trainer"]
+    usual = all(trainer.get(key, "auto") in words for key, words in USUAL.items())
+    if set(trainer) - PLAIN - {"_target_"} or not usual:
+        _try_trainer(json.dumps(trainer))
+
+
+def _is_plain_augmentation(node: dict[str, Any]) -> bool:
+    """Whether its constructor has nothing to refuse that its annotations do not say."""
+    ours = node["_target_"] == "fmnist.data.augment.RandomAffine"
+    return ours and (node.get("shift", 0) % 1 == 0 or node.get("interpolation") == "bilinear")
+
+
+@contextmanager
+def _explained(path: str, node: dict[str, Any]) -> Iterator[None]:
+    """Whatever goes wrong in it is the node's fault, and said in one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself says them
+            yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        if isinstance(error, InstantiationException) and error.__cause__ is not None:
+            cause = error.__cause__
+        words = " ".join(str(cause).split()) or type(cause).__name__
+        known = isinstance(cause, ValueError | TypeError | RuntimeError)
+        kind = "" if known else f"{type(cause).__name__}: "
+        raise ConfigError(f"{path}: {node['_target_']}: {kind}{words}") from error
+
+
+@cache
+def _try_augmentation(text: str) -> None:
+    node = json.loads(text)
+    torch = _torch()
+    with _explained("aug", node):
+        policy = build(node)
+        if policy:  # one that changes nothing may be false
+            drawn = policy.draw(2, 28, torch.Generator())
+            policy(torch.zeros(2, 1, 28, 28), drawn, 0.5)
+
+
+@cache
+def _try_optimizer(optim: str, scheduler: str, model: str, epochs: int) -> None:
+    torch = _torch()
+    try:
+        optimizer = _step(json.loads(optim), [torch.nn.Parameter(torch.ones(s)) for s in SHAPES])
+    except ConfigError:
+        # Some take matrices alone: whether there is anything else, only the net can tell.
+        net = _net(json.loads(model))
+        if net is None:
+            raise
+        optimizer = _step(json.loads(optim), list(net.parameters()))
+    schedule = json.loads(scheduler)
+    if schedule.get("policy") is not None:
+        _advance(optimizer, schedule, epochs)
+
+
+def _step(node: dict[str, Any], parameters: "list[Parameter]") -> "Optimizer":
+    """An optimiser that has made one step and whose state can be saved and loaded back."""
+    torch = _torch()
+    with _explained("optim", node):
+        optimizer: Optimizer = maker(node)(parameters)
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    _check_state("optim", node, optimizer.state_dict())
+    return optimizer
+
+
+def _net(node: dict[str, Any]) -> "Module | None":
+    """The net, or None: what is wrong with it is for others to say."""
+    torch = _torch()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            net: Module = build(node)
+            return net
+    except Exception:
+        return None
+
+
+def _advance(optimizer: "Optimizer", scheduler: dict[str, Any], epochs: int) -> None:
+    """The policy, driven as in a run that is short."""
+    torch, node = _torch(), scheduler["policy"]
+    by_step, monitor = scheduler.get("interval") == "step", scheduler.get("monitor")
+    length = epochs * STEPS if by_step else epochs
+    horizon = {scheduler["horizon"]: length} if scheduler.get("horizon") else {}
+    with _explained("scheduler.policy", node):
+        policy = maker(node)(optimizer, **horizon)
+        for _ in range(min(length, STEPS)):
+            optimizer.step()
+            policy.step(*([torch.tensor(0.5).item()] if monitor else []))
+            rates = [float(group["lr"]) for group in optimizer.param_groups]
+            if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
+                raise ValueError(f"gives a learning rate of {rates[0]:g}")
+    _check_state("scheduler.policy", node, policy.state_dict())
+
+
+def _check_state(path: str, node: dict[str, Any], state: dict[str, Any]) -> None:
+    """Refuse a state that a checkpoint could not give back without running code."""
+    torch, buffer = _torch(), io.BytesIO()
+    try:
+        torch.save(state, buffer)
+        buffer.seek(0)
+        torch.load(buffer, weights_only=True)
+    except Exception as error:
+        raise ConfigError(
+            f"{path}: {node['_target_']}: a checkpoint could not be loaded back: its state should "
+            "be tensors and plain values"
+        ) from error
+
+
+@cache
+def _try_trainer(text: str) -> None:
+    node = json.loads(text)
+    _torch()
+    if node.get("precision") == "auto":
+        node["precision"] = "32-true"
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    with _explained("trainer", node):
+        logger.setLevel(logging.ERROR)
+        try:
+            maker(node)(
+                logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                enable_model_summary=False,
+            )  # fmt: skip
+        finally:
+            logger.setLevel(level)
+
+
+def _torch() -> Any:
+    import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+    # isort: split
+    import torch
+
+    return torch
