@@ -75,6 +75,7 @@ def train(config: dict[str, Any], job: Job) -> float:
     with locked(job.dir):
         send_library_messages_to_log()
         data = build_data(config)
+        try_net(config, data)
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -132,6 +133,19 @@ def build_data(config: dict[str, Any]) -> "ImageData":
     )
     data.load()
     return data
+
+
+def try_net(config: dict[str, Any], data: "ImageData") -> None:
+    """What is wrong with the net shows before there is a record.
+
+    Raises:
+        ConfigError: it cannot be built, or takes no such images; see `fmnist.training.preflight`.
+    """
+    from fmnist.training import preflight
+
+    pixels, facts = data.train_images.pixels, data.load()
+    shape = (1, *pixels.shape[1:])
+    preflight.try_net(lambda: build(config["model"]), shape, len(facts.classes))
 
 
 def fit(
@@ -335,7 +349,7 @@ def end(error: BaseException, job: Job) -> int:
     if code is not None:
         word = "interrupted" if code == 130 else "terminated"
         begun = (job.dir / RESULT).exists()
-        say(f"{word}; this goes on: {job.resume_command}" if begun else word)
+        say(f"{word}; to go on: {job.resume_command}" if begun else word)
         return code
     if isinstance(error, Exception):
         return fail(error)
@@ -354,6 +368,9 @@ def main() -> None:
             hydra_main()
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:  # before there is a job
+            say("interrupted")
+            sys.exit(130)
         except Exception as error:
             sys.exit(fail(error))
 

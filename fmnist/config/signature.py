@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config.interval import Interval, interval
+from fmnist.errors import ConfigError
 
 IN_WORDS = {
     "int": "a whole number",
@@ -138,11 +139,11 @@ def undefined(target: str) -> tuple[str, str, list[str]] | None:
     path = _module_file(module)
     if path is None or path.suffix != ".py":
         return None
-    text = path.read_text(encoding="utf-8")
+    tree, text = _parse(path), path.read_text(encoding="utf-8")
     if re.search(rf"\b{name}\b|import \*|\b(__getattr__|globals|setattr|exec)\b", text):
         return None
     names = []
-    for node in _parse(path).body:
+    for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.append(node.name)
         elif isinstance(node, ast.ImportFrom):
@@ -154,7 +155,12 @@ def undefined(target: str) -> tuple[str, str, list[str]] | None:
 
 @cache
 def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise ConfigError(f"{path}:{error.lineno}: {error.msg}") from error
+    except ValueError as error:  # bytes that are no text
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _module_file(name: str) -> Path | None:

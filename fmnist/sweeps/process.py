@@ -118,7 +118,7 @@ class CellProcess:
         if code == RunBusy.exit_code:
             raise RunBusy(f"{self.job.dir.name}: another process is training this cell")
         words = f"timed out after {self.job.timeout:g} s" if self.timed_out else self.words
-        reason = _record_failure(self.job, words or _by(code), self.timed_out)
+        reason = _record_failure(self.job, words or how_it_ended(code), self.timed_out)
         if done := finished_run(self.job.dir, self.config_hash):
             return _highest(done)
         raise CellFailed(reason)
@@ -157,23 +157,42 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
     done = finished_run(job.dir, name := config_hash(config))
     if done is not None:
         return _highest(done)
+    try:
+        process, line = start_process(_train_here, train, config, job, logger=config["logger"])
+    except (OSError, EOFError) as error:
+        raise CellFailed(f"{job.dir.name}: no process for it: {error}") from error
+    due = time.monotonic() + job.timeout if job.timeout else None
+    return CellProcess(job, name, process, line, due)
+
+
+def start_process(
+    target: Callable[..., None], *arguments: Any, logger: dict[str, Any]
+) -> tuple[ForkServerProcess, Connection]:
+    """A process of the server's, and a line to it, whose other end is the last argument.
+
+    Args:
+        target: a function that can be imported by its name.
+        logger: node of the configuration, for what the server should import.
+
+    Raises:
+        OSError, EOFError: it cannot be started.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, *prepare(config["logger"])])
+    context.set_forkserver_preload([*PRELOADED, *prepare(logger)])
     for last in (False, True):
         ours, its = context.Pipe()
-        process = context.Process(target=_train_here, args=(train, config, job, its))
+        process = context.Process(target=target, args=(*arguments, its))
         try:
             _ensure_server()
             process.start()
             break
-        except (OSError, EOFError) as error:  # the server has been killed in this moment
+        except (OSError, EOFError):  # the server has been killed in this moment
             if last:
-                raise CellFailed(f"{job.dir.name}: no process for it: {error}") from error
+                raise
             time.sleep(0.2)
         finally:
             its.close()
-    due = time.monotonic() + job.timeout if job.timeout else None
-    return CellProcess(job, name, process, ours, due)
+    return process, ours
 
 
 def _ensure_server() -> None:
@@ -301,7 +320,7 @@ def _configure_logging(job: Job) -> None:
         return
     if not job.alone:
         root = job.logging["root"]
-        root["handlers"] = [name for name in root["handlers"] if name != "console"]
+        root["handlers"] = [name for name in root.get("handlers", []) if name != "console"]
     logging.config.dictConfig(job.logging)
 
 
@@ -323,7 +342,8 @@ def _record_failure(job: Job, reason: str, mine: bool) -> str:
     return reason
 
 
-def _by(code: int | None) -> str:
+def how_it_ended(code: int | None) -> str:
+    """A process, by its exit code."""
     if code is None or code == LOST:
         return "its process ended, and nobody knows how: the server that started it was killed"
     if code >= 0:

@@ -11,6 +11,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 
 @dataclass
@@ -39,6 +40,7 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
         from fmnist.sweeps.launch import launch
         from fmnist.sweeps.names import varied_keys
         from fmnist.sweeps.plan import fingerprint, plan, read_manifest
+        from fmnist.sweeps.trial import try_nets
 
         loader, hydra = self.hydra_context.config_loader, self.config.hydra
         # Resolved before the cells' configurations are made: they are handed the cached names.
@@ -49,14 +51,17 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
         (cells,) = self.split_arguments(overrides, None)
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
+        new: list[tuple[str, DictConfig]] = []  # cells that were not planned before
+
+        def compose(cell: list[str]) -> DictConfig:
+            new.append((" ".join(cell), config := loader.load_sweep_config(self.config, cell)))
+            return config
+
         planned = plan(
-            cells,
-            lambda cell: loader.load_sweep_config(self.config, cell),
-            varied,
-            read_manifest(folder),
-            fingerprint(plain),
+            cells, compose, varied, read_manifest(folder), fingerprint(plain),
             here=not hydra.launcher._target_.endswith(("SlurmLauncher", "RayLauncher")),
-        )
+        )  # fmt: skip
+        try_nets(new)
         size = 1 if hydra.launcher._target_ == BASIC_LAUNCHER else self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
             size = size or os.cpu_count()

@@ -1,0 +1,65 @@
+"""The nets of a sweep, tried before the first cell trains: a mistake costs no cell.
+
+They are tried in a process of the server that the cells come from, which has imported everything:
+a net may crash it, and the sweep's own process stays small.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fmnist.config.build import build
+from fmnist.errors import ConfigError
+from fmnist.sweeps.process import how_it_ended, start_process
+
+
+def try_nets(cells: Iterable[tuple[str, DictConfig]]) -> None:
+    """Every different net once.
+
+    Args:
+        cells: what to call each, and its configuration.
+
+    Raises:
+        ConfigError: a net that cannot be built or used, and the first cell that has it.
+    """
+    models: dict[str, Any] = {}
+    first: list[tuple[str, DictConfig]] = []  # the first cell of every net
+    for cell, config in cells:
+        model = OmegaConf.to_container(config.model, resolve=True)
+        if (key := json.dumps(model, sort_keys=True)) not in models:
+            models[key] = model
+            first.append((cell, config))
+    if not first:
+        return
+    logger: Any = OmegaConf.to_container(first[0][1].logger, resolve=True)
+    process, line = start_process(_try_here, list(models.values()), logger=logger)
+    number, message = 0, None  # of the net that is being tried; what is wrong with it
+    with suppress(EOFError, OSError):  # the process has ended
+        while message is None:
+            number, message = line.recv()
+    process.join()
+    if message is None and process.exitcode:
+        message = f"model: {how_it_ended(process.exitcode)} when it was tried"
+    if message is not None:
+        raise ConfigError(f"{message} (in the cell {first[number][0]})")
+
+
+def _try_here(models: list[dict[str, Any]], line: Connection) -> None:
+    """In the other process: say which net is tried, and what is wrong with it."""
+    try:
+        from fmnist.training.preflight import try_net
+
+        for number, model in enumerate(models):
+            line.send((number, None))
+            try:
+                try_net(partial(build, model))
+            except ConfigError as error:
+                line.send((number, str(error)))
+    except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended
+        os._exit(1)

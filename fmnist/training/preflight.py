@@ -1,0 +1,120 @@
+"""A net is tried once before anything is trained: two black images in, logits out, a gradient.
+
+What is wrong with somebody's own net is thereby one line that says what was expected and what came,
+and it comes before there is a run directory.
+"""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from fmnist.config.explain import describe, explain
+from fmnist.errors import ConfigError
+
+BATCH = 2  # the least that batch norm takes while it trains
+
+
+def try_net(
+    make: Callable[[], Any], image: Sequence[int] = (1, 28, 28), num_classes: int = 10
+) -> None:
+    """Build a net of its own for the trial, and use it as a run will: evaluate, train.
+
+    The states of the random generators are afterwards as they were.
+
+    Args:
+        make: builds the net.
+        image: shape of one, (channels, height, width).
+        num_classes: how many logits there should be.
+
+    Raises:
+        ConfigError: the net cannot be built or used; says where in the user's own code, or what
+            was expected and what came.
+    """
+    with _same_random_states():
+        try:
+            net = make()
+        except Exception as error:
+            raise ConfigError(f"model: {explain(error, []) or describe(error)}") from error
+        name = _check_module(net)
+        images = torch.zeros(BATCH, *image)
+        wanted = [BATCH, num_classes]
+        try:
+            with torch.no_grad():
+                logits = net.eval()(images)
+            _check_logits(logits, wanted, f"{name} in eval mode")
+            result = net.train()(images)
+            parts = result if isinstance(result, tuple) else (result,)
+            for part in parts:
+                _check_logits(part, wanted, f"{name} in training")
+            _check_gradient(name, parts)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"model: {name}: {describe(error)}; it was given images {list(images.shape)}"
+            ) from error
+
+
+def _check_module(net: Any) -> str:
+    """The net's name, if it is one that can be trained."""
+    name = type(net).__name__
+    if not isinstance(net, nn.Module):
+        raise ConfigError(f"model: its target gives {name}: should be a torch.nn.Module")
+    parameters = list(net.parameters())
+    if any(isinstance(each, UninitializedParameter) for each in parameters):
+        raise ConfigError(
+            f"model: {name} has lazy layers, without a shape until they are used: "
+            "should be given their sizes"
+        )
+    if not any(each.requires_grad for each in parameters):
+        raise ConfigError(f"model: {name} has no parameters that can be trained")
+    return name
+
+
+def _check_logits(logits: Any, wanted: list[int], what: str) -> None:
+    if not isinstance(logits, Tensor):
+        hint = " (tuples: with auxiliary heads, in training only)"
+        raise ConfigError(
+            f"model: {what} gives a {type(logits).__name__}: should be logits {wanted}{hint}"
+        )
+    if list(logits.shape) != wanted:
+        raise ConfigError(
+            f"model: {what} gives {list(logits.shape)} for {BATCH} images: "
+            f"should be logits {wanted}, one for every class"
+        )
+    if not logits.is_floating_point():
+        dtype = str(logits.dtype).removeprefix("torch.")
+        raise ConfigError(f"model: {what} gives {dtype}: should be floating-point logits")
+
+
+def _check_gradient(name: str, parts: Sequence[Tensor]) -> None:
+    """A step of training comes back to the parameters."""
+    if not parts[0].requires_grad:
+        raise ConfigError(
+            f"model: {name}'s logits have no gradient: something between its parameters and them "
+            "detaches (detach, no_grad, argmax)"
+        )
+    labels = torch.zeros(BATCH, dtype=torch.int64)
+    loss = torch.stack([F.cross_entropy(part.float(), labels) for part in parts]).sum()
+    torch.autograd.backward(loss)
+
+
+@contextmanager
+def _same_random_states() -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (some nets use it)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
