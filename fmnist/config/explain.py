@@ -51,9 +51,7 @@ def fail(error: Exception) -> int:
         say(f"error: {message}")
         return error.exit_code if isinstance(error, UserError) else 2
     files = _write_to_logs(error)
-    where = (
-        f"{files[0]} and HYDRA_FULL_ERROR=1 show all" if files else "HYDRA_FULL_ERROR=1 shows all"
-    )
+    where = f"{files[0]} says more" if files else "HYDRA_FULL_ERROR=1 shows more"
     say(f"error: {describe(error)} ({where})")
     return 1
 
