@@ -22,7 +22,7 @@ def evaluate(run: Run) -> tuple[float, float]:
     On the kind of device that the run used, when there is one.
 
     Raises:
-        RunError: the run is not finished or not complete.
+        RunError: the run is not finished, not complete or not possible.
         Untrusted: its net is somebody's own, see `fmnist.config.trusted`.
         DataError, DataUnavailable: see `fmnist.data.files`.
     """
@@ -35,10 +35,19 @@ def evaluate(run: Run) -> tuple[float, float]:
     net, data = run.net("best"), run.data()
     wanted = run.record.device.partition(" ")[0]
     device = torch.device("cuda" if wanted == "cuda" and torch.cuda.is_available() else "cpu")
-    batches = data.test_batches(device)
-    if data.load().checksums != known(run.record.dataset).checksums:
-        raise RunError(f"{run.dir}: was made with other data files than those found now")
-    return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
+    try:
+        facts, batches = data.load(), data.test_batches(device)
+        if facts.checksums != known(run.record.dataset).checksums:
+            raise RunError(f"{run.dir}: was made with other data files than those found now")
+        return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
+    except UserError:
+        raise
+    except Exception as error:  # a record can describe settings that fit neither each other nor us
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RunError(
+            f"{run.dir}: a {type(net).__name__} on {run.config['data'].get('name')} as its record "
+            f"describes them cannot be evaluated: {reason}"
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -46,10 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         missing = [path for path in options.directories if not path.is_dir()]
         if missing:  # before anything heavy is imported
-            print(f"error: {missing[0]}: no such directory", file=sys.stderr)
+            print(escaped(f"error: {missing[0]}: no such directory", keep=""), file=sys.stderr)
             return UserError.exit_code
         if options.target is not None and not 0 <= options.target <= 1:
             raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
+        if not options.out and (out.is_symlink() or (out / "figures").is_symlink()):
+            raise UserError(f"{out}: leads to another folder; --out says where to write")
         from fmnist.reporting.page import write_report
 
         with trust(options.trust):

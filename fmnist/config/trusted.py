@@ -15,6 +15,7 @@ A process trusts the configuration that it was started with: `Run.own`.
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,6 +34,8 @@ LAYERS = ("fmnist.models", "torch.nn.modules")  # ... and there be a net or a la
 SETTING = "FMNIST_TRUST"  # names of packages, separated by commas
 TRUST_HELP = f"run the code of others that records name; {SETTING}=PACKAGE,...: of these packages"
 NAME = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", re.ASCII)
+# Packages in which nobody's own net is.
+KNOWN = {*sys.stdlib_module_names, "fmnist", "torch", "hydra", "omegaconf", "numpy", "lightning"}
 FLAGS: dict[str, tuple[Any, ...]] = {
     "_partial_": (True, False),
     "_recursive_": (True, False),
@@ -166,9 +169,12 @@ def check_object(target: str) -> None:
 
 
 def refusal(target: Any) -> Untrusted:
-    """What to say of a target."""
-    package = str(target).partition(".")[0]
-    return Untrusted(
+    """What to say of a target; the way out only where a net could come from."""
+    words = (
         f"_target_={target}: is not a net, layer or data set of fmnist's, and reading a run starts "
-        f"no code of others; if you trust it: --trust, or {SETTING}={package}"
+        "no code of others"
     )
+    package = str(target).partition(".")[0]
+    if isinstance(target, str) and NAME.fullmatch(target) and package not in KNOWN:
+        words += f"; if you trust it: --trust, or {SETTING}={package}"
+    return Untrusted(words)

@@ -76,6 +76,8 @@ def read_data_set(
         DataUnavailable: neither on disk nor reachable.
         DataError: a file is truncated, outdated or foreign.
     """
+    if name not in MD5:
+        raise DataError(f"{name}: no such data set; there are {', '.join(MD5)}")
     roots = [root] if fetch else [root, Path(os.environ.get("FMNIST_DATA") or "data").expanduser()]
     folders = [place / name / "raw" for place in dict.fromkeys(roots)]
     folders += [DEBIAN[name]] if name in DEBIAN else []

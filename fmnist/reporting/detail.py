@@ -1,11 +1,13 @@
 """Everything that a report shows of one finished run."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fmnist.config.trusted import Untrusted
 from fmnist.errors import DataError
 from fmnist.reporting.charts import Chart
 from fmnist.reporting.gallery import (
@@ -26,6 +28,7 @@ from fmnist.reporting.run_figures import (
 )  # fmt: skip
 from fmnist.reporting.table import Row
 from fmnist.runs.evaluation import Evaluation, evaluate_predictions, wilson_interval
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
@@ -119,6 +122,8 @@ def _attempt(detail: Detail, section: str, make: Callable[[], T]) -> T | None:
         return make()
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, Untrusted):  # there is a way out, which nobody looks for on a page
+            print(escaped(f"left out: {text}", keep=""), file=sys.stderr)
         detail.notes[section] = text
         return None
 

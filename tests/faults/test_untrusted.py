@@ -216,6 +216,7 @@ def test_evaluate_and_report_make_no_folder_that_a_record_names(shared, group, c
     assert error.count("\n") == 1
     assert f"config.{group}: _target_=os.mkdir" in error
     assert report([str(folder), "--no-latency"]) == 0
+    assert capsys.readouterr().err == error.replace("error: ", "left out: ")
     page = (folder / "report/report.html").read_text()
     assert "_target_=os.mkdir" in page
     assert not Path(MARK).exists()
@@ -256,6 +257,37 @@ def test_a_configuration_that_describes_no_net_is_one_line(shared, model, words,
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("group", "change"),
+    [
+        ("model", {"num_classes": 10, "in_channels": 1, "image_size": 32}),
+        ("data", {"train_size": "many"}),
+        ("data", {"train_size": 10**15}),
+        ("data", {"eval_batch_size": 0}),
+        ("data", {"mean": "x", "std": [1]}),
+        ("data", {"name": "nobody's"}),
+        ("data", {"root": 7, "name": "KMNIST"}),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(shared, group, change, capsys):
+    folder = shared(lambda record: record["config"][group].update(change))
+    assert evaluate([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("link", ["report", "report/figures"])
+def test_a_report_is_not_written_where_a_link_leads(shared, tmp_path, link, capsys):
+    folder, elsewhere = shared(), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(elsewhere)
+    assert report([str(folder), "--no-latency"]) == 2
+    assert "leads to another folder; --out" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())
 
 
 def test_reading_writes_no_data_root_of_a_record(shared, tmp_path, monkeypatch, capsys):
