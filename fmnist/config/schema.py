@@ -3,9 +3,7 @@
 Like everything in this room it imports nothing heavy.
 """
 
-import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fmnist.config.hashing import digest
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 
@@ -21,9 +20,16 @@ _packaged = Path(__file__).parents[1] / "conf"
 CONF_DIR = _packaged if _packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
 
+NEUTRAL = "neutral"
+
+
 @dataclass
 class Config:
-    """One run. Groups are open nodes that their target's signature checks; the rest is typed."""
+    """One run. Groups are open nodes that their target's signature checks; the rest is typed.
+
+    NEUTRAL: the value of a setting with which a run is as if there were no such setting. A setting
+    that is added says it, or every earlier run gets another hash (`fmnist.config.hashing`).
+    """
 
     model: dict[str, Any]
     optim: dict[str, Any]
@@ -33,13 +39,13 @@ class Config:
     trainer: dict[str, Any]
     logger: dict[str, Any]
     seed: int = 0
-    patience: int | None = 5
-    label_smoothing: float = 0.0
-    channels_last: bool | None = None
-    gradient_clip_val: float | None = None
+    patience: int | None = field(default=5, metadata={NEUTRAL: None})
+    label_smoothing: float = field(default=0.0, metadata={NEUTRAL: 0.0})
+    channels_last: bool | None = field(default=None, metadata={NEUTRAL: None})
+    gradient_clip_val: float | None = field(default=None, metadata={NEUTRAL: None})
     steps_per_execution: int = 16
-    tta: str = "none"
-    ema_decay: float | None = None
+    tta: str = field(default="none", metadata={NEUTRAL: "none"})
+    ema_decay: float | None = field(default=None, metadata={NEUTRAL: None})
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -80,17 +86,11 @@ def select(plain: dict[str, Any], key: str) -> Any:
 
 
 def config_hash(plain: dict[str, Any]) -> str:
-    """12 hexadecimal digits that name a result: equal for runs that differ only cosmetically."""
+    """12 hexadecimal digits that name a result: equal for runs that differ only cosmetically.
 
-    def same(value: Any) -> Any:  # 0 and 0.0 are one setting
-        return float(value) if type(value) is int else value
-
-    def keep(node: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-        return {
-            key: keep(value, (*path, key)) if isinstance(value, dict) else same(value)
-            for key, value in node.items()
-            if (*path, key) not in COSMETIC
-        }
-
-    text = json.dumps(keep(plain, ()), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    What else is left out, so that hashes last: see `fmnist.config.hashing`.
+    """
+    neutral = {
+        item.name: item.metadata[NEUTRAL] for item in fields(Config) if NEUTRAL in item.metadata
+    }
+    return digest(plain, neutral, COSMETIC)

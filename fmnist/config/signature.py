@@ -107,6 +107,12 @@ def _origin(tree: ast.Module, module: str, name: str) -> str:
     return f"{module}.{name}"
 
 
+def source_file(target: str) -> Path | None:
+    """The file that defines a class or function; None where that cannot be told."""
+    found = _definition(target)
+    return _module_file(found[2]) if found else None
+
+
 def takes_metric(target: str) -> bool | None:
     """Whether a learning-rate policy is told a metric when it advances: its `step(metrics)`.
 

@@ -14,6 +14,7 @@ from fmnist.config.check import check
 from fmnist.config.devices import check_devices
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.schema import config_hash
+from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.plain import Damaged
@@ -26,15 +27,19 @@ from fmnist.sweeps.names import cell_name, distinct
 def fingerprint(folders: Iterable[Path]) -> str:
     """Hash of all that a composed configuration depends on beside its overrides.
 
-    The YAML files of the folders, the environment variables that they name, the schema.
+    The YAML files of the folders, the environment variables and the classes that they name (whose
+    defaults the hash leaves out), the schema.
     """
-    texts = [Path(config_module).read_text()]
+    texts, targets = [Path(config_module).read_text()], set[str]()
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             texts += [str(path.relative_to(folder)), text := path.read_text(encoding="utf-8")]
             texts += [
                 f"{name}={os.environ.get(name)}" for name in re.findall(r"oc\.env:(\w+)", text)
             ]
+            targets |= {*re.findall(r"_target_: *([\w.]+)", text)}
+    files = {file for target in targets if (file := source_file(target)) is not None}
+    texts += [file.read_text(encoding="utf-8") for file in sorted(files)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 

@@ -1,0 +1,77 @@
+"""The hash that names a result, made to last: what a run does not use is not in it.
+
+- A setting of `Config` that has its neutral value is left out, so that one that is added later
+  changes the hash of no run that does not use it.
+- An argument of a node that has the default of its target's signature is left out, so that it does
+  not matter which defaults a YAML file writes down. Hence the defaults of our own signatures stay
+  as they are: another default would give two results one hash. What should be otherwise from now
+  on is written in conf/.
+- A class of this package goes by its name alone, so that modules may move; no two targets of ours
+  have one name, and none is renamed. One of torch's goes by its public name. Anybody else's goes by
+  its full name: two nets of one name in two modules are two nets.
+- Of Hydra's own words only `_target_` counts: the others say how an object is made, not which.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fmnist.config.known import canonical
+from fmnist.config.signature import UNKNOWN, read_signature
+
+Path = tuple[str, ...]
+
+
+def digest(plain: dict[str, Any], neutral: Mapping[str, Any], cosmetic: Collection[Path]) -> str:
+    """12 hexadecimal digits.
+
+    Args:
+        plain: a resolved configuration; one that was not checked, too.
+        neutral: by setting, the value with which it is left out.
+        cosmetic: paths of what a result does not depend on.
+    """
+    kept = {
+        key: _node(value, (key,), cosmetic) if isinstance(value, dict) else _same(value)
+        for key, value in plain.items()
+        if (key,) not in cosmetic and (key not in neutral or _text(value) != _text(neutral[key]))
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def lasting_name(target: str) -> str:
+    """What a target is called for good."""
+    if target.startswith("fmnist."):
+        return f"fmnist:{target.rpartition('.')[2]}"
+    return canonical(target)
+
+
+def _node(node: dict[str, Any], path: Path, cosmetic: Collection[Path]) -> dict[str, Any]:
+    """What of a node counts, at every depth."""
+    target = node.get("_target_")
+    signature = (read_signature(target) if isinstance(target, str) else None) or {}
+    kept: dict[str, Any] = {}
+    for key, value in node.items():
+        if (*path, key) in cosmetic or key in ("_partial_", "_convert_", "_recursive_"):
+            continue
+        if isinstance(value, dict):
+            kept[key] = _node(value, (*path, key), cosmetic)
+        elif key == "_target_":
+            kept[key] = lasting_name(str(value))
+        else:
+            default = signature[key].default if key in signature else UNKNOWN
+            if default is UNKNOWN or _text(default) != _text(value):
+                kept[key] = _same(value)
+    return kept
+
+
+def _same(value: Any) -> Any:
+    """0 and 0.0 are one setting, as are a list and a tuple."""
+    if isinstance(value, list | tuple):
+        return [_same(item) for item in value]
+    return float(value) if type(value) is int else value
+
+
+def _text(value: Any) -> str:
+    """Equal for equal settings; in Python, True is 1, too."""
+    return json.dumps(_same(value), sort_keys=True, default=str)

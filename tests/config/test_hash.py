@@ -1,0 +1,104 @@
+"""The hash of a configuration lasts: what a run does not use is not in it."""
+
+import copy
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fmnist.config import schema
+from fmnist.config.hashing import lasting_name
+from fmnist.config.schema import CONF_DIR, NEUTRAL, Config, config_hash
+from tests.conftest import composed
+
+
+def test_a_setting_that_is_added_later_changes_no_hash_but_of_runs_that_use_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = composed()
+    before = config_hash(plain)
+    later = make_dataclass(
+        "Config", [("cutmix", float, field(default=0.0, metadata={NEUTRAL: 0.0}))], bases=(Config,)
+    )
+    monkeypatch.setattr(schema, "Config", later)
+    assert config_hash(plain) == before
+    assert config_hash(plain | {"cutmix": 0.0}) == config_hash(plain | {"cutmix": 0}) == before
+    assert config_hash(plain | {"cutmix": 0.5}) != before
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+model.num_classes=10",
+        "+optim.betas=[0.9,0.999]",
+        "+optim.eps=1e-8",
+        "+optim.foreach=null",
+        "+trainer.benchmark=null",
+        "+trainer.detect_anomaly=false",
+        "++trainer.strategy=auto",
+        "data.std=null",
+        "optim._target_=torch.optim.adam.Adam",
+        "label_smoothing=0",
+        "ema_decay=null",
+        "+model._convert_=none",
+    ],
+)
+def test_a_default_that_is_written_down_changes_no_hash(written: str) -> None:
+    assert config_hash(composed(written)) == config_hash(composed())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+model.num_classes=11",
+        "+optim.betas=[0.9,0.99]",
+        "+optim.foreach=false",
+        "~optim.fused",
+        "+trainer.benchmark=true",
+        "optim._target_=torch.optim.AdamW",
+        "label_smoothing=0.1",
+        "ema_decay=0.5",
+        "tta=flip",
+        "patience=null",
+        "seed=1",
+    ],
+)
+def test_what_a_run_uses_is_in_its_hash(written: str) -> None:
+    assert config_hash(composed(written)) != config_hash(composed())
+
+
+def test_a_module_of_ours_may_move_and_two_nets_of_one_name_elsewhere_are_two() -> None:
+    def named(target: str) -> str:
+        plain = copy.deepcopy(composed())
+        plain["model"] = {"_target_": target, "depth": 3}
+        return config_hash(plain)
+
+    assert named("fmnist.models.lenet5.LeNet5") == named("fmnist.nets.small.LeNet5")
+    assert named("fmnist.models.lenet5.LeNet5") != named("lenet5.LeNet5")
+    assert named("first.Net") != named("second.Net")
+
+
+def targets(node: Any) -> set[str]:
+    """Every `_target_` at any depth."""
+    if not isinstance(node, dict):
+        return set()
+    here = {node["_target_"]} if "_target_" in node else set()
+    return here.union(*(targets(value) for value in node.values()))
+
+
+def test_no_two_classes_of_ours_have_one_name_in_a_hash() -> None:
+    found = {
+        target
+        for path in Path(CONF_DIR).glob("*/*.yaml")
+        for target in targets(yaml.safe_load(path.read_text()))
+        if target.startswith("fmnist.")
+    }
+    assert len(found) > 12
+    assert len({lasting_name(target) for target in found}) == len(found)
+
+
+@pytest.mark.parametrize("node", [{}, {"_target_": 5}, {"_target_": "no.such.Net"}, {"a": [1]}])
+def test_what_is_no_configuration_has_a_hash_all_the_same(node: dict[str, Any]) -> None:
+    assert len(config_hash({"model": node})) == 12
