@@ -36,8 +36,8 @@ from fmnist.runs.run import write_atomically
 WIDTH = 100  # of the terminal's table
 
 
-def read_sources(paths: Iterable[str]) -> tuple[list[Row], dict[str, int]]:
-    """The rows of run directories and CSV files, and how many runs are in which state.
+def read_sources(paths: Iterable[str]) -> tuple[list[Row], Found]:
+    """The rows of run directories and CSV files, and what was found in the directories.
 
     Raises:
         RunError: a path that is neither.
@@ -48,9 +48,16 @@ def read_sources(paths: Iterable[str]) -> tuple[list[Row], dict[str, int]]:
     found = find_runs(directories) if directories else Found([])
     for path, reason in found.damaged:
         print(escaped(f"left out: {path}: {reason}", keep=""), file=sys.stderr)
+    return rows + rows_of(found.runs), found
+
+
+def states_in_words(rows: Iterable[Row], found: Found) -> str:
+    """ "12 runs finished, 1 failed, 1 damaged"."""
     states = Counter("finished" if row.finished else "failed" for row in rows)
-    states += Counter(run.status for run in found.runs)
-    return rows + rows_of(found.runs), states + Counter(missing=len(found.missing))
+    states += Counter(run.status for run in found.runs if run.record.status == "running")
+    states += Counter(damaged=len(found.damaged), missing=len(found.missing))
+    others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
+    return ", ".join([f"{runs_in_words(states['finished'])} finished", *others])
 
 
 def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
@@ -142,17 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         claims = asked_claims(options.claims, options.only)
-        rows, states = read_sources(options.sources)
+        rows, found = read_sources(options.sources)
         outcomes = evaluate(claims, rows)
         if options.csv:
             write_csv(Path(options.csv), to_csv(outcomes))
     except UserError as error:
         print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
-    others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
-    print(", ".join([f"{runs_in_words(states['finished'])} finished", *others]))
+    print(states_in_words(rows, found))
     print(escaped(table(outcomes, claims)))
-    return 0
+    return 0 if rows and not found.asked else found.exit_code
 
 
 def write_csv(path: Path, text: str) -> None:

@@ -40,8 +40,12 @@ from fmnist.runs.run import Run, write_atomically
 from fmnist.runs.text import threads_text
 
 
-def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> list[str]:
-    """Add the runs below the directories to the CSV files of the folder; what was done, in words.
+def collect(
+    directories: Sequence[str], folder: Path, latency: bool = False
+) -> tuple[list[str], int]:
+    """Add the runs below the directories to the CSV files of the folder.
+
+    What was done, in words, and the command's exit code.
 
     Args:
         directories: runs, sweeps or folders of them.
@@ -70,7 +74,8 @@ def collect(directories: Sequence[str], folder: Path, latency: bool = False) -> 
         for (study, reason), count in sorted(others.items())
     ]
     waiting = len(found.runs) - len(ended) + len(found.missing)
-    return lines + ([f"{waiting} runs have not ended: left out"] if waiting else [])
+    lines += [f"{waiting} runs have not ended: left out"] if waiting else []
+    return lines, found.exit_code
 
 
 def why_not(run: Run, study: str) -> str:
@@ -299,17 +304,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "collect":
             with trust(options.trust):
-                lines = collect(options.directories, folder, options.latency)
+                lines, code = collect(options.directories, folder, options.latency)
         else:
             text = render(study_rows(folder), asked_claims(options.claims, []))
             write_page(folder / "README.md", text)
-            lines = [f"{folder / 'README.md'}: written"]
+            lines, code = [f"{folder / 'README.md'}: written"], 0
     except UserError as error:
         print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
     for line in lines:
         print(escaped(line, keep=""))
-    return 0
+    return code
 
 
 def write_page(path: Path, text: str) -> None:

@@ -197,6 +197,7 @@ def fit(
     last = checkpoints / "last.ckpt"
     with one_job(checkpoints.parent):
         trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    classifier.log_rows()  # of a run that was stopped after its last epoch, nothing starts
     return trainer, classifier
 
 

@@ -41,7 +41,7 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
 
 def augments(aug: Mapping[str, Any]) -> bool:
     """Whether a configured augmentation changes anything."""
-    plain = aug["_target_"].endswith(".RandomAffine")
+    plain = str(aug.get("_target_", ".RandomAffine")).endswith(".RandomAffine")
     return not plain or any(aug.get(key) for key in ("degrees", "shift", "flip"))
 
 

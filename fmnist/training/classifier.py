@@ -99,6 +99,7 @@ class Classifier(LightningModule):
         self.optimizer, self.schedule = optimizer, schedule
         self.label_smoothing, self.tta = label_smoothing, tta
         self.history: list[dict[str, float]] = []
+        self.rows_logged = 0
         self.restored_states: dict[str, Any] | None = None
         self.train_acc = MulticlassAccuracy(10, average="micro")
         self.val_acc = MulticlassAccuracy(10, average="micro")
@@ -145,8 +146,7 @@ class Classifier(LightningModule):
 
     def on_train_start(self) -> None:
         """After a resumption: new log files and dashboards hold the earlier epochs, too."""
-        for row in self.history:
-            self._log(row)
+        self.log_rows()
 
     def on_train_epoch_start(self) -> None:
         if self.restored_states is not None:  # here, where nothing more can draw before a step
@@ -242,16 +242,19 @@ class Classifier(LightningModule):
         # The callbacks' copy; the loggers get the row as it is, with the number of steps done.
         self.log_dict(row, logger=False, sync_dist=True)
         self.history.append({"epoch": self.current_epoch, "step": self.global_step, **row})
-        self._log(self.history[-1])
+        self.log_rows()
         for metric in (self.train_loss, self.train_acc, self.val_loss, self.val_acc):
             metric.reset()
         self.outputs.clear()
         self.val_outputs.clear()
 
-    def _log(self, row: dict[str, float]) -> None:
-        values = {key: value for key, value in row.items() if key != "step"}
-        for logger in self.loggers:
-            logger.log_metrics(values, step=int(row["step"]))
+    def log_rows(self) -> None:
+        """Give the loggers the rows that they have not had: after a resumption all of them."""
+        for row in self.history[self.rows_logged :]:
+            values = {key: value for key, value in row.items() if key != "step"}
+            for logger in self.loggers:
+                logger.log_metrics(values, step=int(row["step"]))
+        self.rows_logged = len(self.history)
 
     def _stop_if_diverged(self, last: int) -> None:
         """Look at the losses of the last so many steps.

@@ -213,7 +213,7 @@ def test_without_runs_every_number_is_not_measured():
         (("ablation=s2_pooling", "+trainer.limit_train_batches=3"), {},
          "of s2_pooling: trainer.limit_train_batches=3 (there: none)"),
         (("ablation=leak", "experiment=s4_googlenet_sgd"), {}, "settings more"),
-        (("ablation=s2_pooling",), {"cut_short": True}, "of s2_pooling: cut short"),
+        (("ablation=s2_pooling",), {"cut_short": "max_time"}, "of s2_pooling: cut short"),
         (("experiment=s2_best", "model.dropout=0.1"), {}, "of s2_best: model.dropout=0.1 (there"),
         (("model=lenet5",), {}, "left out: 1 run: no study"),
         (("model=lenet5",), {"group": "s2_pooling"}, "left out: 1 run: no study"),

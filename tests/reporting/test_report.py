@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from markupsafe import escape
 from matplotlib import rc_context
 
 from fmnist.report import main
@@ -101,8 +102,9 @@ def test_one_run_has_every_section(trained: Run) -> None:
         f"{100 * accuracy:.2f} %", "Loss by epoch", "chosen, epoch", "Learning rate", "Confusion",
         "macro average", "AUC", "ECE", "Sample predictions", "Most confident errors",
         "Confused pair", "Class-activation maps", "Inference, batch 1", "Inference, batch 256",
-        "images/s", "Peak memory", "MFLOPs", "trainer.max_epochs", trained.record.command,
-        trained.record.device, trained.record.git_commit or "not recorded",
+        "images/s", "Peak memory", "MFLOPs", "trainer.max_epochs",
+        str(escape(trained.record.command)), trained.record.device,
+        trained.record.git_commit or "not recorded",
     ):  # fmt: skip
         assert words in text, words
     assert "Not shown" not in text

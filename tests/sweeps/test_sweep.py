@@ -1,5 +1,6 @@
 """Sweeps finish: cells are skipped, continued, isolated and reported."""
 
+import csv
 import os
 import shutil
 import signal
@@ -225,8 +226,9 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(
     assert rows[0] == rows[1]
 
 
-def test_a_run_killed_after_early_stopping_trains_no_epoch_more(tmp_path, monkeypatch):
-    config = composed(*TINY, "trainer.max_epochs=20", "patience=1", "optim.lr=1e-9")
+@pytest.mark.parametrize("ended", [("trainer.max_epochs=20", "patience=1"), ("patience=null",)])
+def test_a_run_killed_after_its_last_epoch_trains_no_epoch_more(ended, tmp_path, monkeypatch):
+    config = composed(*TINY, *ended, "optim.lr=1e-9")
     job = Job(tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr("fmnist.train.test", lambda *arguments: (_ for _ in ()).throw(Stopped))
@@ -234,7 +236,12 @@ def test_a_run_killed_after_early_stopping_trains_no_epoch_more(tmp_path, monkey
             train(config, job)
     epochs = load_run(job.dir).record.epochs
     train(config, job)
-    assert [row.epoch for row in load_run(job.dir).record.epochs] == [row.epoch for row in epochs]
+    record = load_run(job.dir).record
+    assert [row.epoch for row in record.epochs] == [row.epoch for row in epochs]
+    with (job.dir / "metrics.csv").open() as file:
+        *rows, last = csv.DictReader(file)
+    assert [float(row["val/acc"]) for row in rows] == [row.val_acc for row in epochs]
+    assert float(last["test/acc"]) == record.metrics["test/acc"]
 
 
 def test_a_run_of_another_configuration_is_not_continued(tmp_path, monkeypatch):
@@ -314,7 +321,7 @@ def test_a_bad_cell_costs_itself_and_says_why(how, bad):
 
 def test_the_other_cells_run_and_the_command_ends_with_a_table(bad):
     folder, first, _ = bad
-    statuses = {r["config"]["model"]["how"]: r["status"] for r in records(folder / "sweep")}
+    statuses = {r.config["model"]["how"]: r.status for r in records(folder / "sweep")}
     assert statuses == {**dict.fromkeys(REASONS, "failed"), "no": "finished"}
     assert first.returncode == 1
     assert "1 of 6 cells finished" in first.stdout
