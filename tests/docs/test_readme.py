@@ -47,7 +47,7 @@ def test_a_sweep_of_the_readme_runs_cell_by_cell(tmp_path):
     records = [load_run(path.parent).record for path in tmp_path.glob("sweep/*/result.json")]
     assert len(records) == 4
     assert len({record.config_hash for record in records}) == 4
-    assert {r["config"]["model"]["activation"] for r in records} == {"tanh", "relu"}
+    assert {r.config["model"]["activation"] for r in records} == {"tanh", "relu"}
     # Cells of one seed share the split, and a process that runs many repeats a single run.
     assert len({record.dataset.split_md5 for record in records}) == 1
 
