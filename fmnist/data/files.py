@@ -13,13 +13,15 @@ import tempfile
 import zlib
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from filelock import FileLock
-from torch import Tensor
 
 from fmnist.errors import DataError, DataUnavailable
+
+if TYPE_CHECKING:  # whether the files are there is asked without it
+    from torch import Tensor
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -58,12 +60,8 @@ def is_checked(name: str) -> bool:
     return all(MD5.get(name, ("drawn",)))
 
 
-def read_data_set(
-    name: str, root: Path, fetch: bool = True
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The four files as tensors, keyed by file name, and their MD5 sums.
-
-    Images are uint8 [N, 28, 28], labels int64 [N].
+def find_data_set(name: str, root: Path, fetch: bool = True) -> Path:
+    """The folder that holds the four files.
 
     Args:
         name: "FashionMNIST", "KMNIST" or "MNIST".
@@ -74,7 +72,6 @@ def read_data_set(
 
     Raises:
         DataUnavailable: neither on disk nor reachable.
-        DataError: a file is truncated, outdated or foreign.
     """
     if name not in MD5:
         raise DataError(f"{name}: no such data set; there are {', '.join(MD5)}")
@@ -86,7 +83,21 @@ def read_data_set(
         raise DataUnavailable(f"{not_found(name, folders)}; FMNIST_DATA=DIR says where it is")
     if not complete:
         download(name, root, not_found(name, folders))
-    folder = complete[0] if complete else folders[0]
+    return complete[0] if complete else folders[0]
+
+
+def read_data_set(
+    name: str, root: Path, fetch: bool = True
+) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """The four files as tensors, keyed by file name, and their MD5 sums.
+
+    Images are uint8 [N, 28, 28], labels int64 [N]. The arguments are those of `find_data_set`.
+
+    Raises:
+        DataUnavailable: neither on disk nor reachable.
+        DataError: a file is truncated, outdated or foreign.
+    """
+    folder = find_data_set(name, root, fetch)
     tensors, sums = {}, {}
     for file, expected in zip(FILES, MD5[name], strict=True):
         path, content = read_file(folder, file)
@@ -146,7 +157,7 @@ def read_file(folder: Path, file: str) -> tuple[Path, bytes]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def parse_idx(content: bytes, path: Path) -> Tensor:
+def parse_idx(content: bytes, path: Path) -> "Tensor":
     """IDX bytes as a tensor: images uint8 [N, 28, 28] or labels int64 [N], N > 0.
 
     Raises:
@@ -175,6 +186,8 @@ def parse_idx(content: bytes, path: Path) -> Tensor:
     array = np.frombuffer(content, dtype=np.uint8, offset=header).reshape(sizes)
     if rank == 1 and array.max() > 9:
         raise DataError(f"{path}: label {array.max()}: should be 0 to 9, for ten classes")
+    import torch
+
     return torch.from_numpy(array.copy() if rank == 3 else array.astype(np.int64))
 
 

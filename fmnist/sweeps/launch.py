@@ -20,6 +20,11 @@ log = logging.getLogger(__name__)
 SIGTERM_CODE = 128 + signal.SIGTERM
 
 
+def left(folder: Path, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that have not finished."""
+    return [cell for cell in cells if finished_run(folder / cell.dir, cell.config_hash) is None]
+
+
 def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None) -> int:
     """Run the cells that have not finished. The command's exit code.
 
@@ -31,17 +36,17 @@ def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None)
             another in this terminal and speak for themselves.
     """
     write_manifest(folder, cells)
-    left = [cell for cell in cells if finished_run(folder / cell.dir, cell.config_hash) is None]
-    done = len(cells) - len(left)
+    unfinished = left(folder, cells)
+    done = len(cells) - len(unfinished)
     log.info("sweep  %s", shown(folder))
-    log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(left))
-    size, names = size or max(len(left), 1), names_of(cells)
+    log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(unfinished))
+    size, names = size or max(len(unfinished), 1), names_of(cells)
     errors: dict[str, str | None] = {}
-    with sigterm_exits(), nullcontext() if size == 1 else watch(folder, left, names):
-        for start in range(0, len(left), size):
-            batch = left[start : start + size]
+    with sigterm_exits(), nullcontext() if size == 1 else watch(folder, unfinished, names):
+        for start in range(0, len(unfinished), size):
+            batch = unfinished[start : start + size]
             if size == 1:
-                log.info("\n[%d/%d] %s", start + 1, len(left), names[batch[0].dir])
+                log.info("\n[%d/%d] %s", start + 1, len(unfinished), names[batch[0].dir])
             try:
                 jobs = launcher.launch([cell.overrides for cell in batch], initial_job_idx=start)
                 errors |= {cell.dir: error_of(job) for cell, job in zip(batch, jobs, strict=True)}

@@ -6,16 +6,22 @@ is done: finished cells are skipped, begun ones continue, and a cell whose confi
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fmnist.config.schema import COSMETIC, config_hash, resolve
+from fmnist.config.words import in_one_line
+from fmnist.errors import ConfigError
 from fmnist.runs.find import key_of
 
 NAMED = ("ablation", "search")  # groups whose options give the sweep its folder
-NAME_LENGTH = 120  # of a folder; file systems allow 255 bytes
+NAME_LENGTH, NAME_BYTES = 120, 255  # of a folder: ours, and what file systems allow
 
 
 def counts(override: str) -> bool:
@@ -64,6 +70,39 @@ def cell_name(overrides: Sequence[str], varied: Iterable[str], digest: str) -> s
     """The folder of a cell: its levels, for people, then the hash that decides."""
     words = [text for text in overrides if key_of(text) in set(varied) and counts(text)]
     return f"{folder_name(','.join(words)) or 'cell'}-{digest}"
+
+
+def is_own_name(subdir: Any) -> bool:
+    """Whether this `hydra.sweep.subdir`, unresolved, is not that of conf/config.yaml."""
+    return not (isinstance(subdir, str) and subdir.startswith("${fmnist.cell:"))
+
+
+def own_cell_name(config: DictConfig) -> str:
+    """The folder of a cell where `hydra.sweep.subdir` names it in a way of one's own.
+
+    Args:
+        config: the cell's, with Hydra's part.
+
+    Raises:
+        ConfigError: it does not name a folder below the sweep's, or not always the same one.
+    """
+    raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload, index]
+    said = f"hydra.sweep.subdir={raw}"
+    if re.search(r"hydra\.job\.(num|id)\b", str(raw)):
+        raise ConfigError(
+            f"{said}: a cell's number is another one when the sweep is continued; "
+            "${hydra.job.override_dirname} names a cell by its settings"
+        )
+    try:
+        name = OmegaConf.select(config, "hydra.sweep.subdir", throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{said}: {in_one_line(error)}") from error
+    path = PurePath(str(name or ""))
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ConfigError(f"{said}: should name a folder below the sweep's own")
+    if max(len(os.fsencode(part)) for part in path.parts) > NAME_BYTES:
+        raise ConfigError(f"{said}: {path}: longer than the {NAME_BYTES} bytes of a file name")
+    return str(path)
 
 
 def _cell_name(varied: Sequence[str], *, _root_: DictConfig) -> str:

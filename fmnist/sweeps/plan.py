@@ -4,24 +4,26 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from filelock import FileLock
 from omegaconf import DictConfig
 
 from fmnist.config.check import check
 from fmnist.config.devices import check_devices
+from fmnist.config.schema import Config, config_hash, resolve
 from fmnist.config.schema import __file__ as config_module
-from fmnist.config.schema import config_hash
 from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, RunError
+from fmnist.runs.find import key_of
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
 from fmnist.runs.record import read_manifest as read_manifest_file
-from fmnist.runs.run import write_atomically
-from fmnist.sweeps.names import cell_name, distinct
+from fmnist.runs.run import load_run, write_atomically
+from fmnist.sweeps.names import cell_name, distinct, own_cell_name
 
 
 def fingerprint(folders: Iterable[Path]) -> str:
@@ -50,6 +52,7 @@ def plan(
     known: Sequence[Cell],
     sources: str,
     here: bool = False,
+    own_names: bool = False,
 ) -> list[Cell]:
     """The cells of a sweep, every one of them checked before the first is trained.
 
@@ -60,26 +63,85 @@ def plan(
         known: cells planned earlier: where the sources are the same, they are not composed again.
         sources: see `fingerprint`.
         here: whether the cells will run on this machine, whose devices are then counted.
+        own_names: whether the cells' configurations name their folders, see `own_cell_name`.
 
     Raises:
-        ConfigError: a setting that does not exist or has a value that it cannot have.
+        ConfigError: a setting that does not exist or has a value that it cannot have; or two
+            cells would lie in one folder.
     """
-    planned = {tuple(cell.overrides): cell for cell in known if cell.sources == sources}
+    planned = {
+        tuple(cell.overrides): cell for cell in known if cell.sources == sources and not own_names
+    }
     cells: dict[str, Cell] = {}
     for overrides in wanted:
         cell = planned.get(tuple(overrides))
         if cell is None:
             try:
-                plain = check(compose(overrides))
+                plain = check(config := compose(overrides))
                 if here:
                     check_devices(plain)
                 try_out(plain)
             except ConfigError as error:
                 raise ConfigError(f"{error} (in the cell {' '.join(overrides)})") from error
             digest = config_hash(plain)
-            cell = Cell(cell_name(overrides, varied, digest), overrides, digest, sources)
+            name = own_cell_name(config) if own_names else cell_name(overrides, varied, digest)
+            cell = Cell(name, overrides, digest, sources)
         cells.setdefault(cell.config_hash, cell)
+    _refuse_shared_folders(list(cells.values()))
     return list(cells.values())
+
+
+def _refuse_shared_folders(cells: Sequence[Cell]) -> None:
+    """No cell lies in another's folder."""
+    names = distinct([cell.overrides for cell in cells])
+    taken: dict[PurePath, str] = {}
+    for cell, name in zip(cells, names, strict=True):
+        path = PurePath(cell.dir)
+        for other in (taken.get(place) for place in (path, *path.parents)):
+            if other is not None:
+                raise ConfigError(f"hydra.sweep.subdir: {other} and {name} would lie in {path}")
+        taken[path] = name
+
+
+def refuse_other_runs(folder: Path, cells: Sequence[Cell]) -> None:
+    """No cell's folder holds a run of another configuration. Of names with the hash none does.
+
+    Raises:
+        RunError: one does.
+    """
+    for cell in cells:
+        try:
+            run = load_run(folder / cell.dir)
+        except RunError:
+            continue
+        if run.record.config_hash != cell.config_hash:
+            raise RunError(
+                f"{folder / cell.dir}: holds a run of another configuration than the cell "
+                f"{' '.join(cell.overrides)}; choose another hydra.sweep.dir"
+            )
+
+
+def require_data(cells: Sequence[Cell], compose: Callable[[list[str]], DictConfig]) -> None:
+    """See once, before the first cell, that the data sets are there, or get them.
+
+    Args:
+        cells: that are to be trained.
+        compose: the configuration of one of them.
+
+    Raises:
+        DataUnavailable: one is neither on disk nor reachable.
+    """
+    from fmnist.data.files import MD5, find_data_set
+
+    apart = {field.name for field in fields(Config)} - {"data"}  # keys that decide no data
+    deciding: dict[tuple[str, ...], list[str]] = {}
+    for cell in cells:
+        words = tuple(text for text in cell.overrides if key_of(text).split(".")[0] not in apart)
+        deciding.setdefault(words, cell.overrides)
+    nodes = [resolve(compose(overrides))["data"] for overrides in deciding.values()]
+    for name, root in dict.fromkeys((node.get("name"), node.get("root")) for node in nodes):
+        if name in MD5 and isinstance(root, str):
+            find_data_set(name, Path(root).expanduser())
 
 
 def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:

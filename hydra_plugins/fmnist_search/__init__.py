@@ -15,7 +15,7 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 log = logging.getLogger(__name__)
 
@@ -123,15 +123,16 @@ class _Trials:
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
         from fmnist.runs.find import key_of
         from fmnist.runs.job import BASIC_LAUNCHER
-        from fmnist.sweeps.names import varied_keys
+        from fmnist.sweeps.names import is_own_name, varied_keys
         from fmnist.sweeps.plan import plan, write_manifest
         from fmnist.sweeps.watch import watch
 
         hydra, wanted = self.config.hydra, [list(overrides) for overrides in job_overrides]
         varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
         cells = plan(
-            wanted, lambda cell: self.loader.load_sweep_config(self.config, cell), varied, [], ""
-        )
+            wanted, lambda cell: self.loader.load_sweep_config(self.config, cell), varied, [], "",
+            own_names=is_own_name(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]),
+        )  # fmt: skip
         write_manifest(self.folder, cells)
         alone = hydra.launcher._target_ == BASIC_LAUNCHER
         names = {

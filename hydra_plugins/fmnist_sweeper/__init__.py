@@ -11,7 +11,10 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+# Launchers whose cells may find their data and devices on another machine.
+ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
 
 
 @dataclass
@@ -37,14 +40,23 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
 
     def sweep(self, arguments: list[str]) -> Any:
         from fmnist.runs.job import BASIC_LAUNCHER
-        from fmnist.sweeps.launch import launch
-        from fmnist.sweeps.names import varied_keys
-        from fmnist.sweeps.plan import fingerprint, plan, read_manifest
+        from fmnist.sweeps.launch import launch, left
+        from fmnist.sweeps.names import is_own_name, varied_keys
+        from fmnist.sweeps.plan import (
+            fingerprint,
+            plan,
+            read_manifest,
+            refuse_other_runs,
+            require_data,
+        )
         from fmnist.sweeps.trial import try_nets
 
         loader, hydra = self.hydra_context.config_loader, self.config.hydra
-        # Resolved before the cells' configurations are made: they are handed the cached names.
-        folder, _ = Path(hydra.sweep.dir).absolute(), hydra.sweep.subdir
+        folder = Path(hydra.sweep.dir).absolute()
+        own_names = is_own_name(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"])
+        if not own_names:
+            # Resolved before the cells' configurations are made: they are handed the cached names.
+            OmegaConf.select(self.config, "hydra.sweep.subdir")
         varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
         parser = OverridesParser.create(config_loader=loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
@@ -52,15 +64,20 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
         new: list[tuple[str, DictConfig]] = []  # cells that were not planned before
+        here = not hydra.launcher._target_.endswith(ELSEWHERE)
+
+        def load(cell: list[str]) -> DictConfig:
+            return loader.load_sweep_config(self.config, cell)
 
         def compose(cell: list[str]) -> DictConfig:
-            new.append((" ".join(cell), config := loader.load_sweep_config(self.config, cell)))
+            new.append((" ".join(cell), config := load(cell)))
             return config
 
-        planned = plan(
-            cells, compose, varied, read_manifest(folder), fingerprint(plain),
-            here=not hydra.launcher._target_.endswith(("SlurmLauncher", "RayLauncher")),
-        )  # fmt: skip
+        known, sources = read_manifest(folder), fingerprint(plain)
+        planned = plan(cells, compose, varied, known, sources, here, own_names)
+        refuse_other_runs(folder, planned)
+        if here:
+            require_data(left(folder, planned), load)
         try_nets(new)
         size = 1 if hydra.launcher._target_ == BASIC_LAUNCHER else self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all

@@ -1,0 +1,111 @@
+"""What is refused or fetched once, before a sweep trains anything: folders of one's own, data."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from fmnist.config.schema import CONF_DIR
+from fmnist.data import files
+from fmnist.errors import ConfigError, DataUnavailable, RunError
+from fmnist.runs.record import Record
+from fmnist.runs.run import Run
+from fmnist.sweeps.plan import Cell, plan, refuse_other_runs, require_data
+from tests.conftest import TINY, command, composed
+
+
+def composed_cell(overrides):
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        return compose("config", overrides=overrides, return_hydra_config=True)
+
+
+def planned(subdir, *cells, known=()):
+    """The plan of cells whose folders `hydra.sweep.subdir` names."""
+
+    def configuration(overrides):
+        return composed_cell([*overrides, f"hydra.sweep.subdir={subdir}"])
+
+    return plan([list(cell) for cell in cells], configuration, ["seed"], known, "s", own_names=True)
+
+
+def test_folders_of_ones_own_are_those_of_the_cells():
+    cells = planned("s${seed}/net", ["seed=0"], ["seed=1"])
+    assert [cell.dir for cell in cells] == ["s0/net", "s1/net"]
+    renamed = planned("t${seed}", ["seed=0"], known=cells)
+    assert [cell.dir for cell in renamed] == ["t0"]
+    first, second = planned("${hydra.job.override_dirname}", ["seed=0"], ["seed=1"])
+    assert first.dir != second.dir
+
+
+@pytest.mark.parametrize(
+    ("subdir", "message"),
+    [
+        ("${hydra.job.num}", "a cell's number is another one when the sweep is continued"),
+        ("x-${hydra.job.id}", "a cell's number is another one"),
+        ("x", "seed=0 and seed=1 would lie in x"),
+        ("${oc.select:seed_,x}", "seed=0 and seed=1 would lie in x"),
+        ("../s${seed}", "should name a folder below the sweep's own"),
+        ("/s${seed}", "should name a folder below the sweep's own"),
+        ("''", "should name a folder below the sweep's own"),
+        ("${nothing}", "'nothing' not found"),
+        (300 * "s" + "${seed}", "longer than the 255 bytes"),
+    ],
+)
+def test_folders_that_cannot_be_are_refused_in_one_line(subdir, message):
+    with pytest.raises(ConfigError, match=f"^hydra.sweep.subdir.*{message}") as caught:
+        planned(subdir, ["seed=0"], ["seed=1"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_inside_another_cells_is_refused():
+    with pytest.raises(ConfigError, match="would lie in x/1"):
+        planned("${data.root}", ["data.root=x"], ["data.root=x/1", "seed=1"])
+
+
+def test_a_folder_with_a_run_of_another_configuration_is_refused(tmp_path):
+    (tmp_path / "s0").mkdir()
+    record = Record("running", "a", choices={}, overrides=[], config=composed(*TINY), seed=0)
+    Run(tmp_path / "s0", record).write(record)
+    refuse_other_runs(tmp_path, [Cell("s0", ["seed=0"], "a", "s"), Cell("s1", [], "b", "s")])
+    with pytest.raises(RunError, match="holds a run of another configuration than the cell seed=0"):
+        refuse_other_runs(tmp_path, [Cell("s0", ["seed=0"], "b", "s")])
+
+
+def test_every_data_set_is_asked_for_once(tmp_path, monkeypatch):
+    asked, seen = [], []
+    monkeypatch.setattr(files, "DEBIAN", {})
+    monkeypatch.setattr(files, "download", lambda name, root, why: asked.append((name, str(root))))
+
+    def configuration(overrides):
+        seen.append(overrides)
+        return composed_cell(overrides)
+
+    words = [
+        [f"data={data}", f"data.root={tmp_path}/{root}", f"seed={seed}", f"optim.lr=0.{seed}1"]
+        for data in ("kmnist", "mnist") for root in ("x", "y") for seed in range(5)
+    ]  # fmt: skip
+    words.append(["data=synthetic", "seed=0"])
+    require_data([Cell(str(n), word, "h", "s") for n, word in enumerate(words)], configuration)
+    roots = [f"{tmp_path}/x", f"{tmp_path}/y"]
+    assert asked == [(name, root) for name in ("KMNIST", "MNIST") for root in roots]
+    assert len(seen) == 5
+
+    def unreachable(name, root, why):
+        raise DataUnavailable(why)
+
+    monkeypatch.setattr(files, "download", unreachable)
+    with pytest.raises(DataUnavailable, match="KMNIST is not in"):
+        require_data([Cell("0", words[0], "h", "s")], configuration)
+
+
+def test_a_missing_data_set_ends_a_sweep_as_it_ends_a_run(tmp_path):
+    """Whether it can be fetched is asked of a proxy that is not there."""
+    nowhere = "http://127.0.0.1:9"
+    done = command(
+        "fmnist.train", "-m", *(text for text in TINY if not text.startswith("data")),
+        "data=kmnist", "data.root=nowhere", "seed=0,1,2", "hydra.sweep.dir=sweep", cwd=tmp_path,
+        http_proxy=nowhere, https_proxy=nowhere,
+    )  # fmt: skip
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: KMNIST is not in ")
+    assert "nowhere/KMNIST/raw" in line
+    assert not (tmp_path / "sweep").exists()
