@@ -168,7 +168,7 @@ def fmnist_fit(config: dict[str, Any], data: ImageData, folder: Path) -> float:
             dataset=data.load(),
         ),
     )  # fmt: skip
-    with open_loggers(config, Job(run.dir)) as loggers:
+    with open_loggers(config, Job(run.dir), run) as loggers:
         began = time.perf_counter()
         fit(config, data, loggers, run.checkpoints, run)
         return time.perf_counter() - began

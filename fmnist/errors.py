@@ -31,6 +31,12 @@ class RunBusy(RunError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
+class ProcessFailed(UserError):
+    """Another process of a run on several devices did not come to its end."""
+
+    exit_code = 1
+
+
 class CellFailed(UserError):
     """A cell of a sweep that did not come to its end; its own record says more."""
 

@@ -34,6 +34,7 @@ from fmnist.runs.record import RESULT, Record, known
 from fmnist.runs.run import (
     PREDICTIONS,
     Run,
+    load_run,
     locked,
     recorded,
     signal_exit_code,
@@ -43,8 +44,6 @@ from fmnist.runs.run import (
 from fmnist.runs.text import announcement, metrics_table, totals_line
 from fmnist.sweeps import names  # noqa: F401 (conf/config.yaml names its resolvers)
 from fmnist.sweeps.process import run_cell
-from fmnist.tracking.loggers import publish
-from fmnist.training.ddp import is_main_process, one_job
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, Trainer
@@ -67,11 +66,6 @@ def train(config: dict[str, Any], job: Job) -> float:
         UserError: no data, a diverged loss, or a directory that holds a run already.
     """
     began = time.perf_counter()
-    if not is_main_process():  # another process of DDP: it trains, and says and writes nothing
-        send_library_messages_to_log()
-        logging.disable()
-        fit(config, build_data(config), [], job.dir / "checkpoints")
-        return 0.0
     with locked(job.dir):
         send_library_messages_to_log()
         data = build_data(config)
@@ -88,19 +82,32 @@ def train(config: dict[str, Any], job: Job) -> float:
             dataset=data.load(),
         )
         run = start_run(job.dir, new)
-        with recorded(run), open_loggers(config, job) as loggers:
+        with recorded(run), open_loggers(config, job, run) as loggers:
             trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)
     return run.record.metrics["val/acc_best"]
 
 
-@contextmanager
-def open_loggers(config: dict[str, Any], job: Job) -> "Iterator[list[Logger]]":
-    """metrics.csv, always, and the dashboard that the configuration names, around one run."""
-    with maker(config["logger"])(job, config) as dashboard:
-        from lightning.pytorch.loggers import CSVLogger
+def train_beside() -> None:
+    """Another process of a run on several devices, see `fmnist.training.ddp`: it only trains."""
+    from fmnist.training.ddp import beside_main_process
 
+    with beside_main_process():
+        send_library_messages_to_log()
+        logging.disable()
+        run = load_run(sys.argv[1])
+        fit(run.config, build_data(run.config), [], run.checkpoints)
+
+
+@contextmanager
+def open_loggers(config: dict[str, Any], job: Job, run: Run) -> "Iterator[list[Logger]]":
+    """metrics.csv, always, and the dashboard that the configuration names, around one run."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    from fmnist.tracking.dashboard import open_dashboard
+
+    with open_dashboard(maker(config["logger"])(job, config), run) as dashboard:
         csv = CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1)
         yield [csv, dashboard] if dashboard else [csv]
 
@@ -164,6 +171,7 @@ def fit(
     from lightning.pytorch import seed_everything
 
     from fmnist.training.classifier import Classifier, flops, parameter_count
+    from fmnist.training.ddp import other_processes
     from fmnist.training.precision import chosen_formats
 
     seed_everything(config["seed"], workers=True, verbose=False)
@@ -195,7 +203,7 @@ def fit(
     # and with it look for NVIDIA's library anew each time: 0.06 ms.
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     last = checkpoints / "last.ckpt"
-    with one_job(checkpoints.parent):
+    with other_processes(trainer, run):
         trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
     classifier.log_rows()  # of a run that was stopped after its last epoch, nothing starts
     return trainer, classifier
@@ -209,9 +217,8 @@ def build_trainer(
     run: Run | None,
 ) -> "Trainer":
     """Lightning's Trainer; the arguments are those of `fit`, and the number format."""
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-
     from fmnist.training.checkpoint import AtomicCheckpointIO
+    from fmnist.training.ddp import StartedHere
 
     trainer: Trainer = maker(config["trainer"] | {"precision": precision})(
         logger=loggers,
@@ -222,9 +229,9 @@ def build_trainer(
         log_every_n_steps=0,  # steps log nothing; the classifier logs epochs
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module shares out the batches itself
-        # A cluster's job is one process, which starts the others itself: Lightning, where it sees
-        # Slurm, would wait for Slurm to start them, and requeue jobs beside the launcher.
-        plugins=[LightningEnvironment(), AtomicCheckpointIO()],
+        # Where Lightning sees Slurm, it would wait for Slurm to start the other processes, and
+        # requeue jobs beside the launcher.
+        plugins=[StartedHere(), AtomicCheckpointIO()],
     )
     return trainer
 
@@ -239,6 +246,7 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
         ResumableEarlyStopping,
         StopAfterStep,
     )
+    from fmnist.training.ddp import EndOnSigterm
 
     # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
     callbacks: list[Callback] = [
@@ -248,6 +256,7 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
         ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
         EpochBar(),
         StopAfterStep(),
+        EndOnSigterm(),
     ]
     if config["patience"] is not None:
         callbacks.append(ResumableEarlyStopping("val/acc", mode="max", patience=config["patience"]))
@@ -301,7 +310,7 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
 def finish(
     run: Run, trainer: "Trainer", data: "ImageData", loggers: "list[Logger]", seconds: float
 ) -> None:
-    """Log the result, write the record's last state and show it."""
+    """Write the record's last state and show it; then tell the dashboard, if there is one."""
     record, metrics = run.record, run.record.metrics
     # Not the chosen epoch's validation metrics: they would bend the curves at their end.
     summary = {name: value for name, value in metrics.items() if name.startswith("test/")} | {
@@ -309,10 +318,9 @@ def finish(
         "model/params": known(record.params),
         "train/seconds": sum(row.seconds for row in record.epochs),
     }
-    for logger in loggers:
-        logger.log_metrics(summary, step=trainer.global_step)
-        publish(logger, run, data)
-        logger.save()
+    csv, *dashboards = loggers
+    csv.log_metrics(summary, step=trainer.global_step)
+    csv.save()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
     run.write(
         replace(
@@ -325,6 +333,8 @@ def finish(
     )
     log.info("%s", metrics_table(metrics, known(record.best_epoch), len(record.epochs)))
     log.info("%s", totals_line(run.record, run.dir))
+    for dashboard in dashboards:
+        dashboard.publish(summary, trainer.global_step, data)  # type: ignore[attr-defined]
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")

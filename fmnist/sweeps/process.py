@@ -32,7 +32,8 @@ from fmnist.tracking.loggers import prepare
 PRELOADED = [
     "fmnist.process.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
     "hydra", "fmnist.training.callbacks", "fmnist.training.checkpoint",
-    "fmnist.training.classifier", "fmnist.data.datamodule", "fmnist.tracking.loggers",
+    "fmnist.training.classifier", "fmnist.training.ddp",
+    "fmnist.data.datamodule", "fmnist.tracking.loggers",
 ]  # fmt: skip
 
 # What a cluster sends to every process of a job that it stops. The server, which knows no handlers,

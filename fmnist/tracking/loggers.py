@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fmnist.config.words import near
 from fmnist.errors import UserError
 from fmnist.runs.text import LEAK, selects_on_test, shown
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fmnist.runs.run import Run
 
 log = logging.getLogger(__name__)
+
+MODES = ("online", "offline", "disabled")  # W&B's, for WANDB_MODE
 
 # What this process found out, for itself and for the processes that it starts.
 HINTED, SERVER = "FMNIST_WANDB_HINTED", "FMNIST_WANDB_SERVER"
@@ -79,12 +82,19 @@ def wandb_logger(
         project, entity: W&B's.
         mode: "auto": WANDB_MODE if set; else online when there is a key, offline without one.
         media, checkpoint: what `publish` adds at the end.
+
+    Raises:
+        UserError: WANDB_MODE, or online without a key.
+        OSError: its folder cannot be written.
     """
     from lightning.pytorch.loggers import WandbLogger
 
     from fmnist.runs.origin import package_versions
 
     folder = _project_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):  # W&B would write to the system's temporary folder
+        raise PermissionError(f"{folder}: cannot be written")
     run = _open(mode, {
         "project": project,
         "entity": entity,
@@ -175,7 +185,12 @@ def prepare(node: dict[str, Any]) -> list[str]:
     if node["_target_"] != f"{__name__}.{wandb_logger.__name__}":
         return ["lightning.pytorch.loggers"]
     _project_folder()
-    _resolve(node["mode"])
+    try:
+        _resolve(node["mode"])
+    except UserError:
+        raise
+    except Exception as error:  # each cell notes it in its record
+        log.warning("W&B    %s: %s", type(error).__name__, str(error).strip().partition("\n")[0])
     wandb_imports_late = [
         "requests", "PIL.PngImagePlugin", "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     ]  # fmt: skip
@@ -248,10 +263,17 @@ def _resolve(mode: str) -> str:
     """WANDB_MODE for "auto" if set, else online when there is a key and the server answers.
 
     Raises:
-        UserError: online is asked for and there is no key: W&B would prompt, or fail.
+        UserError: online is asked for and there is no key: W&B would prompt, or fail; WANDB_MODE
+            is none of W&B's modes.
     """
-    if mode == "auto":
-        mode = os.environ.get("WANDB_MODE", "auto")
+    given = os.environ.get("WANDB_MODE", "")
+    if not given:  # W&B itself would refuse an empty one
+        os.environ.pop("WANDB_MODE", None)
+    elif given not in MODES:
+        hint = near(given, MODES)
+        raise UserError(f"WANDB_MODE={given}: should be one of {', '.join(MODES)}{hint}")
+    elif mode == "auto":
+        mode = given
     if mode not in ("auto", "online"):
         return mode
     if SERVER in os.environ or has_key():

@@ -22,6 +22,10 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
+# What a shell, Hydra's grammar or an interpolation would take for its own.
+ODD = "Anna's \"runs\", a=b $HOME {x} [1] \\'größe'"
+
+
 def weights(run):
     return torch.cat([p.flatten() for p in run.net("last").state_dict().values()])
 
@@ -37,12 +41,14 @@ def single(tmp_path, name, *overrides):
 
 def test_two_processes_train_the_same_net_as_one(tmp_path):
     average = "ema_decay=0.9"
+    folder = tmp_path / ODD
+    folder.mkdir()
     done = command(
         "fmnist.train", "trainer=ddp", *ARGUMENTS, average, "hydra.run.dir=ddp",
-        cwd=tmp_path, OMP_NUM_THREADS=None,
+        "hydra.output_subdir=null", cwd=folder, OMP_NUM_THREADS=None,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    both, alone = load_run(tmp_path / "ddp"), single(tmp_path, "single", average)
+    both, alone = load_run(folder / "ddp"), single(tmp_path, "single", average)
     assert both.record.devices == 2
     assert both.record.threads == max(1, len(os.sched_getaffinity(0)) // 2)  # of each
     assert both.record.status == "finished"
@@ -53,8 +59,8 @@ def test_two_processes_train_the_same_net_as_one(tmp_path):
         assert row.val_acc == pytest.approx(expected.val_acc, abs=0.02)
     # One process speaks, and only the files of a run are there.
     assert done.stdout.count("epoch 1/2") == 1
-    assert sorted(path.name for path in (tmp_path / "ddp").iterdir()) == [
-        ".hydra", ".lock", "checkpoints", "metrics.csv", "predictions.npz", "result.json",
+    assert sorted(path.name for path in (folder / "ddp").iterdir()) == [
+        ".lock", "checkpoints", "metrics.csv", "predictions.npz", "result.json",
         "train.log",
     ]  # fmt: skip
 
@@ -97,6 +103,74 @@ def test_a_failure_of_one_process_leaves_the_next_cell_alone(tmp_path, launcher)
     trained = torch.cat([values.flatten() for values in state.values()])
     expected = weights(single(tmp_path, "single"))
     torch.testing.assert_close(trained, expected, rtol=1e-3, atol=1e-5)
+
+
+# A net of which only the other process's fails.
+LOPSIDED = """
+import os
+from fmnist.models.lenet5 import LeNet5
+
+class Net(LeNet5):
+    steps = 0
+    def __init__(self, activation: str, pooling: str, dropout: float, when: str):
+        super().__init__(activation, pooling, dropout)
+        self.fails = when if os.environ.get("LOCAL_RANK") == "1" else "never"
+        if self.fails == "before":
+            raise LookupError("only the other one")
+
+    def forward(self, images):
+        self.steps += self.training
+        if self.steps > 20 and self.fails == "raise":
+            raise LookupError("only the other one")
+        if self.steps > 20 and self.fails == "kill":
+            os.kill(os.getpid(), 9)
+        return super().forward(images)
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        ("before", "process 2: LookupError: only the other one"),  # the first one waits for it
+        ("raise", "process 2: LookupError: only the other one"),
+        ("kill", "process 2: killed by SIGKILL: out of memory, or by hand"),
+    ],
+)
+@pytest.mark.long
+def test_a_failure_of_the_other_process_stands_in_the_record(tmp_path, when, reason):
+    (tmp_path / "lopsided.py").write_text(LOPSIDED)
+    done = command(
+        "fmnist.train", "trainer=ddp", *ARGUMENTS, "model._target_=lopsided.Net",
+        f"+model.when={when}", "hydra.run.dir=run", cwd=tmp_path,
+        PYTHONPATH=f"{tmp_path}{os.pathsep}{CHECKOUT}",
+    )  # fmt: skip
+    record = load_run(tmp_path / "run").record
+    assert (record.status, record.error) == ("failed", reason), done.stderr
+    assert (done.returncode, done.stderr) == (1, f"error: {reason}\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.long
+def test_it_is_stopped_as_a_run_of_one_process_is(tmp_path, number, code):
+    long = [*ARGUMENTS, "trainer.max_epochs=10000", "patience=null", "hydra.run.dir=run"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fmnist.train", "trainer=ddp", *long], cwd=tmp_path, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 100
+        while epochs_of(tmp_path / "run") < 2:
+            assert time.monotonic() < deadline, "two epochs did not pass in time"
+            time.sleep(0.05)
+        os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    record = load_run(tmp_path / "run").record
+    assert (process.returncode, record.status) == (code, "failed"), errors
+    assert record.error == ("interrupted" if number == signal.SIGINT else "terminated")
+    assert "Traceback" not in errors
 
 
 def epochs_of(run_dir):

@@ -1,0 +1,114 @@
+"""A dashboard around one run, whose trouble never costs the run: it is one line, and a field.
+
+The network, a full disk, a folder that cannot be written, a bug in a figure: after the first
+failure the dashboard is told nothing more, and the run goes on.
+"""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from fmnist.data.datamodule import ImageData
+from fmnist.errors import UserError
+from fmnist.runs.run import Run
+from fmnist.tracking.loggers import publish
+
+log = logging.getLogger(__name__)
+
+
+class Dashboard(Logger):
+    """What Lightning takes for a logger: another one, as long as that works.
+
+    Args:
+        run: whose record has the field `dashboard_error`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run, self.logger = run, None  # type: tuple[Run, Logger | None]
+        self.trouble: str | None = None
+
+    @contextmanager
+    def forgive(self) -> Iterator[None]:
+        """An error in here is said and noted; a mistake of the user's passes."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            if self.trouble is None:
+                first = str(error).strip().partition("\n")[0]
+                self.trouble = f"{type(error).__name__}: {first}"
+                log.warning("dashboard  %s: the run goes on without it", self.trouble)
+                with suppress(OSError):
+                    self.run.write(replace(self.run.record, dashboard_error=self.trouble))
+
+    def tell(self, what: Callable[[Logger], object]) -> None:
+        """Do something with the logger, if there is one that works."""
+        if self.logger is not None and self.trouble is None:
+            with self.forgive():
+                what(self.logger)
+
+    @property
+    def name(self) -> str | None:
+        return None if self.logger is None else self.logger.name
+
+    @property
+    def version(self) -> int | str | None:
+        return None if self.logger is None else self.logger.version
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.tell(lambda logger: logger.log_metrics(dict(metrics), step))
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        self.tell(lambda logger: logger.log_hyperparams(params, *args, **kwargs))
+
+    def save(self) -> None:
+        self.tell(lambda logger: logger.save())
+
+    def finalize(self, status: str) -> None:
+        self.tell(lambda logger: logger.finalize(status))
+
+    def publish(self, summary: Mapping[str, float], step: int, data: ImageData) -> None:
+        """Show the finished run: its numbers, figures of its test set, its checkpoint.
+
+        Args:
+            summary: what dashboards sort runs by.
+            step: the last one.
+            data: the run's, loaded, for the images.
+        """
+        self.log_metrics(summary, step)
+        self.tell(lambda logger: publish(logger, self.run, data))
+        self.save()
+
+
+@contextmanager
+def open_dashboard(
+    opened: AbstractContextManager[Logger | None], run: Run
+) -> Iterator[Dashboard | None]:
+    """Around one run: its dashboard, which learns how the run ends; None where there is none.
+
+    Args:
+        opened: one of `fmnist.tracking.loggers`.
+
+    Raises:
+        UserError: a dashboard that is asked for in a way that cannot be.
+    """
+    board, stack = Dashboard(run), ExitStack()
+    with board.forgive():
+        board.logger = stack.enter_context(opened)
+    try:
+        yield board if board.logger is not None else None
+    except BaseException as error:
+        with board.forgive(), suppress(UserError):
+            stack.__exit__(type(error), error, error.__traceback__)
+        raise
+    with board.forgive():
+        stack.close()
