@@ -34,6 +34,7 @@ from fmnist.runs.record import (
     Cell,
     Epoch,
     Record,
+    known,
     record_json,
 )
 from fmnist.sweeps.plan import read_manifest
@@ -117,7 +118,7 @@ def main() -> None:
                 folder = Path(name, f"{launcher}{number}")
                 chosen = [f"hydra/launcher={launcher}", *trained, *overrides]
                 times[launcher].append(timed(chosen, folder))
-                threads[launcher] = find_runs([folder]).runs[0].record.threads
+                threads[launcher] = known(find_runs([folder]).runs[0].record.threads)
                 print(f"  {launcher} {number + 1} of {arguments.rounds}", file=sys.stderr)
             times[FINISHED].append(timed(looked_through, Path(name, FINISHED)))
     columns = ["sweep", "cells", "threads a cell", "s", "min", "max", "cells/hour", "x basic"]

@@ -10,7 +10,6 @@ import math
 import os
 import stat
 import types
-import typing
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
@@ -50,8 +49,11 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> tuple[Any, bool]:
     """What a JSON file holds: plain values without NaN, of a sane size and depth.
+
+    And whether every text in it is printable ASCII, as in most files: who escapes texts can then
+    save the time.
 
     Raises:
         Damaged: it holds something else.
@@ -74,7 +76,7 @@ def read_json(path: Path) -> Any:
     except ValueError as error:  # an integer of more digits than Python reads
         raise Damaged("holds a number that is too large") from error
     _check_plain(value)
-    return value
+    return value, content.isascii() and not any(mark in content for mark in (b"\\", b"\x7f"))
 
 
 def _no_constant(name: str) -> None:
@@ -89,26 +91,27 @@ def _check_plain(value: Any) -> None:
             raise Damaged("is nested too deeply")
         below: list[Any] = []
         for item in level:
-            if isinstance(item, dict):
-                below += [*item, *item.values()]
-            elif isinstance(item, list):
+            kind = type(item)
+            if kind is dict:
+                below += item.values()
+                _check_text("".join(item))
+            elif kind is list:
                 below += item
-            elif (isinstance(item, float) and not math.isfinite(item)) or (
-                isinstance(item, int) and abs(item) >= 2**64
+            elif kind is str:
+                _check_text(item)
+            elif (kind is float and not math.isfinite(item)) or (
+                kind is int and not -(2**64) < item < 2**64
             ):
                 raise Damaged("holds a number that is too large")
-            elif isinstance(item, str) and not item.isascii():
-                try:
-                    item.encode("utf-8")
-                except UnicodeEncodeError as error:
-                    raise Damaged("holds text that is no Unicode") from error
         level, depth = below, depth + 1
 
 
-def _is_too_large(item: Any) -> bool:
-    if isinstance(item, float):
-        return not math.isfinite(item)
-    return isinstance(item, int) and abs(item) >= 2**64
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise Damaged("holds text that is no Unicode") from error
 
 
 def write_json(value: Any) -> bytes:
@@ -160,11 +163,9 @@ def _default(item: Any) -> Any:
     return item.default if item.default_factory is MISSING else item.default_factory()
 
 
-def _inside(place: str, read: Reader, value: Any) -> Any:
-    try:
-        return read(value)
-    except Damaged as error:
-        raise Damaged(f"{place}{'' if str(error).startswith('[') else ' '}{error}") from error
+def _placed(place: str, error: Damaged) -> Damaged:
+    """The same, with where it is so."""
+    return Damaged(f"{place}{'' if str(error).startswith('[') else ' '}{error}")
 
 
 @cache
@@ -197,11 +198,13 @@ def _scalar(kind: type) -> Reader:
 
 
 def _bounded(inner: Reader, bounds: Between) -> Reader:
+    low, high = bounds.low, bounds.high
+
     def read(value: Any) -> Any:
-        if bounds.low <= inner(value) <= bounds.high:
+        if low <= inner(value) <= high:
             return value
-        low, high = (f"{bound:,.15g}" for bound in (bounds.low, bounds.high))
-        raise Damaged(f"is {shorten(value)}: should be between {low} and {high}")
+        ends = f"{low:,.15g} and {high:,.15g}"
+        raise Damaged(f"is {shorten(value)}: should be between {ends}")
 
     return read
 
@@ -219,7 +222,13 @@ def _list_of(inner: Reader) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, list):
             raise Damaged(f"is {shorten(value)}: should be a list")
-        return [_inside(f"[{place}]", inner, item) for place, item in enumerate(value)]
+        result = []
+        for place, item in enumerate(value):
+            try:
+                result.append(inner(item))
+            except Damaged as error:
+                raise _placed(f"[{place}]", error) from error
+        return result
 
     return read
 
@@ -228,7 +237,13 @@ def _dict_of(inner: Reader) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise Damaged(f"is {shorten(value)}: should be a table of settings")
-        return {key: _inside(f"[{shorten(key)}]", inner, item) for key, item in value.items()}
+        result = {}
+        for key, item in value.items():
+            try:
+                result[key] = inner(item)
+            except Damaged as error:
+                raise _placed(f"[{shorten(key)}]", error) from error
+        return result
 
     return read
 
@@ -236,6 +251,7 @@ def _dict_of(inner: Reader) -> Reader:
 def _dataclass(kind: Any) -> Reader:
     hints = get_type_hints(kind, include_extras=True)
     rest = next((item.name for item in fields(kind) if item.metadata.get("rest")), None)
+    read_others = _reader(hints[rest]) if rest else _reader(Any)
     known = {
         item.metadata.get("key", item.name): (item.name, _reader(hints[item.name]))
         for item in fields(kind)
@@ -250,16 +266,20 @@ def _dataclass(kind: Any) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise Damaged(f"is {shorten(value)}: should be a table of settings")
-        if missing := sorted(needed - value.keys()):
-            raise Damaged(f"has no {missing[0]}")
-        entries = {
-            name: _inside(key, read_one, value[key])
-            for key, (name, read_one) in known.items()
-            if key in value
-        }
+        if not needed <= value.keys():
+            raise Damaged(f"has no {min(needed - value.keys())}")
+        entries, others = dict[str, Any](), dict[str, Any]()
+        for key, item in value.items():
+            if key not in known:
+                others[key] = item
+                continue
+            name, read_one = known[key]
+            try:
+                entries[name] = read_one(item)
+            except Damaged as error:
+                raise _placed(key, error) from error
         if rest is not None:
-            others = {key: item for key, item in value.items() if key not in known}
-            entries[rest] = decode(typing.cast(Any, hints[rest]), others)
+            entries[rest] = read_others(others)
         return kind(**entries)
 
     return read

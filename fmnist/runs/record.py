@@ -209,11 +209,11 @@ def read_record(path: Path) -> Record:
         Damaged: it is none, or one of a newer version.
         OSError: it cannot be read.
     """
-    content = read_json(path)
+    content, harmless = read_json(path)
     _check_schema(content)
     # Schema 1 wrote null for what was not known.
     plain = {key: value for key, value in content.items() if value is not None or key in NEEDED}
-    plain = escaped_values(plain)
+    plain = plain if harmless else escaped_values(plain)
     plain.pop("schema")
     record: Record = decode(Record, plain)
     _check(record)
@@ -334,7 +334,7 @@ def read_manifest(path: Path) -> Manifest:
         Damaged: it is none, or one of a newer version.
         OSError: it cannot be read.
     """
-    content = read_json(path)
+    content, _ = read_json(path)
     if isinstance(content, dict):
         content = {"schema": 1} | content
     _check_schema(content)
