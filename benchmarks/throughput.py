@@ -47,7 +47,8 @@ from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, Tr
 from fmnist.runs.job import Job
 from fmnist.runs.record import Record
 from fmnist.runs.run import start_run
-from fmnist.train import build_data, fit, open_loggers
+from fmnist.train import fit, open_loggers
+from fmnist.training.build import build_classifier, build_data
 from fmnist.training.classifier import predict
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
@@ -170,7 +171,7 @@ def fmnist_fit(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     )  # fmt: skip
     with open_loggers(config, Job(run.dir), run) as loggers:
         began = time.perf_counter()
-        fit(config, data, loggers, run.checkpoints, run)
+        fit(config, build_classifier(config), data, loggers, run.checkpoints, run)
         return time.perf_counter() - began
 
 

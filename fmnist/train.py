@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ from omegaconf import DictConfig
 
 from fmnist.config.arguments import order_arguments
 from fmnist.config.build import build, maker
-from fmnist.config.check import check
+from fmnist.config.check import TESTED, check
 from fmnist.config.devices import check_devices
 from fmnist.config.explain import fail, own_line
 from fmnist.config.schema import CONF_DIR, config_hash
+from fmnist.config.words import in_one_line
+from fmnist.errors import ConfigError
 from fmnist.process.machine import processor_name
 from fmnist.process.terminal import forgiving_terminal, say
 from fmnist.runs.before import remove_untouched
@@ -68,6 +71,8 @@ def train(config: dict[str, Any], job: Job) -> float:
     began = time.perf_counter()
     with locked(job.dir):
         send_library_messages_to_log()
+        from fmnist.training.build import build_classifier, build_data
+
         data = build_data(config)
         try_net(config, data)
         new = Record(
@@ -83,7 +88,8 @@ def train(config: dict[str, Any], job: Job) -> float:
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:
-            trainer, classifier = fit(config, data, loggers, run.checkpoints, run)
+            classifier = build_classifier(config)
+            trainer = fit(config, classifier, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)
     return run.record.metrics["val/acc_best"]
@@ -97,7 +103,9 @@ def train_beside() -> None:
         send_library_messages_to_log()
         logging.disable()
         run = load_run(sys.argv[1])
-        fit(run.config, build_data(run.config), [], run.checkpoints)
+        from fmnist.training.build import build as both
+
+        fit(run.config, *both(run.config), [], run.checkpoints)
 
 
 @contextmanager
@@ -132,16 +140,6 @@ def send_library_messages_to_log() -> None:
         logger.removeHandler(handler)
 
 
-def build_data(config: dict[str, Any]) -> "ImageData":
-    """The data module, loaded: what is wrong with the data shows before anything is built."""
-    augment = build(config["aug"])
-    data: ImageData = maker(config["data"])(
-        augment=augment, seed=config["seed"], steps_per_execution=config["steps_per_execution"]
-    )
-    data.load()
-    return data
-
-
 def try_net(config: dict[str, Any], data: "ImageData") -> None:
     """What is wrong with the net shows before there is a record.
 
@@ -157,56 +155,88 @@ def try_net(config: dict[str, Any], data: "ImageData") -> None:
 
 def fit(
     config: dict[str, Any],
+    classifier: "Classifier",
     data: "ImageData",
     loggers: "list[Logger]",
     checkpoints: Path,
     run: Run | None = None,
-) -> "tuple[Trainer, Classifier]":
-    """Build net and trainer, and train.
+) -> "Trainer":
+    """Build the trainer, and train.
 
     Args:
         checkpoints: folder for best.ckpt and last.ckpt.
         run: the record to keep up to date; None in the extra processes of DDP.
     """
-    from lightning.pytorch import seed_everything
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from fmnist.training.classifier import Classifier, flops, parameter_count
+    from fmnist.training.build import formats
+    from fmnist.training.classifier import flops, parameter_count
     from fmnist.training.ddp import other_processes
-    from fmnist.training.precision import chosen_formats
+    from fmnist.training.limits import cut_short, out_of_time
 
-    seed_everything(config["seed"], workers=True, verbose=False)
-    net = build(config["model"])
-    params, operations = parameter_count(net), flops(net)
-    settings = config["trainer"]
-    precision, channels_last = chosen_formats(
-        settings.get("precision", "auto"),
-        config["channels_last"],
-        operations,
-        settings.get("accelerator", "auto"),
-    )
-    classifier = Classifier(
-        net,
-        build(config["optim"]),
-        build(config["scheduler"]),
-        config["label_smoothing"],
-        channels_last,
-        config["gradient_clip_val"],
-        config["tta"],
-        config["ema_decay"],
-    )
-    trainer = build_trainer(config, precision, loggers, checkpoints, run)
-    if run is not None:
-        run.record = on_machine(run.record, trainer)
-        run.write(replace(run.record, params=params, flops=operations, channels_last=channels_last))
-        log.info("%s", announcement(run.record, type(net).__name__, run.dir))
-    # Lightning's, for processes that fork later. Torch's optimisers ask for a GPU in every step,
-    # and with it look for NVIDIA's library anew each time: 0.06 ms.
-    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-    last = checkpoints / "last.ckpt"
-    with other_processes(trainer, run):
-        trainer.fit(classifier, data, ckpt_path=last if last.exists() else None, weights_only=True)
-    classifier.log_rows()  # of a run that was stopped after its last epoch, nothing starts
-    return trainer, classifier
+    try:
+        trainer = build_trainer(
+            config, formats(config, classifier.net)[0], loggers, checkpoints, run
+        )
+        if run is not None:
+            known_now = replace(
+                on_machine(run.record, trainer),
+                params=parameter_count(classifier.net),
+                flops=flops(classifier.net),
+                channels_last=classifier.hparams["channels_last"],
+                cut_short=cut_short(trainer, data),
+            )
+            run.write(known_now)
+            log.info("%s", announcement(run.record, type(classifier.net).__name__, run.dir))
+        # Lightning's, for processes that fork later. Torch's optimisers ask for a GPU in every
+        # step, and with it look for NVIDIA's library anew each time: 0.06 ms.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+        last = checkpoints / "last.ckpt"
+        module, batches = in_groups(config, trainer, classifier, data)
+        with other_processes(trainer, run):
+            resumed = last if last.exists() else None
+            trainer.fit(module, batches, ckpt_path=resumed, weights_only=True)
+            module.log_rows()  # of a run that was stopped after its last epoch, nothing starts
+            close(trainer, module, batches, checkpoints)
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {in_one_line(error)}") from error
+    steps = module.steps_per_epoch()
+    if run is not None and (late := out_of_time(trainer, config["trainer"].get("max_time"), steps)):
+        reasons = ", ".join(filter(None, [run.record.cut_short, late]))
+        run.record = replace(run.record, cut_short=reasons)
+    return trainer
+
+
+def in_groups(
+    config: dict[str, Any], trainer: "Trainer", classifier: "Classifier", data: "ImageData"
+) -> "tuple[Classifier, ImageData]":
+    """Module and data as they train fastest: see `fmnist.training.grouped`."""
+    from fmnist.training.grouped import GroupedClassifier, GroupedData, single_steps_because
+
+    steps = config["steps_per_execution"]
+    if steps == 1:
+        return classifier, data
+    if reason := single_steps_because(trainer, classifier, config["trainer"]):
+        log.info("steps   one by one, not %d in a call: %s looks at each", steps, reason)
+        return classifier, data
+    clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    trainer.gradient_clip_val = None  # the module does it
+    return GroupedClassifier(classifier, clip, algorithm), GroupedData(data, steps)
+
+
+def close(trainer: "Trainer", module: "Classifier", data: "ImageData", checkpoints: Path) -> None:
+    """A validation of what was trained after the last one; both checkpoints, however short the run.
+
+    Steps and epochs may end between two validations, and `fast_dev_run` writes no checkpoint.
+    """
+    unseen = module.open_row is not None
+    if unseen:
+        trainer.validate(module, data, verbose=False)
+    best = max(module.history, key=lambda row: row["val/acc"])  # the first of equals
+    for name, wanted in (("last", unseen), ("best", unseen and best is module.history[-1])):
+        path = checkpoints / f"{name}.ckpt"
+        if wanted or not trainer.strategy.broadcast(path.exists()):
+            trainer.save_checkpoint(path)
 
 
 def build_trainer(
@@ -220,14 +250,21 @@ def build_trainer(
     from fmnist.training.checkpoint import AtomicCheckpointIO
     from fmnist.training.ddp import StartedHere
 
-    trainer: Trainer = maker(config["trainer"] | {"precision": precision})(
+    settings = dict(config["trainer"])
+    if settings.get("gradient_clip_val") is None:
+        settings["gradient_clip_val"] = config["gradient_clip_val"]
+    if settings.get("max_epochs") is None:
+        settings["max_epochs"] = -1  # until something else ends it; Lightning's own default is 1000
+    for key, words in TESTED.items():
+        word = settings.get(key.rpartition(".")[2], words[0])
+        if word not in words:
+            log.warning("WARNING %s=%s: Lightning's, and not tested here", key, word)
+    quiet = {"enable_model_summary": False, "log_every_n_steps": 0, "num_sanity_val_steps": 0}
+    trainer: Trainer = maker(quiet | settings | {"precision": precision})(
         logger=loggers,
         callbacks=callbacks_of(config, checkpoints, run),
         default_root_dir=checkpoints.parent,
         enable_progress_bar=False,  # Lightning's own bar
-        enable_model_summary=False,
-        log_every_n_steps=0,  # steps log nothing; the classifier logs epochs
-        num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module shares out the batches itself
         # Where Lightning sees Slurm, it would wait for Slurm to start the other processes, and
         # requeue jobs beside the launcher.
@@ -238,9 +275,8 @@ def build_trainer(
 
 def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> "list[Callback]":
     """What happens beside training; the arguments are those of `fit`."""
-    from lightning.pytorch.callbacks import ModelCheckpoint
-
     from fmnist.training.callbacks import (
+        Checkpoint,
         EpochBar,
         RecordEpochs,
         ResumableEarlyStopping,
@@ -249,17 +285,23 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
     from fmnist.training.ddp import EndOnSigterm
 
     # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
+    # The last one is of an epoch's end, where a run can go on; the best one of any validation.
     callbacks: list[Callback] = [
-        ModelCheckpoint(
+        Checkpoint(
             checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False
         ),
-        ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
-        EpochBar(),
+        Checkpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
+        EpochBar(config["trainer"].get("enable_progress_bar") is not False),
         StopAfterStep(),
         EndOnSigterm(),
     ]
     if config["patience"] is not None:
-        callbacks.append(ResumableEarlyStopping("val/acc", mode="max", patience=config["patience"]))
+        patience = config["patience"]  # validations, also where they are not the epochs
+        callbacks.append(
+            ResumableEarlyStopping(
+                "val/acc", mode="max", patience=patience, check_on_train_epoch_end=False
+            )
+        )
     if run is not None:
         callbacks.append(RecordEpochs(run))
     return callbacks
@@ -286,17 +328,21 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     """Read the test set, once, with the checkpoint that validation chose and with the last one."""
     import numpy as np
 
-    from fmnist.training.classifier import loss_and_accuracy, predict
+    from fmnist.training.classifier import loss_and_accuracy, predict, refuse_divergence
+    from fmnist.training.limits import limited
 
     rows = classifier.history
     best = max(range(len(rows)), key=lambda epoch: rows[epoch]["val/acc"])  # the first of equals
     device = trainer.strategy.root_device
     batches = data.test_batches(device)
+    count = limited(trainer.limit_test_batches, len(batches))
     metrics: dict[str, float] = {"val/acc_best": rows[best]["val/acc"]}
     for which, epoch, suffix in (("best", best, ""), ("last", len(rows) - 1, "_last")):
         if which == "best" or epoch != best:  # else they have the same weights
-            logits, labels = predict(run.net(which), batches, device, **run.formats())  # type: ignore[arg-type]
+            some = islice(batches, count)
+            logits, labels = predict(run.net(which), some, device, **run.formats())  # type: ignore[arg-type]
             loss, accuracy = loss_and_accuracy(logits, labels)
+            refuse_divergence("test", loss, logits)
         for name in ("train/loss", "train/acc", "val/loss", "val/acc"):
             metrics[name + suffix] = rows[epoch][name]
         metrics |= {f"test/loss{suffix}": loss, f"test/acc{suffix}": accuracy}
@@ -331,9 +377,10 @@ def finish(
             peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
         )
     )
-    log.info("%s", metrics_table(metrics, known(record.best_epoch), len(record.epochs)))
+    best, last = record.epochs[known(record.best_epoch)].epoch, record.epochs[-1].epoch
+    log.info("%s", metrics_table(metrics, best, last + 1))
     log.info("%s", totals_line(run.record, run.dir))
-    for dashboard in dashboards:
+    for dashboard in [] if trainer.fast_dev_run else dashboards:  # type: ignore[attr-defined]
         dashboard.publish(summary, trainer.global_step, data)  # type: ignore[attr-defined]
 
 

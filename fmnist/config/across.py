@@ -24,11 +24,13 @@ def check_across(plain: dict[str, Any]) -> None:
     """
     _check_batches(plain)
     _check_epochs(plain["trainer"])
+    _check_end(plain)
     _check_momentum(plain["optim"])
     policy = plain["scheduler"].get("policy")
     if isinstance(policy, dict):
         _check_schedule(plain["scheduler"], policy)
-        if plain["scheduler"].get("horizon") and plain["trainer"]["max_epochs"] is None:
+        endless = plain["trainer"]["max_epochs"] is None and _no_steps(plain["trainer"])
+        if plain["scheduler"].get("horizon") and endless:
             raise ConfigError(
                 f"trainer.max_epochs=null: scheduler.horizon={plain['scheduler']['horizon']} "
                 "needs the length of the run: should be a whole number"
@@ -59,6 +61,27 @@ def _check_epochs(trainer: dict[str, Any]) -> None:
     if least is not None and most is not None and least > most:
         raise ConfigError(
             f"trainer.min_epochs={least}: should be at most trainer.max_epochs={most}"
+        )
+
+
+def _no_steps(trainer: dict[str, Any]) -> bool:
+    return bool(trainer.get("max_steps", -1) == -1)
+
+
+def _check_end(plain: dict[str, Any]) -> None:
+    """Something ends a run, and one setting has one value."""
+    trainer = plain["trainer"]
+    limits = [trainer["max_epochs"], plain["patience"], trainer.get("max_time")]
+    if limits == [None, None, None] and _no_steps(trainer):
+        raise ConfigError(
+            "trainer.max_epochs=null: nothing would end the run: give patience, trainer.max_steps "
+            "or trainer.max_time"
+        )
+    clips = plain["gradient_clip_val"], trainer.get("gradient_clip_val")
+    if None not in clips and clips[0] != clips[1]:
+        raise ConfigError(
+            f"gradient_clip_val={clips[0]}, trainer.gradient_clip_val={clips[1]}: two names of one "
+            "setting: give one of them"
         )
 
 

@@ -48,9 +48,14 @@ RANGES = {
     "steps_per_execution": "[1, inf)",
     "trainer.max_epochs": "[1, inf)",
     "trainer.min_epochs": "[0, inf)",
+    "trainer.max_steps": "[-1, inf)",
+    "trainer.accumulate_grad_batches": "[1, inf)",
+    "trainer.gradient_clip_val": "(0, inf)",
     "trainer.num_nodes": "[1, 1]",
 }
-LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
+LIMITS = (
+    "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
+)  # fmt: skip
 CHOICES: dict[str, tuple[Any, ...]] = {
     "trainer.precision": PRECISIONS,
     "trainer.accelerator": ACCELERATORS,
@@ -63,21 +68,30 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 # Read by their names wherever a record is: no default of a constructor can stand in for them.
 NEEDED = ("trainer.max_epochs", "data.batch_size", "data.name")
 
-# Arguments that fmnist.train gives itself, or that would take away what a run record needs: the
-# epoch with its validation, the checkpoints.
+# Arguments that are no settings: why, and what to use instead.
 RESERVED = {
-    "trainer": [
-        "logger", "callbacks", "plugins", "default_root_dir",
-        "enable_checkpointing", "enable_model_summary",
-        "enable_progress_bar", "log_every_n_steps", "num_sanity_val_steps",
-        "use_distributed_sampler", "check_val_every_n_epoch", "val_check_interval",
-        "fast_dev_run", "barebones", "gradient_clip_val", "gradient_clip_algorithm",
-        "accumulate_grad_batches", "max_steps", "min_steps",
-    ],
-    "data": ["augment", "seed", "steps_per_execution"],
-    "optim": ["params"],
-    "scheduler.policy": ["optimizer"],
-}  # fmt: skip
+    "trainer": {
+        "logger": "the loggers are a group of their own: use logger=csv, logger=wandb, ...",
+        "callbacks": "the run's own callbacks write its record: use patience=, scheduler=, ...",
+        "plugins": "checkpoints are written whole or not at all by a plugin of fmnist.train's: "
+        "use trainer.precision and trainer.strategy for the rest",
+        "default_root_dir": "the run directory holds everything: use hydra.run.dir",
+        "enable_checkpointing": "a run is tested and continued from its checkpoints: delete "
+        "checkpoints/ afterwards",
+        "use_distributed_sampler": "the data module shares out the batches itself, the same for "
+        "any number of devices: use trainer.devices",
+        "barebones": "a run needs its metrics and checkpoints: python -m benchmarks.throughput "
+        "measures what they cost",
+        "enable_autolog_hparams": "every logger gets the whole configuration: use logger=none",
+    },
+    "data": {
+        "augment": "the augmentation is a group of its own: use aug=on, aug=off, ...",
+        "seed": "the run has one seed: use seed",
+        "steps_per_execution": "use steps_per_execution without data.",
+    },
+    "optim": {"params": "the optimiser gets the net's parameters: use model"},
+    "scheduler.policy": {"optimizer": "the policy gets the run's optimiser: use optim"},
+}
 
 
 # What code gives besides: a node need not have it, and may.
@@ -153,12 +167,12 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
     signature = read_signature(target)
     if signature is None:
         return
-    given = RESERVED.get(path, [])
+    given = RESERVED.get(path, {})
     for key, value in node.items():
         if key in HYDRAS:
             continue
         if key in given:
-            raise ConfigError(f"{path}.{key}: not a setting: fmnist.train decides it")
+            raise ConfigError(f"{path}.{key}: not a setting: {given[key]}")
         if key not in signature:
             hint = near_or_all(key, signature, f"{path}.")
             raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
@@ -196,7 +210,7 @@ def _check_pair(key: str, value: Any, default: Any) -> None:
 
 def _check_required(path: str, node: dict[str, Any], signature: dict[str, Parameter]) -> None:
     """An argument without a default that nobody gives; of a policy see `across`."""
-    given = {*RESERVED.get(path, []), *GIVEN.get(path, [])}
+    given = {*RESERVED.get(path, {}), *GIVEN.get(path, [])}
     if path == "scheduler.policy" or (node.get("_partial_") and path != "optim"):
         return
     for key, parameter in signature.items():

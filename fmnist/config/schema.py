@@ -59,7 +59,12 @@ OmegaConf.register_new_resolver(
 )
 
 # What a result does not depend on: two runs that differ only here are the same run.
-COSMETIC = {("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",)}
+COSMETIC = {
+    ("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",),
+    ("trainer", "num_sanity_val_steps"), ("trainer", "log_every_n_steps"),
+    ("trainer", "enable_model_summary"), ("trainer", "enable_progress_bar"),
+    ("trainer", "detect_anomaly"), ("trainer", "profiler"), ("trainer", "limit_predict_batches"),
+}  # fmt: skip
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

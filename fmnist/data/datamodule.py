@@ -4,9 +4,10 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count as count_up
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,8 @@ from fmnist.data.facts import DatasetFacts
 from fmnist.data.files import FILES, is_checked, read_data_set
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
+
+log = logging.getLogger(__name__)
 
 GARMENTS = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -110,7 +113,8 @@ class TrainBatches:
         prepare: turns pixels and the augmentation's draws into the net's input.
         batch_size: of all processes together; process `rank` of `world` takes its share.
         seed: the run's.
-        epoch: asked at the start of every epoch.
+        epoch: asked at the start of every epoch; None: every iteration is the next epoch.
+        shuffle: False: in file order.
     """
 
     def __init__(
@@ -119,15 +123,15 @@ class TrainBatches:
         prepare: Normalize,
         batch_size: int,
         seed: int,
-        epoch: Callable[[], int],
+        epoch: Callable[[], int] | None = None,
         rank: int = 0,
         world: int = 1,
+        shuffle: bool = True,
     ) -> None:
         self.images, self.prepare, self.batch_size = images, prepare, batch_size
-        self.seed, self.epoch, self.rank, self.world = seed, epoch, rank, world
-        # A last batch with fewer images than processes would leave one of them without any.
-        tail = len(images) % batch_size
-        self.used = len(images) - (tail if tail < world else 0)
+        self.seed, self.rank, self.world, self.shuffle = seed, rank, world, shuffle
+        self.epoch = epoch or count_up().__next__
+        self.used = len(images) - left_over(len(images), batch_size, world)
 
     def __len__(self) -> int:
         return -(-self.used // self.batch_size)
@@ -136,7 +140,8 @@ class TrainBatches:
         state = np.random.SeedSequence([self.seed, self.epoch()]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0]))
         device = self.images.labels.device
-        order = torch.randperm(len(self.images), generator=generator).to(device)
+        order = torch.randperm(len(self.images), generator=generator)
+        order = (order if self.shuffle else torch.arange(len(self.images))).to(device)
         drawn = None
         if self.prepare.augment:
             size = self.images.pixels.shape[-1]
@@ -149,22 +154,15 @@ class TrainBatches:
             yield self.prepare(pixels, rows), self.images.labels.index_select(0, batch)
 
 
-class Executions:
-    """Batches in groups of `steps`: what Lightning takes for one batch, and trains in one call.
+def left_over(images: int, batch_size: int, world: int = 1) -> int:
+    """Images of an epoch's last batch that are not trained on.
 
-    A group makes its batches while it is iterated; groups are used up in order.
+    A process whose share of it would be one image, or none, has nothing for batch normalisation to
+    take a mean of; where every batch is as small as that, or this one is the only one, all count.
     """
-
-    def __init__(self, batches: TrainBatches, steps: int) -> None:
-        self.batches, self.steps = batches, steps
-
-    def __len__(self) -> int:
-        return -(-len(self.batches) // self.steps)
-
-    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
-        batches = iter(self.batches)
-        for _ in range(len(self)):
-            yield islice(batches, self.steps)
+    tail = images % batch_size
+    small = tail < 2 * world <= batch_size and tail < images
+    return tail if small or tail < world else 0
 
 
 class EvalBatches:
@@ -205,7 +203,6 @@ class ImageData(LightningDataModule):
         std: likewise.
         augment: of training batches; None: none.
         seed: the run's, for order and augmentation.
-        steps_per_execution: training batches in a group, see `Executions`.
     """
 
     def __init__(
@@ -223,10 +220,8 @@ class ImageData(LightningDataModule):
         std: Annotated[float, "(0, inf)"] | None = None,
         augment: Augmentation | None = None,
         seed: int = 0,
-        steps_per_execution: int = 1,
     ) -> None:
         super().__init__()
-        self.steps_per_execution = steps_per_execution
         self.source, self.root = name, Path(root or "data").expanduser()
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.train_size, self.test_size, self.val_size = train_size, test_size, val_size
@@ -235,6 +230,7 @@ class ImageData(LightningDataModule):
         self.augment, self.seed = augment, seed
         self.facts: DatasetFacts | None = None
         self.download = True  # files that are missing; a record that is read changes no folder
+        self.told = False  # that images are left out
 
     def read(self) -> tuple[Images, Images, dict[str, str]]:
         """Official training set, official test set, and checksums.
@@ -309,45 +305,74 @@ class ImageData(LightningDataModule):
         )
         return self.facts
 
-    def setup(self, stage: str) -> None:
-        """Lightning's hook before training: bring the images to the device of training."""
+    def setup(self, stage: str | None = None) -> None:
+        """Bring the images to the device of training; without a trainer, leave them on the CPU."""
         self.load()
-        assert self.trainer is not None
-        device = self.trainer.strategy.root_device
-        self.train_images = self.train_images.to(device)
-        self.val_images = self.val_images.to(device)
+        if stage == "fit":
+            self.train_images = self.train_images.to(self.device)
+        if stage in ("fit", "validate"):
+            self.val_images = self.val_images.to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are made."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _share(self) -> dict[str, int]:
-        assert self.trainer is not None
+        if self.trainer is None:
+            return {}
         return {"rank": self.trainer.global_rank, "world": self.trainer.world_size}
 
-    def train_dataloader(self) -> Executions:
+    def train_dataloader(self) -> TrainBatches:
+        """Shuffled and augmented; of `trainer.overfit_batches` in file order, always the same."""
         facts, trainer = self.load(), self.trainer
-        assert trainer is not None
         batches = TrainBatches(
             self.train_images,
             Normalize(facts.mean, facts.std, self.augment),
             self.batch_size,
             self.seed,
-            lambda: trainer.current_epoch,
+            None if trainer is None else lambda: trainer.current_epoch,
+            shuffle=not getattr(trainer, "overfit_batches", 0),
             **self._share(),
         )
-        return Executions(batches, self.steps_per_execution)
+        if batches.used < len(batches.images) and not self.told and not batches.rank:
+            self.told = True
+            log.info(
+                "the last %d of %d shuffled training images would make a batch too small for batch "
+                "normalisation: no epoch trains on its last %d",
+                *(left := len(batches.images) - batches.used, len(batches.images), left),
+            )
+        return batches
 
     def val_dataloader(self) -> EvalBatches:
         """What training sees as validation: see `select_on`."""
-        facts = self.load()
-        prepare = Normalize(facts.mean, facts.std)
-        return EvalBatches(self.val_images, prepare, self.eval_batch_size, **self._share())
+        return self._evaluation(self.val_images, **self._share())
+
+    def test_dataloader(self) -> EvalBatches:
+        """The official test set, shared out among the processes."""
+        self.load()
+        return self._evaluation(self.test_images.to(self.device), **self._share())
+
+    def predict_dataloader(self) -> EvalBatches:
+        """As `test_dataloader`."""
+        return self.test_dataloader()
 
     def test_batches(self, device: torch.device) -> EvalBatches:
-        """The official test set. A run asks for it once, at the end."""
+        """The official test set, all of it. A run asks for it once, at the end."""
+        self.load()
+        return self._evaluation(self.test_images.to(device))
+
+    def test_length(self) -> int:
+        """Batches in the test set, which is not read for it."""
+        return -(-self.load().test_size // self.eval_batch_size)
+
+    def _evaluation(self, images: Images, **share: int) -> EvalBatches:
         facts = self.load()
-        prepare = Normalize(facts.mean, facts.std)
-        return EvalBatches(self.test_images.to(device), prepare, self.eval_batch_size)
+        return EvalBatches(images, Normalize(facts.mean, facts.std), self.eval_batch_size, **share)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
     ) -> Any:
         """Batches are made on the device: spare Lightning the search for what to move."""
-        return batch
+        here = isinstance(batch, tuple) and batch[0].device == device
+        return batch if here else super().transfer_batch_to_device(batch, device, dataloader_idx)

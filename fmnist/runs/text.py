@@ -32,11 +32,23 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
             f"{data.test_size:,} test, batch {config['data']['batch_size']}, "
             f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
             f"device  {record.device}, {record.precision}, "
-            f"up to {trainer['max_epochs']} epochs, seed {record.seed}",
+            f"{length_text(trainer)}, seed {record.seed}",
             f"run     {shown(run_dir)}",
             *leak,
         ]
     )
+
+
+def length_text(trainer: Mapping[str, Any]) -> str:
+    """How long a run may train: "up to 10 epochs", "until early stopping, at most 500 steps"."""
+    epochs, steps, duration = (trainer.get(key) for key in ("max_epochs", "max_steps", "max_time"))
+    limits = [] if epochs is None else [f"{epochs} epoch{'s' * (epochs != 1)}"]
+    limits += [] if steps in (None, -1) else [f"{steps} step{'s' * (steps != 1)}"]
+    limits += [] if duration is None else [f"{duration} (max_time)"]
+    most = " or ".join(limits)
+    if epochs is None:
+        return f"until early stopping, at most {most}" if most else "until early stopping"
+    return f"up to {most}"
 
 
 def augments(aug: Mapping[str, Any]) -> bool:
@@ -66,17 +78,19 @@ def threads_text(count: int | str) -> str:
     return f"{count} thread{'s' * (int(count) != 1)}"
 
 
-def epoch_label(epoch: int, epochs: int) -> str:
-    """ "epoch  3/10", of an epoch counted from 0."""
+def epoch_label(epoch: int, epochs: int | None) -> str:
+    """ "epoch  3/10", of an epoch counted from 0; "epoch 3" where their number is open."""
+    if epochs in (None, -1):
+        return f"epoch {epoch + 1}"
     return f"epoch {epoch + 1:{len(str(epochs))}d}/{epochs}"
 
 
-def epoch_line(rows: Sequence[Epoch], epochs: int) -> str:
+def epoch_line(rows: Sequence[Epoch], epochs: int | None) -> str:
     """The last of the rows, and whether it is the best so far.
 
     Args:
         rows: of the run record, up to the epoch to show.
-        epochs: how many the run may train.
+        epochs: how many the run may train; None or -1: no limit.
     """
     row = rows[-1]
     better = all(row.val_acc > earlier.val_acc for earlier in rows[:-1])
@@ -89,12 +103,15 @@ def epoch_line(rows: Sequence[Epoch], epochs: int) -> str:
 
 def totals_line(record: Record, run_dir: Path) -> str:
     """How long it took, on what data, and where it lies."""
-    epochs, data = len(record.epochs), known(record.dataset)
+    epochs, data = record.epochs[-1].epoch + 1, known(record.dataset)
     line = (
         f"{epochs} epoch{'s' if epochs > 1 else ''} in {known(record.train_seconds):.1f} s "
         f"({known(record.seconds):.1f} s in all) on {data.name}: {shown(run_dir)}"
     )
-    return f"{line}\nWARNING {LEAK}" if selects_on_test(data.select_on) else line
+    leak = [f"WARNING {LEAK}"] if selects_on_test(data.select_on) else []
+    cut = record.cut_short
+    short = [f"WARNING no measurement: the run was cut short by {cut}"] if cut else []
+    return "\n".join([line, *leak, *short])
 
 
 def metrics_table(metrics: Mapping[str, float], best_epoch: int, epochs: int) -> str:

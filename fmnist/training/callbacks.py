@@ -4,6 +4,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import logging
+import math
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tqdm import tqdm
 
 from fmnist.runs.record import Epoch
@@ -28,39 +29,54 @@ tqdm.set_lock(threading.RLock())
 INTERVAL = 0.2  # seconds between updates of the bar: what makes it cost nothing measurable
 
 
+class Checkpoint(ModelCheckpoint):
+    """Lightning's, written at validations and ends of epochs only: no step of it looks at."""
+
+
 class EpochBar(Callback):
-    """A bar while an epoch runs, then its line of metrics. Without a terminal only the line."""
+    """A bar while an epoch runs, and a line of metrics after its validation.
+
+    Args:
+        shown: False, or a terminal that is none: only the line.
+    """
 
     bar: "tqdm[Any] | None" = None
 
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        assert isinstance(module, Classifier)
-        self.shown = time.monotonic()
-        self.bar = tqdm(
-            total=module.steps_per_epoch(),
-            desc=epoch_label(trainer.current_epoch, int(trainer.max_epochs or 0)),
-            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {n}/{total} steps, {rate_fmt}",
-            unit=" steps",
-            leave=False,
-            disable=not (trainer.is_global_zero and sys.stderr.isatty()),
-        )
+    def __init__(self, shown: bool = True) -> None:
+        self.shown = shown
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        assert isinstance(module, Classifier)
         now = time.monotonic()
-        if now - self.shown > INTERVAL and self.bar is not None:
-            self.shown = now
-            assert isinstance(module, Classifier)
-            self.bar.update(len(module.outputs) - self.bar.n)
+        if self.bar is None:
+            self.bar = self._opened(trainer, module)
+            self.updated, self.done = now, module.first_step - 1
+        elif now - self.updated > INTERVAL:
+            self.updated = now
+            self.bar.update(module.global_step - self.done - self.bar.n)
+
+    def _opened(self, trainer: Trainer, module: Classifier) -> "tqdm[Any]":
+        steps = module.steps_per_epoch()
+        return tqdm(
+            total=steps if math.isfinite(steps) else None,
+            desc=epoch_label(trainer.current_epoch, trainer.max_epochs),
+            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {n}/{total} steps, {rate_fmt}",
+            unit=" steps",
+            leave=False,
+            disable=not (self.shown and trainer.is_global_zero and sys.stderr.isatty()),
+        )
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._close()
+        assert isinstance(module, Classifier)
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            rows = list(map(Epoch.of, module.history))
+            log.info("%s", epoch_line(rows, trainer.max_epochs))
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._close()
-        assert isinstance(module, Classifier)
-        if trainer.is_global_zero:
-            log.info(
-                "%s", epoch_line(list(map(Epoch.of, module.history)), int(trainer.max_epochs or 0))
-            )
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
@@ -70,10 +86,11 @@ class EpochBar(Callback):
     def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+        self.bar = None
 
 
 class RecordEpochs(Callback):
-    """After every epoch its row stands in the record, so that a run can be watched from outside."""
+    """After every validation its row stands in the record: a run can be watched from outside."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -93,9 +110,11 @@ class RecordEpochs(Callback):
         if self.run.record.first_step_at is None:
             self.run.record = replace(self.run.record, first_step_at=time.time())
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
-        self.run.write(replace(self.run.record, epochs=list(map(Epoch.of, module.history))))
+        if not trainer.sanity_checking:
+            rows = list(map(Epoch.of, module.history))
+            self.run.write(replace(self.run.record, epochs=rows))
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -115,6 +134,13 @@ class StopAfterStep(Callback):
         if threading.current_thread() is threading.main_thread():
             self.before = signal.getsignal(signal.SIGINT)
             signal.signal(signal.SIGINT, lambda number, frame: self._request(module))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(module, Classifier)
+        if module.stop_requested:
+            raise KeyboardInterrupt
 
     def _request(self, module: LightningModule) -> None:
         assert isinstance(module, Classifier)

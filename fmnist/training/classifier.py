@@ -3,31 +3,37 @@
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
+import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.utilities.model_helpers import is_overridden
+from lightning.pytorch import LightningModule
+from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from fmnist.errors import Diverged
+from fmnist.config.build import build, maker
+from fmnist.errors import ConfigError, Diverged
 from fmnist.training.tta import mean_logits
 
-Batches = Iterable[tuple[Tensor, Tensor]]  # images float [B, 1, 28, 28], labels int64 [B]
+log = logging.getLogger(__name__)
+
+Batch = tuple[Tensor, Tensor]  # images float [B, 1, 28, 28], labels int64 [B]
+Batches = Iterable[Batch]
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
+ABSURD = 1e8  # a loss that is finite, and says no more than one that is not
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,11 @@ class Schedule:
     monitor: str | None
 
 
+CONSTANT = Schedule(policy=None, interval="epoch", horizon=None, monitor=None)
+
+
 class Classifier(LightningModule):
-    """Trains a net by cross-entropy and keeps one row of metrics an epoch.
+    """Trains a net by cross-entropy, a batch a step, in any Trainer; keeps a row a validation.
 
     Steps only collect their outputs; losses and accuracies are computed once an epoch from all of
     them. That is exact, and spares every step the cost of metrics and logging.
@@ -57,16 +66,20 @@ class Classifier(LightningModule):
     train/acc (while training: augmented, with dropout, before each step; the loss as trained,
     smoothing included), val/loss and val/acc (plain cross-entropy), val/acc_best (so far), seconds
     (training and validation together), train/images_per_second (training alone). Accuracies are in
-    [0, 1].
+    [0, 1]. Training stands for the epoch up to the validation, or from one validation to the next
+    where an epoch has several.
+
+    `net`, `optimizer` and `schedule` are nodes of a configuration (a `_target_` and its arguments),
+    or what such nodes describe. Of nodes, a checkpoint alone makes the module again:
+    `Classifier.load_from_checkpoint(path, weights_only=True)`; objects are to be given again.
 
     Args:
         net: images float [B, 1, 28, 28] -> logits [B, 10], or while training a tuple of such
             logits, the first the net's own and the others those of auxiliary heads.
         optimizer: makes an optimiser of the net's parameters.
-        schedule: of the learning rate.
+        schedule: of the learning rate; None: constant.
         label_smoothing: of the training loss, in [0, 1).
         channels_last: memory format of net and images.
-        gradient_clip_val: largest norm of the gradient; None: no clipping.
         tta: of validation, see `fmnist.training.tta.mean_logits`.
         ema_decay: of an exponential moving average of weights and batch-norm statistics over the
             steps, in (0, 1); validated, tested and kept is then the average. None: no average.
@@ -74,30 +87,39 @@ class Classifier(LightningModule):
 
     def __init__(
         self,
-        net: nn.Module,
-        optimizer: Callable[..., torch.optim.Optimizer],
-        schedule: Schedule,
+        net: nn.Module | Mapping[str, Any],
+        optimizer: Callable[..., torch.optim.Optimizer] | Mapping[str, Any],
+        schedule: Schedule | Mapping[str, Any] | None = None,
         label_smoothing: float = 0.0,
         channels_last: bool = False,
-        gradient_clip_val: float | None = None,
         tta: str = "none",
         ema_decay: float | None = None,
     ) -> None:
         super().__init__()
-        # One call of training_step makes several optimiser steps: what Lightning does around a
-        # call costs as much as a step of a small net.
-        self.automatic_optimization = False
-        self.gradient_clip_val = gradient_clip_val
-        self.stop_requested = False
+        parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
+        plain = {
+            "label_smoothing": label_smoothing, "channels_last": channels_last, "tta": tta,
+            "ema_decay": ema_decay,
+            **{name: node for name, node in parts.items() if isinstance(node, Mapping)},
+        }  # fmt: skip
+        plain = {key: as_plain(value) for key, value in plain.items()}
+        self.save_hyperparameters(plain, logger=False)  # loggers have the whole configuration
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net = net.to(memory_format=self.memory_format)
+        made: nn.Module = build(net) if isinstance(net, Mapping) else net
+        self.net = made.to(memory_format=self.memory_format)
         self.average: AveragedModel | None = None
         if ema_decay is not None:
             update = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
             self.average.requires_grad_(False)  # DDP waits for gradients of what could have one
-        self.optimizer, self.schedule = optimizer, schedule
+        self.optimizer = maker(optimizer) if isinstance(optimizer, Mapping) else optimizer
+        self.schedule: Schedule = (
+            build(schedule) if isinstance(schedule, Mapping) else (schedule or CONSTANT)
+        )
+        # Where Lightning's learning-rate finder looks for one, and puts what it found.
+        self.lr: float | None = getattr(self.optimizer, "keywords", {}).get("lr")
         self.label_smoothing, self.tta = label_smoothing, tta
+        self.stop_requested = False
         self.history: list[dict[str, float]] = []
         self.rows_logged = 0
         self.restored_states: dict[str, Any] | None = None
@@ -105,82 +127,72 @@ class Classifier(LightningModule):
         self.val_acc = MulticlassAccuracy(10, average="micro")
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []  # loss [], logits, labels
-        self.val_outputs: list[tuple[Tensor, Tensor]] = []
+        self.eval_outputs: list[tuple[Tensor, Tensor]] = []  # logits, labels
+        self.open_row: dict[str, float] | None = None  # trained, not yet validated
+        self.open_seconds = 0.0  # of earlier epochs that were not validated
+
+    # What is trained, and how
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, 10] of images float [B, 1, 28, 28]; in eval mode of the net that is kept."""
+        net = self.net if self.training else self.kept
+        result = net(images.contiguous(memory_format=self.memory_format))
+        return cast("Tensor", result[0] if isinstance(result, tuple) else result)
+
+    @property
+    def kept(self) -> nn.Module:
+        """What is validated, tested and kept: the net, or the average of its weights."""
+        return self.net if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.net.parameters())
-        if self.schedule.policy is None:
+        rate = {} if self.lr is None else {"lr": self.lr}
+        optimizer = self.optimizer(self.net.parameters(), **rate)
+        schedule = self.schedule
+        if schedule.policy is None:
             return optimizer
-        length = {}
-        if self.schedule.horizon:
-            epochs = self.trainer.max_epochs or 1
-            steps = epochs * self.steps_per_epoch()
-            length[self.schedule.horizon] = steps if self.schedule.interval == "step" else epochs
-        return [optimizer], [self.schedule.policy(optimizer, **length)]
+        length = {schedule.horizon: self.run_length()} if schedule.horizon else {}
+        config: dict[str, Any] = {
+            "scheduler": schedule.policy(optimizer, **length), "interval": schedule.interval,
+        }  # fmt: skip
+        if schedule.monitor:
+            # The metric is there when there has been a validation.
+            every = self.trainer.check_val_every_n_epoch
+            config |= {"monitor": schedule.monitor, "frequency": every or 1, "strict": bool(every)}
+        return {"optimizer": optimizer, "lr_scheduler": config}
 
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps of an epoch, of which the trainer may use fewer."""
+    def steps_per_epoch(self) -> float:
+        """Optimiser steps of an epoch; infinite where the data have no length."""
         self.trainer.fit_loop.setup_data()
-        loader: Any = self.trainer.train_dataloader  # ours: `fmnist.data.datamodule.Executions`
-        return int(min(len(loader.batches), self.trainer.num_training_batches * loader.steps))
+        batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        return math.ceil(batches) if math.isfinite(batches) else math.inf
 
-    def _advance_schedule(self, when: Literal["step", "epoch"]) -> None:
-        if self.schedule.interval != when:
-            return
-        scheduler = self.lr_schedulers()
-        if scheduler is not None:
-            values = [self.history[-1][self.schedule.monitor]] if self.schedule.monitor else []
-            scheduler.step(*values)  # type: ignore[union-attr, arg-type]
+    def run_length(self) -> int:
+        """In the schedule's intervals, up to the nearer of the trainer's limits.
 
-    def on_train_epoch_end(self) -> None:
-        """Before the checkpoints of this epoch are written, so that they hold the result."""
-        self._advance_schedule("epoch")
+        Raises:
+            ConfigError: neither epochs nor steps are limited.
+        """
+        per_epoch, epochs = self.steps_per_epoch(), self.trainer.max_epochs
+        steps = math.inf if epochs in (None, -1) else epochs * per_epoch
+        steps = min(steps, self.trainer.max_steps if self.trainer.max_steps != -1 else math.inf)
+        length = steps if self.schedule.interval == "step" else steps / per_epoch
+        if not math.isfinite(length):
+            raise ConfigError(
+                f"scheduler.horizon={self.schedule.horizon}: a schedule that ends with the run "
+                "needs the run's length: give trainer.max_epochs or trainer.max_steps"
+            )
+        return max(1, math.ceil(length))
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = self.history
-        checkpoint["random_states"] = random_states()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = checkpoint["history"]
-        self.restored_states = checkpoint["random_states"]
-
-    def on_train_start(self) -> None:
-        """After a resumption: new log files and dashboards hold the earlier epochs, too."""
-        self.log_rows()
-
-    def on_train_epoch_start(self) -> None:
-        if self.restored_states is not None:  # here, where nothing more can draw before a step
-            restore_random_states(self.restored_states)
-            self.restored_states = None
-        self.epoch_began = time.perf_counter()
-        self.epoch_lr = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        self.epoch_first_step = self.global_step + 1
-        self.outputs.clear()
-
-    def training_step(self, batches: Batches, batch_idx: int) -> None:
-        """Several optimiser steps, see `fmnist.data.datamodule.Executions`."""
-        with only_callbacks_of_steps(self.trainer):
-            self._optimize(batches)
-
-    def _optimize(self, batches: Batches) -> None:
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
-        for images, labels in batches:
-            optimizer.zero_grad()
-            loss, logits = self._loss(images, labels)
-            self.outputs.append((loss.detach(), logits.detach(), labels))
-            # Reading a loss makes a GPU wait for its launches, and costs a CPU nothing.
-            every = 1 if loss.device.type == "cpu" else 50
-            if len(self.outputs) % every == 0:
-                self._stop_if_diverged(every)
-            self.manual_backward(loss)
-            self._clip_gradient(optimizer)
-            optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.net)
-            self._advance_schedule("step")
-            if self.stop_requested:
-                raise KeyboardInterrupt
+    def training_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
+        """`loss` [] to minimise, and for callbacks `logits` [B, 10]."""
+        images, labels = batch
+        loss, logits = self._loss(images, labels)
+        self.outputs.append((loss.detach(), logits.detach(), labels))
+        # Reading a loss makes a GPU wait for its launches, and costs a CPU nothing.
+        every = 1 if loss.device.type == "cpu" else 50
+        if len(self.outputs) % every == 0:
+            self._stop_if_diverged(every)
+        return {"loss": loss, "logits": logits.detach()}
 
     def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss to minimise, [], and the logits, [B, 10]."""
@@ -193,68 +205,194 @@ class Classifier(LightningModule):
             )
         return loss, logits
 
-    def _clip_gradient(self, optimizer: LightningOptimizer) -> None:
-        if self.gradient_clip_val is None:
-            return
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:  # fp16: the gradient is scaled
-            scaler.unscale_(optimizer.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.gradient_clip_val)
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        super().optimizer_step(*arguments, **named)
+        self.update_average()
 
-    def on_validation_epoch_start(self) -> None:
-        self.train_seconds = time.perf_counter() - self.epoch_began
+    def update_average(self) -> None:
+        """After every step of the optimiser."""
+        if self.average is not None:
+            self.average.update_parameters(self.net)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        images, labels = batch
-        images = images.contiguous(memory_format=self.memory_format)
-        net = self.net if self.average is None else self.average.module
-        logits = mean_logits(net, images, self.tta)
-        self.val_outputs.append((logits.float(), labels))
-        if self.stop_requested:
-            raise KeyboardInterrupt
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Lightning's hook; a plateau by the epoch is left to `on_train_epoch_end`."""
+        if not (isinstance(scheduler, ReduceLROnPlateau) and self.schedule.interval == "epoch"):
+            super().lr_scheduler_step(scheduler, metric)
 
-    def on_validation_epoch_end(self) -> None:
-        """Validation ends an epoch: its row, for the record, the loggers and the callbacks."""
+    # Epochs
+
+    def on_train_start(self) -> None:
+        """After a resumption: new log files and dashboards hold the earlier epochs, too."""
+        self.log_rows()
+        self._begin_stretch()
+
+    def on_train_epoch_start(self) -> None:
+        self._restore_random_states()
+        self.outputs.clear()
+        self._begin_stretch()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self._restore_random_states()  # begun in the middle of an epoch
+
+    def _restore_random_states(self) -> None:
+        """Where nothing more can draw before a step."""
+        if self.restored_states is not None:
+            restore_random_states(self.restored_states)
+            self.restored_states = None
+
+    def _begin_stretch(self) -> None:
+        """Of training, up to the next validation or the end of the epoch."""
+        self.open_row = None
+        self.first_step, self.began = self.global_step + 1, time.perf_counter()
+        # Of the optimiser's first group of parameters.
+        self.first_lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def _end_stretch(self) -> None:
+        """What it comes to: a row that a validation may close."""
         self._stop_if_diverged(len(self.outputs))
         losses = torch.stack([loss for loss, _, _ in self.outputs]).float()
         sizes = torch.tensor([len(labels) for _, _, labels in self.outputs], device=self.device)
+        logits = torch.cat([logits for _, logits, _ in self.outputs]).float()
         self.train_loss.update(losses, sizes)
-        self.train_acc.update(
-            torch.cat([logits for _, logits, _ in self.outputs]).float(),
-            torch.cat([labels for _, _, labels in self.outputs]),
-        )
-        logits, labels = (torch.cat(parts) for parts in zip(*self.val_outputs, strict=True))
-        self.val_loss.update(F.cross_entropy(logits, labels), len(labels))
-        self.val_acc.update(logits, labels)
+        self.train_acc.update(logits, torch.cat([labels for _, _, labels in self.outputs]))
+        self.outputs.clear()
+        loss, accuracy = float(self.train_loss.compute()), float(self.train_acc.compute())
+        self.train_loss.reset()
+        self.train_acc.reset()
+        refuse_divergence("training", loss, logits, f" at epoch {self.current_epoch}")
+        self.images_trained = float(sizes.sum()) * self.trainer.world_size
+        self.open_row = {
+            "epoch": self.current_epoch,
+            "step": self.global_step,
+            "lr": self.first_lr,
+            "train/loss": loss,
+            "train/acc": round(accuracy, 6),  # a share of 55,000 images
+        }
+
+    def _close_row(self, validation: dict[str, float]) -> None:
+        """The row that a validation ends: for the record, the loggers and the callbacks."""
+        assert self.open_row is not None
         best = max((row["val/acc"] for row in self.history), default=0.0)
         row = {
-            "lr": self.epoch_lr,
-            "train/loss": float(self.train_loss.compute()),
-            "train/acc": round(float(self.train_acc.compute()), 6),  # a share of 55,000 images
-            "val/loss": float(self.val_loss.compute()),
-            "val/acc": (accuracy := round(float(self.val_acc.compute()), 6)),
-            "val/acc_best": max(best, accuracy),
-            "seconds": time.perf_counter() - self.epoch_began,
-            "train/images_per_second": float(sizes.sum())
-            * self.trainer.world_size
-            / self.train_seconds,
+            **self.open_row,
+            **validation,
+            "val/acc_best": max(best, validation["val/acc"]),
+            "seconds": self.open_seconds + time.perf_counter() - self.began,
+            "train/images_per_second": self.images_trained / self.train_seconds,
         }
-        # The callbacks' copy; the loggers get the row as it is, with the number of steps done.
-        self.log_dict(row, logger=False, sync_dist=True)
-        self.history.append({"epoch": self.current_epoch, "step": self.global_step, **row})
+        self.history.append(row)
+        self._tell_callbacks(row)
         self.log_rows()
-        for metric in (self.train_loss, self.train_acc, self.val_loss, self.val_acc):
-            metric.reset()
-        self.outputs.clear()
-        self.val_outputs.clear()
+        self.open_seconds = 0.0
+        self._begin_stretch()
+
+    def _tell_callbacks(self, row: dict[str, float]) -> None:
+        """Their copy; the loggers get the row as it is, with the number of steps done."""
+        values = {key: value for key, value in row.items() if key not in ("epoch", "step")}
+        self.log_dict(values, logger=False, sync_dist=True)
 
     def log_rows(self) -> None:
         """Give the loggers the rows that they have not had: after a resumption all of them."""
         for row in self.history[self.rows_logged :]:
-            values = {key: value for key, value in row.items() if key != "step"}
-            for logger in self.loggers:
-                logger.log_metrics(values, step=int(row["step"]))
+            self._log(row)
         self.rows_logged = len(self.history)
+
+    def _log(self, row: dict[str, float]) -> None:
+        values = {key: value for key, value in row.items() if key != "step"}
+        for logger in self.loggers:
+            logger.log_metrics(values, step=int(row["step"]))
+
+    def on_train_epoch_end(self) -> None:
+        """Before the checkpoints of this epoch are written, so that they hold the result."""
+        if self.outputs:  # not validated: what there is
+            self._end_stretch()
+            assert self.open_row is not None
+            self.train_seconds = time.perf_counter() - self.began
+            self._tell_callbacks(self.open_row)
+            self._log(self.open_row)
+            self.open_seconds += self.train_seconds
+        self._lower_if_stalled()
+
+    def _lower_if_stalled(self) -> None:
+        """A plateau's step by this epoch's validation.
+
+        Lightning takes it after the checkpoints: a run that goes on from one would lack it.
+        """
+        scheduler, monitor = self.lr_schedulers(), self.schedule.monitor
+        by_epoch = isinstance(scheduler, ReduceLROnPlateau) and self.schedule.interval == "epoch"
+        if not by_epoch or monitor is None or self.open_row is not None:
+            return
+        row = self.history[-1] if self.history else {}
+        metric = row.get(monitor, self.trainer.callback_metrics.get(monitor))
+        if metric is not None:
+            cast("ReduceLROnPlateau", scheduler).step(metric)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["random_states"] = random_states()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint.get("history", [])
+        self.restored_states = checkpoint.get("random_states")
+
+    # Evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        if self.outputs:
+            self.train_seconds = time.perf_counter() - self.began
+        self.eval_outputs.clear()
+
+    def on_test_epoch_start(self) -> None:
+        self.eval_outputs.clear()
+
+    def validation_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
+        """For callbacks: `logits` [B, 10]."""
+        images, labels = batch
+        logits = self.predict_step(images)
+        self.eval_outputs.append((logits, labels))
+        if self.stop_requested:
+            raise KeyboardInterrupt
+        return {"logits": logits}
+
+    def test_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
+        """For callbacks: `logits` [B, 10]."""
+        return self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
+        """Logits float32 [B, 10] of images, or of a batch whose labels are not looked at."""
+        images = batch if isinstance(batch, Tensor) else batch[0]
+        images = images.contiguous(memory_format=self.memory_format)
+        return mean_logits(self.kept, images, self.tta).float()
+
+    def on_validation_epoch_end(self) -> None:
+        metrics = self._evaluation_metrics("val")
+        if self.trainer.sanity_checking:
+            return
+        if self.outputs:
+            self._end_stretch()
+        if self.open_row is not None:
+            self._close_row(metrics)
+        else:
+            self.log_dict(metrics, sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict(self._evaluation_metrics("test"), sync_dist=True)
+
+    def _evaluation_metrics(self, split: str) -> dict[str, float]:
+        """Plain cross-entropy and accuracy of the batches since this evaluation began."""
+        logits, labels = (torch.cat(parts) for parts in zip(*self.eval_outputs, strict=True))
+        self.eval_outputs.clear()
+        loss = F.cross_entropy(logits, labels)
+        refuse_divergence(split, float(loss), logits, f" at epoch {self.current_epoch}")
+        self.val_loss.update(loss, len(labels))
+        self.val_acc.update(logits, labels)
+        metrics = {
+            f"{split}/loss": float(self.val_loss.compute()),
+            f"{split}/acc": round(float(self.val_acc.compute()), 6),
+        }
+        self.val_loss.reset()
+        self.val_acc.reset()
+        return metrics
 
     def _stop_if_diverged(self, last: int) -> None:
         """Look at the losses of the last so many steps.
@@ -269,28 +407,31 @@ class Classifier(LightningModule):
         first = next(i for i, (loss, _, _) in enumerate(self.outputs) if not math.isfinite(loss))
         raise Diverged(
             f"the loss is {float(self.outputs[first][0])} at epoch {self.current_epoch}, "
-            f"step {self.epoch_first_step + first}: training diverged; "
-            "a lower optim.lr or gradient_clip_val=1 may help"
+            f"step {self.first_step + first}: {REMEDY}"
         )
 
 
-@contextmanager
-def only_callbacks_of_steps(trainer: Trainer) -> Iterator[None]:
-    """Within it, the trainer calls the callbacks that want to see a step, and no other.
+def as_plain(value: Any) -> Any:
+    """Without OmegaConf's containers, which only running code could load from a checkpoint."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
-    Lightning calls every callback several times a step, those that do nothing then, too: for a net
-    as small as LeNet-5 that is two hundredths of a step.
+
+REMEDY = "training diverged; a lower optim.lr or gradient_clip_val=1 may help"
+
+
+def refuse_divergence(split: str, loss: float, logits: Tensor, where: str = "") -> None:
+    """A loss or logits that are no numbers end a run; a loss that is absurd is said.
+
+    Raises:
+        Diverged: naming the split and what was found.
     """
-    everyone: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    hooks = ("on_before_zero_grad", "on_before_backward", "on_after_backward",
-             "on_before_optimizer_step")  # fmt: skip
-    trainer.callbacks = [  # type: ignore[attr-defined]
-        one for one in everyone if any(is_overridden(hook, one, Callback) for hook in hooks)
-    ]
-    try:
-        yield
-    finally:
-        trainer.callbacks = everyone  # type: ignore[attr-defined]
+    name = {"val": "validation"}.get(split, split)
+    if not math.isfinite(loss):
+        raise Diverged(f"the {name} loss is {loss}{where}: {REMEDY}")
+    if not bool(torch.isfinite(logits).all()):
+        raise Diverged(f"the {name} logits are not all finite{where}: {REMEDY}")
+    if loss >= ABSURD:
+        log.warning("WARNING the %s loss is %.3g%s: finite, but absurd", name, loss, where)
 
 
 def random_states() -> dict[str, Any]:

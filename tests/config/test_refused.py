@@ -113,9 +113,6 @@ REFUSED = {
     "+optim.foreach=true": (
         "optim: torch.optim.Adam: `fused` and `foreach` cannot be `True` together."
     ),
-    "optim._target_=torch.optim.LBFGS ~optim.fused ~optim.weight_decay": (
-        "optim: torch.optim.LBFGS: LBFGS.step() missing 1 required positional argument: 'closure'"
-    ),
     "optim._target_=torch.optim.SparseAdam ~optim.fused ~optim.weight_decay": (
         "optim: torch.optim.SparseAdam: SparseAdam does not support dense gradients, please "
         "consider Adam instead"

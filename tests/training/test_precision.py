@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmnist import precision
+from fmnist.training import precision
 from fmnist.training.classifier import flops
 from fmnist.training.precision import PAYS_FROM, chosen_formats, multiplies_bf16
 from tests.conftest import composed

@@ -2,18 +2,16 @@
 
 import csv
 import json
-from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback
 
 from fmnist.errors import Diverged, RunError
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
-from fmnist.train import callbacks_of, train
+from fmnist.train import train
 from fmnist.training.classifier import Classifier, Schedule
 from tests.conftest import TINY, composed
 
@@ -127,10 +125,10 @@ def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
     torch.manual_seed(0)
     net = seeded_net(config)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=True)
+    batches = data.train_dataloader()
     for epoch in range(2):
-        data.trainer.current_epoch = epoch
         losses, correct, count = 0.0, 0, 0
-        for images, labels in data.train_dataloader().batches:
+        for images, labels in batches:
             optimizer.zero_grad()
             logits = net(images)
             loss = torch.nn.functional.cross_entropy(logits, labels)
@@ -153,7 +151,7 @@ def test_averaged_weights_are_what_is_validated_and_kept(run_tiny):
     data, net = composed_data(run.config), seeded_net(run.config)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=True)
     averages = None
-    for images, labels in data.train_dataloader().batches:
+    for images, labels in data.train_dataloader():
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(net(images), labels).backward()
         optimizer.step()
@@ -175,34 +173,11 @@ def test_averaged_weights_are_what_is_validated_and_kept(run_tiny):
     assert metrics["train/loss"] == plain.record.metrics["train/loss"]  # training is the same
 
 
-def test_a_callback_that_watches_steps_sees_each_of_them(run_tiny, monkeypatch):
-    seen = Counter()
-
-    class Watcher(Callback):
-        def on_before_optimizer_step(self, trainer, module, optimizer):
-            seen["step"] += 1
-            assert next(module.net.parameters()).grad is not None
-
-        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            seen["call"] += 1
-
-    original = callbacks_of
-    monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Watcher()])
-    run = run_tiny("steps_per_execution=4")
-    assert seen == {"step": run.record.epochs[-1].step, "call": seen["step"] // 4}
-
-
 def composed_data(config):
-    from types import SimpleNamespace
+    """Its training batches are those of the next epoch each time that they are iterated."""
+    from fmnist.training.build import build
 
-    from fmnist.train import build_data
-
-    data = build_data(config)
-    data.trainer = SimpleNamespace(
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-        global_rank=0, world_size=1, current_epoch=0,
-    )  # fmt: skip
-    return data
+    return build(config)[1]
 
 
 def seeded_net(config):

@@ -1,0 +1,64 @@
+"""From a configuration to what it trains: the module and its data, for any Trainer."""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+from typing import Any
+
+from lightning.pytorch import seed_everything
+
+from fmnist.config.build import build as made
+from fmnist.config.build import maker
+from fmnist.data.datamodule import ImageData
+from fmnist.training.classifier import Classifier, flops
+from fmnist.training.precision import chosen_formats
+
+
+def build(config: dict[str, Any]) -> tuple[Classifier, ImageData]:
+    """The LightningModule and the LightningDataModule of a configuration, as commands use them.
+
+    The data are read first: what is wrong with them shows before anything else is made.
+
+    Args:
+        config: checked and resolved, see `fmnist.config.check.check`.
+
+    Raises:
+        UserError: data that are not there, or not what they should be.
+    """
+    data = build_data(config)
+    return build_classifier(config), data
+
+
+def build_data(config: dict[str, Any]) -> ImageData:
+    """The data module, loaded; see `build`."""
+    data: ImageData = maker(config["data"])(augment=made(config["aug"]), seed=config["seed"])
+    data.load()
+    return data
+
+
+def build_classifier(config: dict[str, Any]) -> Classifier:
+    """The module, after all generators were seeded with the run's seed; see `build`."""
+    seed_everything(config["seed"], workers=True, verbose=False)
+    net = made(config["model"])
+    classifier = Classifier(
+        net,
+        config["optim"],
+        config["scheduler"],
+        label_smoothing=config["label_smoothing"],
+        channels_last=formats(config, net)[1],
+        tta=config["tta"],
+        ema_decay=config["ema_decay"],
+    )
+    classifier.hparams.update(net=config["model"])
+    return classifier
+
+
+def formats(config: dict[str, Any], net: Any) -> tuple[str, bool]:
+    """Precision by Lightning's name, and whether memory is channels-last, for a net here."""
+    trainer = config["trainer"]
+    return chosen_formats(
+        trainer.get("precision", "auto"),
+        config["channels_last"],
+        flops(net),
+        trainer.get("accelerator", "auto"),
+    )
