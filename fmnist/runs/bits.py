@@ -10,13 +10,15 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.errors import RunError
+from fmnist.runs.plain import open_regular
+from fmnist.runs.predictions import read_array
 from fmnist.runs.run import write_atomically
 
 RIGHT = "right.npz"
@@ -71,10 +73,17 @@ def read_right(path: Path) -> dict[str, Right]:
         RunError: the file is missing or damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            count = int(arrays[COUNT])
+        with open_regular(path) as file, ZipFile(file) as archive:
+            count = int(read_array(archive, COUNT, np.dtype("<i8"), ()))
             if not 0 < count <= MOST_IMAGES:
                 raise ValueError(f"{count} test images")
-            return {name: _unpacked(arrays[name], count) for name in arrays.files if name != COUNT}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, ZlibError) as error:
+            shape, bits = (2, -(-count // 8)), np.dtype(np.uint8)
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            return {
+                name: _unpacked(read_array(archive, name, bits, shape), count)
+                for name in names
+                if name != COUNT
+            }
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, SyntaxError,
+            BadZipFile, ZlibError) as error:  # fmt: skip
         raise RunError(f"{path}: cannot be read: {error}") from error

@@ -26,8 +26,8 @@ def read_predictions(path: Path, images: int, classes: int) -> "tuple[np.ndarray
 
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-            logits = _array(archive, "logits", np.dtype("<f4"), (images, classes))
-            labels = _array(archive, "labels", np.dtype("<i8"), (images,))
+            logits = read_array(archive, "logits", np.dtype("<f4"), (images, classes))
+            labels = read_array(archive, "labels", np.dtype("<i8"), (images,))
         if not np.isfinite(logits).all():
             raise Damaged("holds logits that are not finite")
         if images and not 0 <= labels.min() <= labels.max() < classes:
@@ -44,10 +44,15 @@ def read_predictions(path: Path, images: int, classes: int) -> "tuple[np.ndarray
     return logits, labels
 
 
-def _array(
+def read_array(
     archive: zipfile.ZipFile, name: str, dtype: "np.dtype", shape: tuple[int, ...]
 ) -> "np.ndarray":
-    """One array, if its header says that it has this type and shape."""
+    """One array of an .npz file, if its header says that it has this type and shape.
+
+    Raises:
+        Damaged: it says something else.
+        KeyError, ValueError, OSError, ...: what a damaged archive makes of itself.
+    """
     import numpy as np
 
     with archive.open(f"{name}.npy") as member:
@@ -59,7 +64,7 @@ def _array(
         found, by_columns, kind = read(member)
         if kind != dtype or found != shape or by_columns:
             sides = " x ".join(map(str, found[:4])) or "one number"
-            wanted = " x ".join(map(str, shape))
+            wanted = " x ".join(map(str, shape)) or "one number"
             raise Damaged(f"{name}: {sides} of {kind.str}: should be {wanted} of {dtype.str}")
         size = dtype.itemsize * int(np.prod(shape, dtype=object))
         if size > LARGEST:

@@ -39,6 +39,11 @@ class Newer(Damaged):
     """Nothing is wrong with it: it is not to be overwritten."""
 
 
+def is_accuracy(metric: str) -> bool:
+    """Whether a metric of this name is a share of images: "test/acc", "val/acc_best"."""
+    return metric.partition("/")[2].partition("_")[0] == "acc"
+
+
 def known(value: T | None) -> T:
     """A fact that a run has in its state, such as the seconds of a finished one: see `_check`."""
     assert value is not None
@@ -275,7 +280,7 @@ def _check(record: Record) -> None:
     if type(smoothing) not in (int, float) or not 0 <= smoothing < 1:
         raise Damaged(f"config.label_smoothing is {shorten(smoothing)}: should be in [0, 1)")
     for name, value in record.metrics.items():
-        if name.partition("/")[2].partition("_")[0] == "acc" and not 0 <= value <= 1:
+        if is_accuracy(name) and not 0 <= value <= 1:
             raise Damaged(f"metrics[{shorten(name)}] is {shorten(value)}: should be in [0, 1]")
     if record.dataset is not None:
         _check_dataset(record.dataset)

@@ -10,16 +10,18 @@ import csv
 import io
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fmnist.config.schema import COSMETIC, Config
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
 from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
-from fmnist.runs.record import Epoch
+from fmnist.runs.plain import Damaged, open_regular, shorten
+from fmnist.runs.record import Epoch, is_accuracy
 from fmnist.runs.run import PREDICTIONS, Run, write_atomically
 
 FACTS = (
@@ -206,8 +208,15 @@ def newest(rows: Iterable[Row]) -> list[Row]:
 
 def is_rows_file(path: Path) -> bool:
     """Whether a CSV file holds rows of this module."""
-    with path.open(encoding="utf-8") as file:
-        return file.readline().startswith(",".join(FACTS))
+    try:
+        with _opened(path) as file:
+            return file.readline(1000).startswith(",".join(FACTS))
+    except (Damaged, UnicodeDecodeError):
+        return False
+
+
+def _opened(path: Path) -> TextIO:
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -220,11 +229,11 @@ def read_rows(path: Path) -> list[Row]:
         if not is_rows_file(path):
             raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
                            f"{','.join(FACTS[:3])},...")  # fmt: skip
-        with path.open(newline="", encoding="utf-8") as file:
+        with _opened(path) as file:
             return [_row(_as_written(fields)) for fields in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise RunError(f"{path}: damaged: {error}") from error
 
 
@@ -238,10 +247,19 @@ def _row(fields: dict[str, str]) -> Row:
     row = Row(
         {name: fields[name] for name in FACTS},
         ADDED | {k: v for k, v in given.items() if k not in FACTS and not is_metric(k)},
-        {name: float(value) for name, value in given.items() if is_metric(name)},
+        {name: _number(name, value) for name, value in given.items() if is_metric(name)},
     )
     int(row.facts["seed"])
     return row
+
+
+def _number(name: str, text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or (is_accuracy(name) and not 0 <= value <= 1):
+        raise ValueError(
+            f"{name}: {shorten(text)}: should be {'in [0, 1]' if is_accuracy(name) else 'finite'}"
+        )
+    return value
 
 
 def is_value(setting: str) -> bool:

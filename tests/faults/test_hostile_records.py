@@ -21,9 +21,11 @@ from fmnist.errors import RunError
 from fmnist.evaluate import main as evaluate
 from fmnist.report import main as report
 from fmnist.results import main as results
+from fmnist.runs.bits import read_right
 from fmnist.runs.find import find_runs
 from fmnist.runs.plain import LARGEST
 from fmnist.runs.record import METRICS
+from fmnist.runs.rows import FACTS, Row, read_rows, write_rows
 from fmnist.runs.run import load_run
 from fmnist.status import main as status
 from tests.records import a_record, an_epoch, plain, put_predictions, put_record
@@ -422,6 +424,55 @@ def test_a_damaged_checkpoint_is_one_line_without_advice_to_trust_it(
     assert "best.ckpt: damaged" in output
     assert "weights_only" not in output
     assert "\x1b" not in output
+
+
+# --- what lies beside: bits, rows -----------------------------------------------------------------
+
+
+def test_bits_that_claim_gigabytes_or_are_no_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "right.npz"
+    header = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": (2, 12 * 10**9)}
+    np.lib.format.write_array_header_1_0(header, described)
+    with zipfile.ZipFile(path, "w") as packed:
+        count = io.BytesIO()
+        np.save(count, np.array(8))
+        packed.writestr("images.npy", count.getvalue())
+        packed.writestr("a.npy", header.getvalue())
+    with pytest.raises(RunError, match=r"12000000000 of .u1: should be 2 x 1"):
+        read_right(path)
+    path.unlink()
+    os.mkfifo(path)
+    with no_waiting(20), pytest.raises(RunError, match="no ordinary file"):
+        read_right(path)
+
+
+ROW = Row(dict.fromkeys(FACTS, "") | {"seed": "0"}, {"model": "lenet5"}, {"test/acc": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [("1e308", "in [0, 1]"), ("nan", "in [0, 1]"), ("inf", "in [0, 1]"), ("-0.5", "in [0, 1]"),
+     ("x" * 200_000, "field larger"), ("much", "could not convert")],
+)  # fmt: skip
+def test_an_odd_number_in_a_table_is_one_line(number: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write_rows(path, [ROW])
+    assert read_rows(path)[0].metrics == {"test/acc": 0.5}
+    path.write_text(path.read_text().replace("0.5", number))
+    with pytest.raises(RunError, match=r"rows\.csv: damaged: ") as caught:
+        read_rows(path)
+    assert reason in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 200
+
+
+def test_a_table_that_is_no_file_does_not_make_a_reader_wait(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "rows.csv")
+    with no_waiting(20):
+        assert claims([str(tmp_path / "rows.csv")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 # --- lists of cells ------------------------------------------------------------------------------
