@@ -11,7 +11,8 @@ import yaml
 from fmnist.config import schema
 from fmnist.config.hashing import lasting_name
 from fmnist.config.schema import CONF_DIR, NEUTRAL, Config, config_hash
-from tests.conftest import composed
+from fmnist.runs.rows import read_rows
+from tests.conftest import CHECKOUT, composed
 
 
 def test_a_setting_that_is_added_later_changes_no_hash_but_of_runs_that_use_it(
@@ -102,3 +103,21 @@ def test_no_two_classes_of_ours_have_one_name_in_a_hash() -> None:
 @pytest.mark.parametrize("node", [{}, {"_target_": 5}, {"_target_": "no.such.Net"}, {"a": [1]}])
 def test_what_is_no_configuration_has_a_hash_all_the_same(node: dict[str, Any]) -> None:
     assert len(config_hash({"model": node})) == 12
+
+
+@pytest.mark.parametrize(
+    ("experiment", "study"),
+    [
+        ("accuracy_lenet5", "accuracy_lenet5"),
+        ("s0_twoconv", "s0_batch_size_epochs"),
+        ("s1_main", "s1_models"),
+        ("speedrun_95", "speedrun_95"),
+    ],
+)
+def test_runs_that_were_committed_have_the_hash_that_their_experiment_has_today(
+    experiment: str, study: str
+) -> None:
+    rows = read_rows(CHECKOUT / f"results/{study}.csv")
+    assert config_hash(composed(f"experiment={experiment}")) in {
+        row.facts["config_hash"] for row in rows
+    }
