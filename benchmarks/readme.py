@@ -17,7 +17,7 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.evidence.text import markdown
+from fmnist.evidence.text import SCOPE, markdown
 from fmnist.results import study_rows, verdict_cells
 from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
@@ -65,9 +65,9 @@ def verdicts(outcomes: list[Outcome]) -> str:
     decided = [o for o in measured if o.judgement.verdict in ("holds", "does not hold")]
     claims = [outcome.claim for outcome in published]
     lines = [(cells[0], *cells[1:4], cells[-1]) for cells in verdict_cells(decided, claims)]
-    table = markdown(["claim", "ours [95 % interval]", "published", "seeds", "verdict"], lines)
+    table = markdown(["claim", "ours [interval]", "published", "seeds", "verdict"], lines)
     return (
-        f"{table}\n\nOf {len(published)} claims {len(measured)} have been measured; "
+        f"{table}\n\n{SCOPE}. Of {len(published)} claims {len(measured)} have been measured; "
         f"{len(measured) - len(decided)} of these are undecided, for want of seeds: "
         "[results/README.md](results/README.md)."
     )
@@ -77,7 +77,8 @@ def own(outcomes: list[Outcome]) -> str:
     """Our own claims that were measured, decided or not."""
     asked = [o for o in outcomes if o.claim.source == OWN and o.statement]
     lines = [(cells[0], cells[1], *cells[3:]) for cells in verdict_cells(asked, [])]
-    return markdown(["claim", "effect [95 % interval]", "seeds", "p (Holm)", "verdict"], lines)
+    table = markdown(["claim", "effect [interval]", "seeds", "p", "verdict"], lines)
+    return f"{table}\n\n{SCOPE}."
 
 
 def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]]:

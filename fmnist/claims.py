@@ -1,6 +1,7 @@
-"""`python -m fmnist.claims DIR|CSV ...`: which published claims hold, by the runs found there.
+"""`python -m fmnist.claims [DIR|CSV ...]`: which published claims hold, by the runs found there.
 
-Reads run directories, sweeps and the CSV files of fmnist.results; trains nothing. What a claim is:
+Reads run directories, sweeps, and the tables of fmnist.results or folders of them; without
+arguments the project's own, results/. Trains nothing. What a claim is:
 fmnist/evidence/claim.py. When it holds: fmnist/evidence/verdict.py. Exit code 0: the claims were
 evaluated, whatever the verdicts; 2: something could not be read.
 """
@@ -8,18 +9,19 @@ evaluated, whatever the verdicts; 2: something could not be read.
 import argparse
 import csv
 import io
-import math
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fmnist.errors import UserError
-from fmnist.evidence.claim import Claim, ClaimError, asked_claims
+from fmnist.errors import RunError, UserError
+from fmnist.evidence.claim import RESULTS_DIR, Claim, ClaimError, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.text import (
+    SCOPE,
     effect,
+    looks_in_words,
     number,
     p_words,
     remarks,
@@ -28,26 +30,48 @@ from fmnist.evidence.text import (
     verdict_words,
 )
 from fmnist.runs.find import Found, find_runs
-from fmnist.runs.foreign_text import escaped, to_cell
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
-from fmnist.runs.rows import Row, read_rows, rows_of
+from fmnist.runs.record import RESULT
+from fmnist.runs.rows import Row, is_rows_file, read_rows, read_tables, rows_of
 from fmnist.runs.run import write_atomically
 
 WIDTH = 100  # of the terminal's table
 
 
 def read_sources(paths: Iterable[str]) -> tuple[list[Row], Found]:
-    """The rows of run directories and CSV files, and what was found in the directories.
+    """The rows of run directories and of tables, and what was found in the directories.
+
+    CSV files that hold something else are passed over.
 
     Raises:
-        RunError: a path that is neither.
+        RunError: a path that is not there or cannot be read, or no run in any of them.
     """
-    files = [Path(path) for path in paths if path.endswith(".csv")]
-    rows = [row for path in files for row in read_rows(path)]
-    directories = [path for path in paths if not path.endswith(".csv")]
-    found = find_runs(directories) if directories else Found([])
-    for path, reason in found.damaged:
-        print(escaped(f"left out: {path}: {reason}", keep=""), file=sys.stderr)
+    rows: list[Row] = []
+    folders: list[Path] = []
+    others: list[Path] = []
+    for path in map(Path, paths):
+        if path.suffix == ".csv":
+            try:
+                is_table = is_rows_file(path)
+            except (OSError, UnicodeDecodeError) as error:
+                raise RunError(f"{path}: cannot be read: {error}") from error
+            rows += read_rows(path) if is_table else []
+            others += [] if is_table else [path]
+            continue
+        tables, rest = read_tables(path)
+        rows += tables
+        others += rest if tables else []
+        if not tables or any(path.rglob(RESULT)):
+            folders.append(path)
+    found = find_runs(folders) if folders else Found([])
+    for folder, reason in found.damaged:
+        print(escaped(f"left out: {folder}: {reason}", keep=""), file=sys.stderr)
+    if others:
+        names = ", ".join(str(path) for path in others)
+        if not rows and not folders:
+            raise RunError(f"{names}: no table of runs, as fmnist.results collect writes them")
+        print(escaped(f"passed over, no table of runs: {names}", keep=""), file=sys.stderr)
     return rows + rows_of(found.runs), found
 
 
@@ -62,19 +86,20 @@ def states_in_words(rows: Iterable[Row], found: Found) -> str:
 
 def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
     """For the terminal: two lines or more a claim that was measured, one line for the others."""
-    header = f"{'claim':27}{'effect [95 % interval]':34}{'seeds':>5}  {'p (Holm)':9} verdict"
+    header = f"{'claim':27}{'effect [interval]':34}{'seeds':14} {'p':8} verdict"
     lines = [header, "-" * WIDTH]
     for outcome in outcomes:
         if outcome.statement is None:
             continue
-        p, claim = p_words(outcome.judgement.p_holm), outcome.claim
-        lines.append(f"{claim.name:27}{effect(outcome):34}{outcome.statement.seeds:5}  {p:9} "
+        p, claim = p_words(outcome.judgement.p), outcome.claim
+        lines.append(f"{claim.name:27}{effect(outcome):34}{looks_in_words(outcome):14} {p:8} "
                      f"{verdict_words(outcome)}")  # fmt: skip
         lines += textwrap.wrap(explanation(outcome, claims), WIDTH, initial_indent="    ",
                                subsequent_indent="    ")  # fmt: skip
         if warning := leak_warning(outcome.leaking, outcome.runs):
             lines += textwrap.wrap(f"WARNING {warning}", WIDTH, initial_indent="    ",
                                    subsequent_indent="    ")  # fmt: skip
+    lines.append(f"{SCOPE}.")
     missing = [outcome for outcome in outcomes if outcome.statement is None]
     if len(missing) == len(outcomes):
         lines = []
@@ -101,29 +126,27 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
 
 
 CSV_COLUMNS = (
-    "claim", "source", "verdict", "metric", "part", "mean", "low", "high", "sd", "seeds", "margin",
-    "p", "p_holm", "more_seeds", "runs", "failed", "lacking", "never", "leaking", "words",
+    "claim", "source", "verdict", "size", "metric", "part", "mean", "low", "high", "seeds", "look",
+    "looks", "margin", "p", "runs", "failed", "lacking", "never", "leaking", "words",
 )  # fmt: skip
 
 
 def to_csv(outcomes: Iterable[Outcome]) -> str:
-    """One line a claim; shares in percent, intervals of 95 %."""
+    """One line a claim; shares in percent, intervals at the level that decides."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for outcome in outcomes:
         claim, judgement, part = outcome.claim, outcome.judgement, outcome.part
-        numbers: list[float | str] = [""] * 5
-        if part:
-            summary, half = part.summary, part.summary.half_width
-            ends = (summary.mean, summary.mean - half, summary.mean + half, summary.sd)
-            numbers = ["" if math.isnan(end) else round(end, 6) for end in ends] + [summary.n]
-        writer.writerow(map(to_cell, [
-            claim.name, claim.source, judgement.verdict, shown_metric(outcome),
-            part.label if part else "", *numbers, claim.margin, judgement.p, judgement.p_holm,
-            judgement.more_seeds, outcome.runs, outcome.failed, outcome.lacking, outcome.never,
-            outcome.leaking, claim.claim,
-        ]))  # fmt: skip
+        mean = part.summary(outcome.statement.shown).mean if part and outcome.statement else ""
+        ends = judgement.interval or ("", "")
+        numbers = [round(x, 6) if isinstance(x, float) else x for x in (mean, *ends)]
+        writer.writerow([
+            claim.name, claim.source, judgement.verdict, judgement.size, shown_metric(outcome),
+            part.label if part else "", *numbers, judgement.seeds, judgement.look,
+            " ".join(map(str, judgement.looks)), claim.margin, judgement.p, outcome.runs,
+            outcome.failed, outcome.lacking, outcome.never, outcome.leaking, claim.claim,
+        ])  # fmt: skip
     return buffer.getvalue()
 
 
@@ -133,9 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "sources",
-        nargs="+",
+        nargs="*",
         metavar="DIR|CSV",
-        help="run or sweep directory, or a CSV file of fmnist.results",
+        help="run or sweep directory, table of fmnist.results or folder of them; default: results/",
     )
     parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, YAML files")
     parser.add_argument(
@@ -143,14 +166,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="CLAIM",
-        help="ask only this one; several times: fewer questions, less correction",
+        help="show only this one; may be given several times; changes no verdict",
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table there as well")
     options = parser.parse_args(arguments)
     try:
-        claims = asked_claims(options.claims, options.only)
-        rows, found = read_sources(options.sources)
-        outcomes = evaluate(claims, rows)
+        claims = asked_claims(options.claims)
+        rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
+        outcomes = evaluate(claims, rows, options.only)
         if options.csv:
             write_csv(Path(options.csv), to_csv(outcomes))
     except UserError as error:

@@ -24,7 +24,9 @@ from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import is_study, misfit
 from fmnist.evidence.text import (
+    SCOPE,
     effect,
+    looks_in_words,
     markdown,
     number,
     p_words,
@@ -35,7 +37,7 @@ from fmnist.evidence.text import (
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
-from fmnist.runs.rows import Row, is_rows_file, merged, read_rows, rows_of, write_rows
+from fmnist.runs.rows import Row, merged, read_rows, read_tables, rows_of, write_rows
 from fmnist.runs.run import Run, write_atomically
 from fmnist.runs.text import threads_text
 
@@ -118,10 +120,7 @@ def study_rows(folder: Path) -> list[Row]:
     Raises:
         RunError: no such folder, or a file that cannot be read.
     """
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such directory")
-    paths = [path for path in sorted(folder.glob("*.csv")) if is_rows_file(path)]
-    rows = [row for path in paths for row in read_rows(path)]
+    rows, _ = read_tables(folder)
     others = Counter(row.facts["study"] for row in rows if not is_study(row.facts["study"]))
     for name, count in sorted(others.items()):
         line = f"left out: {runs_in_words(count)} of {name}: no ablation or experiment of that name"
@@ -132,6 +131,14 @@ def study_rows(folder: Path) -> list[Row]:
 COSTS = (
     "Hours: of its runs, one after another; clock: hours in which at least one of them ran, half "
     "as many for two cells side by side."
+)
+
+
+VERDICTS = (
+    f"{SCOPE}. The rules stand in `fmnist/evidence/verdict.py`: p is corrected for all claims of a "
+    "source and for the looks that its study declares (seeds 5 of 5, 10, 20: judged with the first "
+    "five, next with ten); the interval is that of the level that decides. Of a claim with several "
+    "parts the one is shown that speaks least for it."
 )
 
 
@@ -153,13 +160,12 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "the claims in `claims/`: no number here was typed.",
             *([f"**Warning:** {leak}."] if leak else []),
             "## Published against ours",
-            "Ours: mean over seeds ± half of its 95 % interval. The test set is read once a run, "
-            "with the epoch that validation chose (`_last`: with the last epoch).",
+            "Ours: mean over all seeds, and the standard deviation of one run. The test set is "
+            "read once a run, with the epoch that validation chose (`_last`: with the last epoch). "
+            f"{SCOPE}.",
             published_table(asked),
             "## Verdicts",
-            f"Of all {len(measured)} measured claims asked together; the rules stand in "
-            "`fmnist/evidence/verdict.py`. The effect shown is the one that speaks least for the "
-            "claim." if measured else "No claim has been measured yet.",
+            VERDICTS if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
             "## What the sources' machines needed",
             "Another machine's seconds and memory are compared with ours, and not judged.",
@@ -181,7 +187,7 @@ def published_table(outcomes: Iterable[Outcome]) -> str:
         bound = "> " if claim.at_least else "< " if claim.at_most else ""
         parts = outcome.statement.parts if outcome.statement else ()
         for metric, value in claim.values.items():
-            summary = next((part.summary for part in parts if part.label == metric), None)
+            summary = next((part.summary() for part in parts if part.label == metric), None)
             shown = [mean(summary, metric), str(summary.n)] if summary else ["not measured", ""]
             label = f"{metric}, {unit(metric)}" if unit(metric) in ("s", "MiB") else metric
             published = bound + number(value, metric)
@@ -190,14 +196,15 @@ def published_table(outcomes: Iterable[Outcome]) -> str:
 
 
 def mean(summary: Summary, metric: str) -> str:
-    """ "91.20 ± 0.15", or the mean alone where there is no interval."""
-    half = summary.half_width
+    """ "91.20, sd 0.15", or the mean alone where there is no deviation."""
     text = number(summary.mean, metric)
-    return text if summary.exact or math.isnan(half) else f"{text} ± {number(half, metric)}"
+    if summary.exact or math.isnan(summary.sd):
+        return text
+    return f"{text}, sd {number(summary.sd, metric)}"
 
 
 def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
-    columns = ["claim", "effect [95 % interval]", "published", "seeds", "p (Holm)", "verdict"]
+    columns = ["claim", "effect [interval]", "published", "seeds", "p", "verdict"]
     return markdown(columns, verdict_cells(outcomes, claims))
 
 
@@ -219,8 +226,8 @@ def verdict_cells(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
                 "; ".join([effect(outcome) + (f" ({part.label})" if part.label else ""), *notes]),
                 published,
-                str(outcome.statement.seeds),
-                p_words(outcome.judgement.p_holm),
+                looks_in_words(outcome),
+                p_words(outcome.judgement.p),
                 f"**{verdict_words(outcome)}**",
             ]
         )
@@ -306,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with trust(options.trust):
                 lines, code = collect(options.directories, folder, options.latency)
         else:
-            text = render(study_rows(folder), asked_claims(options.claims, []))
+            text = render(study_rows(folder), asked_claims(options.claims))
             write_page(folder / "README.md", text)
             lines, code = [f"{folder / 'README.md'}: written"], 0
     except UserError as error:

@@ -46,6 +46,7 @@ class Config:
     steps_per_execution: int = 16
     tta: str = field(default="none", metadata={NEUTRAL: "none"})
     ema_decay: float | None = field(default=None, metadata={NEUTRAL: None})
+    looks: list[int] | None = None  # of a study: seeds at which its claims are judged
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -64,6 +65,7 @@ COSMETIC = {
     ("trainer", "num_sanity_val_steps"), ("trainer", "log_every_n_steps"),
     ("trainer", "enable_model_summary"), ("trainer", "enable_progress_bar"),
     ("trainer", "detect_anomaly"), ("trainer", "profiler"), ("trainer", "limit_predict_batches"),
+    ("looks",),
 }  # fmt: skip
 
 

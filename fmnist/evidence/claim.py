@@ -12,6 +12,9 @@
 
 A file may also hold the keys of one claim alone, which then bears the file's name.
 
+A claim may also have a `note`, shown with its verdict, and `looks` of its own where those of its
+sweep's file do not fit (`looks_of`).
+
 One of these comparisons (how they are judged: `fmnist.evidence.verdict`):
 
     higher: A, lower: B           the metric of A is above that of B; lists: each A, each B
@@ -34,8 +37,8 @@ fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and o
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,7 @@ from fmnist.runs.rows import INFERENCE, NUMBERS, canonical
 # claims/ lies inside the package in a wheel and beside it in a checkout.
 _packaged = Path(__file__).parents[1] / "claim_files"
 CLAIMS_DIR = _packaged if _packaged.is_dir() else Path(__file__).parents[2] / "claims"
+RESULTS_DIR = Path(__file__).parents[2] / "results"  # the committed rows, in a checkout
 
 MARGIN = 0.2  # points
 EXACT = ("params", "flops")
@@ -97,6 +101,8 @@ class Claim:
     costs: dict[str, float] = field(default_factory=dict)
     best_classes: tuple[str, ...] = ()
     worst_classes: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
+    note: str = ""
 
     @property
     def values(self) -> dict[str, float]:
@@ -224,6 +230,8 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
         costs=values.get("costs", {}),
         best_classes=named.get("best_classes", ()),
         worst_classes=named.get("worst_classes", ()),
+        looks=checked_looks(content.get("looks", [])),
+        note=str(content.get("note", "")).strip(),
     )
 
 
@@ -234,6 +242,40 @@ def _check_sweep(sweep: str) -> None:
         if not SETTING.fullmatch(word) or key.partition(".")[0] not in (*GROUPS, "ablation"):
             raise ClaimError(f"sweep: {word}: should be an ablation, an experiment, or a setting: "
                              "ablation=NAME optim.lr=0.1")  # fmt: skip
+
+
+def looks_of(claim: Claim) -> tuple[int, ...]:
+    """At how many seeds a claim is judged: its own looks, or those of its sweep's file.
+
+    None are declared where the sweep is no file of conf/ablation.
+
+    Raises:
+        ClaimError: the file declares something else.
+    """
+    key, _, study = claim.sweep.split()[0].partition("=")
+    return claim.looks or (declared_looks(study) if key == "ablation" else ())
+
+
+@cache
+def declared_looks(study: str) -> tuple[int, ...]:
+    """The looks of one file of conf/ablation."""
+    from omegaconf import OmegaConf
+
+    path = CONF_DIR / "ablation" / f"{study}.yaml"
+    if not path.is_file():
+        return ()
+    try:
+        return checked_looks(OmegaConf.to_container(OmegaConf.load(path)).get("looks") or [])  # type: ignore[union-attr]
+    except ClaimError as error:
+        raise ClaimError(f"{path}: {error}") from error
+
+
+def checked_looks(node: Any) -> tuple[int, ...]:
+    """Rising numbers of seeds."""
+    right = isinstance(node, list) and all(isinstance(look, int) and look >= 3 for look in node)
+    if not right or sorted(set(node)) != node:
+        raise ClaimError(f"looks: {node}: should be rising numbers of seeds, 3 or more: [5, 10]")
+    return tuple(node)
 
 
 def _check_metric(key: str, metric: Any, only: tuple[str, ...] = ()) -> None:
@@ -322,18 +364,13 @@ def _selection(key: str, node: Any) -> Selection:
     return selection
 
 
-def asked_claims(folder: str | None, names: Sequence[str]) -> list[Claim]:
-    """The claims of a folder, all of them or those named.
+def asked_claims(folder: str | None) -> list[Claim]:
+    """The claims of a folder, or the project's.
 
     Raises:
-        ClaimError: no such folder, or no such claim in it.
+        ClaimError: no such folder, or one of its claims is wrong.
     """
     path = Path(folder) if folder else CLAIMS_DIR
     if not path.is_dir():
         raise ClaimError(f"{path}: no such folder of claims")
-    claims = load_claims(path)
-    known = [claim.name for claim in claims]
-    for name in names:
-        if name not in known:
-            raise ClaimError(f"{name}: no such claim{near(name, known)}")
-    return [claim for claim in claims if not names or claim.name in names]
+    return load_claims(path)

@@ -1,59 +1,85 @@
 """A compared with B: what is estimated, and how sure it is. Claims and reports ask it here."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fmnist.evidence.statistics import LEVEL, Summary, holm, summarize
+from fmnist.evidence.statistics import LEVEL, Summary, summarize, welch
 
 RESOLUTION = 0.01  # points: one image of 10,000
+# Two sides that differ in nothing else come of one training, or as good as: they are paired by
+# seed. Between other configurations equal seeds have little in common.
+ONE_TRAINING = ("tta", "ema_decay", "data.select_on", "trainer.precision")
+
+
+def one_training(settings: Iterable[str]) -> bool:
+    """Whether runs that differ in these settings alone come of one training."""
+    return all(
+        any(key == name or key.startswith(f"{name}.") for name in ONE_TRAINING) for key in settings
+    )
 
 
 def contrast(
-    values: Mapping[int, Sequence[float]], signs: Sequence[int] = (1, -1),
-    resolution: float = RESOLUTION, exact: bool = False,
+    values: Mapping[int, Sequence[float]], signs: Sequence[int] = (1, -1), *,
+    paired: bool = False, resolution: float = RESOLUTION,
 ) -> Summary:  # fmt: skip
-    """The signed sum of the sides, over seeds.
+    """The signed sum of the sides' means, over seeds.
 
     Args:
         values: by seed, one number a side: see `fmnist.evidence.matching`.
         signs: of the sides.
-        resolution, exact: see `summarize`.
+        paired: by seed.
+        resolution: see `summarize`.
     """
-    sums = [sum(s * x for s, x in zip(signs, v, strict=True)) for v in values.values()]
-    return summarize(sums, resolution, exact)
+    if paired:
+        sums = [sum(s * x for s, x in zip(signs, v, strict=True)) for v in values.values()]
+        return summarize(sums, resolution)
+    sides = [summarize(side, resolution) for side in zip(*values.values(), strict=True)]
+    return welch(sides, signs)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """`first` minus `second` over matched seeds, when no claim says which should be higher.
 
+    It explores: all seeds at hand, whatever looks are declared.
+
     Args:
-        difference: of which the rest follows.
-        p_holm: corrected for all comparisons made together; NaN for one seed.
+        together: how many comparisons are made with it, itself among them.
     """
 
     first: str
     second: str
     difference: Summary
-    p_holm: float = math.nan
+    together: int = 1
 
     @property
     def p(self) -> float:
-        """Two-sided; NaN for one seed."""
+        """Two-sided, corrected for all comparisons made together; NaN for one seed."""
         summary = self.difference
-        return math.nan if summary.n < 2 else 2 * min(summary.p_above(0), summary.p_below(0))
+        if summary.n < 2:
+            return math.nan
+        return min(1.0, 2 * self.together * min(summary.p_above(0), summary.p_below(0)))
 
     @property
     def significant(self) -> bool:
-        return self.p_holm < LEVEL
+        return self.p < LEVEL
+
+    @property
+    def half_width(self) -> float:
+        """Of the interval at the level that decides."""
+        return self.difference.half_width_at(LEVEL / 2 / self.together)
+
+    @property
+    def low(self) -> float:
+        return self.difference.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        return self.difference.mean + self.half_width
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same, Holm-corrected for being asked together; those of one seed do not count."""
-    defined = [index for index, item in enumerate(comparisons) if not math.isnan(item.p)]
-    result = list(comparisons)
-    p_values = holm([comparisons[index].p for index in defined])
-    for index, p in zip(defined, p_values, strict=True):
-        result[index] = replace(comparisons[index], p_holm=p)
-    return result
+    """The same, corrected for being asked together; those of one seed do not count."""
+    together = sum(item.difference.n > 1 for item in comparisons)
+    return [replace(item, together=max(1, together)) for item in comparisons]

@@ -1,19 +1,42 @@
-"""What runs say of claims: the numbers of each, and all of them judged together.
+"""What runs say of claims: the numbers of each, and the verdict.
 
 What a claim is: `fmnist.evidence.claim`; which runs count and how they are compared:
 `fmnist.evidence.matching`; when it holds: `fmnist.evidence.verdict`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from fmnist.config.words import near
-from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, load_claims
-from fmnist.evidence.effects import RESOLUTION, contrast
-from fmnist.evidence.matching import Side, misses, per_seed, select, side, unknown_settings
-from fmnist.evidence.verdict import Judgement, Part, Statement, judge
+from fmnist.evidence.claim import (
+    CLAIMS_DIR,
+    EXACT,
+    Claim,
+    ClaimError,
+    Selection,
+    is_share,
+    load_claims,
+    looks_of,
+)  # fmt: skip
+from fmnist.evidence.effects import RESOLUTION, one_training
+from fmnist.evidence.matching import (
+    WHOLE,
+    Side,
+    compared,
+    misses,
+    per_seed,
+    select,
+    settings_of,
+    side,
+    unknown_settings,
+)  # fmt: skip
+from fmnist.evidence.verdict import Judgement, Part, Rule, Statement, judge
 from fmnist.runs.rows import INFERENCE, Row, newest, rows_of
 from fmnist.runs.run import Run
+
+CHANCE = 0.1  # accuracy, of ten classes
 
 
 @dataclass(frozen=True)
@@ -22,7 +45,7 @@ class Outcome:
 
     Args:
         runs: finished runs that its sides select.
-        failed: runs that they select and that failed: what they would have said is missing.
+        failed: runs that they select and that failed.
         lacking: finished runs whose row lacks the metric, such as one of an older CSV file.
         never: finished runs that never came to the accuracy that the metric is the time to.
         leaking: finished runs whose epoch the test images chose.
@@ -55,26 +78,45 @@ def evaluate_claims(runs: Iterable[Run], claims: Sequence[Claim] | None = None) 
     return evaluate(load_claims(CLAIMS_DIR) if claims is None else claims, rows_of(runs))
 
 
-def evaluate(claims: Sequence[Claim], rows: Iterable[Row]) -> list[Outcome]:
-    """What rows say of claims, all of them asked together.
+def evaluate(
+    claims: Sequence[Claim], rows: Iterable[Row], only: Sequence[str] = ()
+) -> list[Outcome]:
+    """What rows say of claims.
+
+    Args:
+        claims: all of a folder: they count, whichever are asked.
+        rows: of any runs.
+        only: names of those that are asked; all of them when none are given.
 
     Raises:
-        ClaimError: a claim names an experiment or a setting that does not compose.
+        ClaimError: a claim names an experiment or a setting that does not compose, or there is no
+            claim of that name.
     """
-    rows = newest(rows)
-    outcomes = [_measure(claim, rows) for claim in claims]
-    judged = iter(judge([o.statement for o in outcomes if not o.claim.costs]))
-    return [
-        replace(o, judgement=Judgement("not judged") if o.claim.costs else next(judged))
-        for o in outcomes
-    ]
+    rows, sizes = newest(rows), family_sizes(claims)
+    names = [claim.name for claim in claims]
+    for name in only:
+        if name not in names:
+            raise ClaimError(f"{name}: no such claim{near(name, names)}")
+    asked = [claim for claim in claims if not only or claim.name in only]
+    return [_outcome(claim, rows, sizes[claim.source]) for claim in asked]
 
 
-def _measure(claim: Claim, rows: Sequence[Row]) -> Outcome:
-    """The claim with its statement, not yet judged."""
+def family_sizes(claims: Iterable[Claim]) -> Counter[str]:
+    """How many claims of each source seeds decide: those given, and those of the project."""
+    known = {(c.source, c.name): c for c in [*load_claims(CLAIMS_DIR), *claims]}
+    return Counter(c.source for c in known.values() if not c.costs and not is_exact(c))
+
+
+def is_exact(claim: Claim) -> bool:
+    """Whether it is about numbers that no seed changes."""
+    return set(claim.metrics) <= set(EXACT)
+
+
+def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
     sides = [side(selection, claim.metric) for selection in claim.selections]
     chosen = select(rows, sides)
     finished = [row for row in chosen if row.finished]
+    failed = len(chosen) - len(finished)
     lacking, never = (
         [row for row in finished if any(test(row, name) for name in claim.metrics)]
         for test in (_lacks, _never)
@@ -86,17 +128,46 @@ def _measure(claim: Claim, rows: Sequence[Row]) -> Outcome:
         note = f"its runs lack {names}: collect their directories again{option}"
     elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
         note = "none of its runs came so far"
+    excuse = _no_verdict(claim, failed)
+    counted = [row if row.finished else _at_chance(row, claim.metric) for row in chosen]
+    parts = [] if note else _parts(claim, finished if excuse else counted)
+    statement = Statement(tuple(parts), looks_of(claim), max(1, family), excuse) if parts else None
     return Outcome(
         claim,
-        Judgement("not measured"),
-        None if note else _statement(claim, finished),
+        Judgement("not judged", seeds=statement.seeds)
+        if claim.costs and statement
+        else judge(statement),
+        statement,
         runs=len(finished),
-        failed=len(chosen) - len(finished),
+        failed=failed,
         lacking=len(lacking),
         never=len(never),
         leaking=sum(row.leaks for row in finished),
         note=note,
     )
+
+
+def counts_whole(metric: str) -> bool:
+    """Whether its numbers are whole ones."""
+    return metric.startswith("epochs_to/")
+
+
+def _no_verdict(claim: Claim, failed: int) -> str:
+    """Why the rules give none, whatever the numbers are; else ""."""
+    if failed and not (claim.higher and _is_accuracy(claim.metric)):
+        return f"{failed} of its runs failed"
+    if any(map(counts_whole, claim.metrics)) and not claim.higher:
+        return "whole numbers"
+    return ""
+
+
+def _is_accuracy(metric: str) -> bool:
+    return "/acc" in metric and not metric.endswith("setback")
+
+
+def _at_chance(row: Row, metric: str) -> Row:
+    """A failed run as one that knows nothing."""
+    return replace(row, metrics=row.metrics | {metric: CHANCE}) if _is_accuracy(metric) else row
 
 
 def _lacks(row: Row, metric: str) -> bool:
@@ -117,57 +188,48 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
         return f"no run has a setting {unknown[0]}{near(unknown[0], known)}"
     study = [row for row in rows if claim.sweep.split()[0] == f"ablation={row.facts['study']}"]
     terms = [term for item in sides for term in item.terms]
-    wrong = [(term, misses(row, term)) for row in study for term in terms]
+    wrong = [(row, term, misses(row, term)) for row in study for term in terms]
     # Runs of another level say nothing; those that have the claim's own settings do.
-    near_misses = [keys for term, keys in wrong if not set(keys) & set(term)]
-    least = min(near_misses, key=len, default=[])
-    return f"the runs of its sweep differ in {', '.join(least)}" if least else ""
+    near_misses = [item for item in wrong if item[2] and not set(item[2]) & set(item[1])]
+    if not near_misses:
+        return ""
+    row, term, keys = min(near_misses, key=lambda item: len(item[2]))
+    given = tuple(f"{key}={value}" for key, value in term.items())
+    wanted = WHOLE | (settings_of(given) if "experiment" in term else {})
+    said = [f"{k}={row.settings.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
+    return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes"
 
 
-def _statement(claim: Claim, rows: Sequence[Row]) -> Statement | None:
+def _parts(claim: Claim, rows: Sequence[Row]) -> list[Part]:
+    """All that the claim says; none if any of it was not measured."""
     if claim.higher:
         pairs = [(a, b) for a in claim.higher for b in claim.lower]
-        parts = [_difference(claim, rows, *pair, named=len(pairs) > 1) for pair in pairs]
+        parts = [_difference(claim, rows, "higher", *pair, named=len(pairs) > 1) for pair in pairs]
     elif claim.same:
-        part = _difference(claim, rows, *claim.same, named=False)
-        parts = _within(part, 0.0, claim.margin) if part else [None]
+        parts = [_difference(claim, rows, "same", *claim.same, named=False)]
     elif claim.values:
-        parts = [part for metric in claim.values for part in _value(claim, rows, metric)]
+        rule: Rule = "at_least" if claim.at_least else "at_most" if claim.at_most else "about"
+        parts = [
+            _part(rows, rule, [side(claim.where, metric)], metric, claim.margin, value)
+            for metric, value in claim.values.items()
+        ]
     else:
         parts = _classes(claim, rows)
     measured = [part for part in parts if part is not None]
-    if not measured or len(measured) < len(parts):
-        return None
-    halves = 2 if claim.same or claim.about else 1  # of which one can be false at a time
-    return Statement(tuple(measured), len(measured) // halves)
-
-
-def _within(part: Part, center: float, margin: float) -> list[Part | None]:
-    return [
-        replace(part, threshold=center - margin),
-        replace(part, threshold=center + margin, above=False),
-    ]
+    return measured if len(measured) == len(parts) else []
 
 
 def _difference(
-    claim: Claim, rows: Sequence[Row], a: dict[str, tuple[str, ...]],
-    b: dict[str, tuple[str, ...]], *, named: bool,
+    claim: Claim, rows: Sequence[Row], rule: Literal["higher", "same"],
+    a: Selection, b: Selection, *, named: bool,
 ) -> Part | None:  # fmt: skip
     sides = [side(claim.where | selection, claim.metric) for selection in (a, b)]
     label = f"{_in_words(a)} - {_in_words(b)}" if named else ""
-    return _part(rows, sides, label, claim.margin)
+    return _part(rows, rule, sides, label, claim.margin)
 
 
-def _in_words(selection: dict[str, tuple[str, ...]]) -> str:
+def _in_words(selection: Selection) -> str:
     return " ".join("|".join(values) for values in selection.values())
-
-
-def _value(claim: Claim, rows: Sequence[Row], metric: str) -> list[Part | None]:
-    value = claim.values[metric]
-    part = _part(rows, [side(claim.where, metric)], metric, value)
-    if part is None or claim.at_least:
-        return [part]
-    return _within(part, value, claim.margin) if claim.about else [replace(part, above=False)]
 
 
 def _classes(claim: Claim, rows: Sequence[Row]) -> list[Part | None]:
@@ -191,23 +253,36 @@ def _classes(claim: Claim, rows: Sequence[Row]) -> list[Part | None]:
         for rest in [rest for rest in names if rest not in named]:
             first, second = (name, rest) if best else (rest, name)
             sides = [side(claim.where, prefix + item) for item in (first, second)]
-            parts.append(_part(rows, sides, f"{first} - {second}", claim.margin))
+            parts.append(_part(rows, "higher", sides, f"{first} - {second}", claim.margin))
     return parts
 
 
-def _part(rows: Sequence[Row], sides: Sequence[Side], label: str, threshold: float) -> Part | None:
+def _part(
+    rows: Sequence[Row], rule: Rule, sides: Sequence[Side], label: str, margin: float,
+    value: float = 0.0,
+) -> Part | None:  # fmt: skip
     metric = sides[0].metric
     scale = 100.0 if is_share(metric) else 1.0
-    values = {s: [scale * x for x in v] for s, v in per_seed(rows, sides).items()}
+    values = per_seed(rows, sides)
     if not values:
         return None
-    signs = (1, -1)[: len(sides)]
-    return Part(label, contrast(values, signs, _resolution(metric), metric in EXACT), threshold)
+    return Part(
+        label,
+        rule,
+        tuple(tuple(scale * x for x in numbers) for numbers in zip(*values.values(), strict=True)),
+        tuple(values),
+        margin,
+        value,
+        paired=one_training(compared(sides)),
+        resolution=_resolution(metric),
+        exact=metric in EXACT,
+        whole=counts_whole(metric),
+    )
 
 
 def _resolution(metric: str) -> float:
     """Of one run's number: an epoch, or one image of 10,000; seconds have none."""
-    if metric.startswith("epochs_to/"):
+    if counts_whole(metric):
         return 1.0
     return RESOLUTION if is_share(metric) else 0.0
 

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from fmnist.evidence.claim import is_share, unit
 from fmnist.evidence.outcome import Outcome
-from fmnist.evidence.statistics import Summary
-from fmnist.evidence.verdict import MOST_SEEDS
+from fmnist.evidence.verdict import FEWEST, Part
+
+# What every table of verdicts says of itself.
+SCOPE = "About other seeds, on these 10,000 test images and this split"
 
 
 def number(value: float, metric: str) -> str:
@@ -25,37 +27,47 @@ def shown_metric(outcome: Outcome) -> str:
 
 def effect(outcome: Outcome) -> str:
     """ "+0.48 [+0.31, +0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value."""
-    part, metric = outcome.part, shown_metric(outcome)
-    if part is None:
+    part, metric, statement = outcome.part, shown_metric(outcome), outcome.statement
+    if part is None or statement is None:
         return ""
-    difference = not outcome.claim.values
-    text = (
-        f"{'+' if difference and part.summary.mean > 0 else ''}{number(part.summary.mean, metric)}"
-    )
-    text += interval(part.summary, metric)
+    difference, mean = not outcome.claim.values, part.summary(statement.shown).mean
+    text = f"{'+' if difference and mean > 0 else ''}{number(mean, metric)}"
+    if interval := outcome.judgement.interval:
+        text += f" [{', '.join(number(end, metric) for end in interval)}]"
     name = unit(metric) if difference else "%" if is_share(metric) else unit(metric)
     return f"{text} {name}".rstrip()
 
 
-def interval(summary: Summary, metric: str) -> str:
-    """ " [low, high]"; "" where there is none."""
-    half = summary.half_width
-    if summary.exact or math.isnan(half):
-        return ""
-    ends = (summary.mean - half, summary.mean + half)
-    return f" [{', '.join(number(end, metric) for end in ends)}]"
-
-
 def verdict_words(outcome: Outcome) -> str:
-    """The verdict, and what would decide an undecided one."""
-    judgement = outcome.judgement
+    """The verdict with its size, and at which look an undecided claim is judged next."""
+    judgement, claim = outcome.judgement, outcome.claim
+    if judgement.verdict == "holds" and judgement.size:
+        size = f"{claim.margin:g} {unit(claim.metric)}".rstrip()
+        return f"holds, by {judgement.size} than {size}"
+    if judgement.verdict == "not judged" and outcome.statement and outcome.statement.excuse:
+        return f"not judged: {outcome.statement.excuse}"
     if judgement.verdict != "undecided":
         return judgement.verdict
-    if judgement.p is None:
-        return "undecided: 1 seed"
-    if judgement.more_seeds is None:
-        return f"undecided: > {MOST_SEEDS} seeds more"
-    return f"undecided: ~{judgement.more_seeds} seed{'s' * (judgement.more_seeds > 1)} more"
+    later = [look for look in judgement.looks if look > judgement.look]
+    if not later:
+        return f"undecided after {judgement.look} seeds"
+    if not judgement.look and judgement.seeds < FEWEST:
+        return f"undecided: {seeds_in_words(judgement.seeds)}, judged at {later[0]}"
+    return f"undecided: judged next at {later[0]} seeds"
+
+
+def seeds_in_words(count: int) -> str:
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def looks_in_words(outcome: Outcome) -> str:
+    """ "5 of 5, 10, 20": the last look taken, of those declared; or the seeds that are there."""
+    judgement = outcome.judgement
+    if not judgement.looks:
+        return str(judgement.seeds)
+    declared = outcome.statement is not None and bool(outcome.statement.looks)
+    taken = judgement.look or judgement.seeds
+    return f"{taken} of {', '.join(map(str, judgement.looks))}" if declared else str(taken)
 
 
 def p_words(p: float | None) -> str:
@@ -66,10 +78,12 @@ def p_words(p: float | None) -> str:
 
 
 def remarks(outcome: Outcome) -> list[str]:
-    """What the numbers leave out or assume."""
+    """What the numbers leave out or assume, and the worst seed."""
     made = []
     if outcome.failed:
-        made.append(f"{outcome.failed} failed run{'s' * (outcome.failed > 1)} left out")
+        counted = outcome.statement is not None and not outcome.statement.excuse
+        how = "counts as chance accuracy" if counted else "counts against any verdict"
+        made.append(f"{outcome.failed} failed run{'s' * (outcome.failed > 1)}: {how}")
     if outcome.lacking:
         made.append(f"{runs_in_words(outcome.lacking)} without the metric left out")
     if outcome.never:
@@ -77,7 +91,24 @@ def remarks(outcome: Outcome) -> list[str]:
             f"{runs_in_words(outcome.never)} of {outcome.runs} never reached it: counted as one "
             "epoch more than allowed"
         )
-    return made
+    part, statement = outcome.part, outcome.statement
+    if part and statement and not statement.exact:
+        made.append(worst_seed(part, shown_metric(outcome)))
+        if (extra := len(part.seeds) - statement.shown) > 0:
+            mean = number(part.summary().mean, shown_metric(outcome))
+            made.append(f"{extra} more seed{'s' * (extra > 1)} do not count yet: {mean} with all")
+    return made + ([outcome.claim.note] if outcome.claim.note else [])
+
+
+def worst_seed(part: Part, metric: str) -> str:
+    """Of every side the seed with the worst number."""
+    high_is_good = (is_share(metric) and not metric.endswith("setback")) or "per_second" in metric
+    words = []
+    for numbers in part.sides:
+        pairs = list(zip(numbers, part.seeds, strict=True))
+        value, seed = min(pairs) if high_is_good else max(pairs)
+        words.append(f"{number(value, metric)} (seed {seed})")
+    return f"worst {' against '.join(words)}"
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

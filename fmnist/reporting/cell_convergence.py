@@ -56,7 +56,7 @@ def cell_convergence(cell: Cell, target: float) -> CellConvergence:
     seconds = summarize([item.seconds for item in found])
     reached = sum(item.reached for item in found)
     if reached < len(found):
-        epochs, seconds = (replace(i, sd=math.nan) for i in (epochs, seconds))
+        epochs, seconds = (replace(i, error=math.nan) for i in (epochs, seconds))
     area = summarize([100 * item.area for item in found], RESOLUTION)
     return CellConvergence(
         cell, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.evidence.effects import Comparison, contrast, corrected
+from fmnist.evidence.effects import Comparison, contrast, corrected, one_training
 from fmnist.evidence.matching import over_seeds
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.text import p_words
@@ -57,8 +57,9 @@ def compare_cells(
     made = []
     for a, b in pairs:
         first, second = a.values(metric), b.values(metric)
+        paired = one_training(name for name in a.levels if a.levels[name] != b.levels[name])
         if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
-            made.append(Comparison(a.label, b.label, contrast(values)))
+            made.append(Comparison(a.label, b.label, contrast(values, paired=paired)))
     return corrected(made)
 
 
@@ -88,7 +89,8 @@ def compare_levels(
         grid = Grid(cells, [name], metric)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
-                made.append((name, Comparison(a, b, contrast(values))))
+                difference = contrast(values, paired=one_training([name]))
+                made.append((name, Comparison(a, b, difference)))
     together = corrected([comparison for _, comparison in made])
     result: dict[str, list[Comparison]] = {name: [] for name in factors}
     for (name, _), comparison in zip(made, together, strict=True):
@@ -144,7 +146,7 @@ def in_words(
 
     Args:
         name: of the factor.
-        comparisons: of all pairs of its levels, Holm-corrected.
+        comparisons: of all pairs of its levels, corrected.
         averaged: the other factors.
         depends_on: those of them with which the factor interacts, and by how many points.
     """
@@ -189,18 +191,18 @@ def _listed(names: Sequence[str]) -> str:
 
 def _difference(item: Comparison) -> str:
     better, worse = (item.first, item.second)
-    low, high = item.difference.low, item.difference.high
+    low, high = item.low, item.high
     if item.difference.mean < 0:
         better, worse, low, high = worse, better, -high, -low
     return (
         f"{better} beats {worse} by {abs(item.difference.mean):.2f} points "
-        f"(95 % interval {low:.2f} to {high:.2f}, Holm p {p_words(item.p_holm)})"
+        f"(interval {low:.2f} to {high:.2f}, p {p_words(item.p)})"
     )
 
 
 def _compatible(item: Comparison) -> str:
-    low, high = item.difference.low, item.difference.high
-    fits = f"{low:+.2f} to {high:+.2f} points, Holm p {p_words(item.p_holm)}"
+    low, high = item.low, item.high
+    fits = f"{low:+.2f} to {high:+.2f} points, p {p_words(item.p)}"
     return f"between {item.first} and {item.second} ({fits})"
 
 

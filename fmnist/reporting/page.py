@@ -19,7 +19,7 @@ from matplotlib import rc_context
 from fmnist.errors import RunError
 from fmnist.evidence.effects import RESOLUTION, Comparison
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.evidence.text import p_words
+from fmnist.evidence.text import SCOPE, p_words
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
     cell_convergence,
@@ -146,6 +146,7 @@ def render(page: Page, svgs: Mapping[str, bytes]) -> str:
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         digest=digest,
+        scope=SCOPE,
         **page.values,
     )
 
@@ -350,12 +351,12 @@ def _same_images(first: Any, second: Any) -> bool:
 def claims_of(table: Table) -> list[Any]:
     """The claims of the sources that these runs measure, with their verdicts."""
     from fmnist.evidence.outcome import evaluate_claims
-    from fmnist.evidence.text import effect, remarks, verdict_words
+    from fmnist.evidence.text import effect, looks_in_words, remarks, verdict_words
 
-    outcomes = evaluate_claims([row.run for row in table.finished if row.run])
+    outcomes = evaluate_claims([row.run for row in table.rows if row.run])
     return [
         {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
-         "effect": effect(o), "seeds": o.statement.seeds, "p": o.judgement.p_holm,
+         "effect": effect(o), "seeds": looks_in_words(o), "p": o.judgement.p,
          "verdict": verdict_words(o), "remarks": remarks(o),
          "leak": leak_warning(o.leaking, o.runs)}
         for o in outcomes
@@ -389,8 +390,8 @@ def show_bound(found: CellConvergence, what: str) -> str:
 
 
 def show_difference(comparison: Comparison) -> str:
-    """ "+1.20 (+0.80 to +1.60)", in points."""
-    interval = comparison.difference
-    if math.isnan(interval.low):
-        return f"{interval.mean:+.2f}"
-    return f"{interval.mean:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"
+    """ "+1.20 (+0.80 to +1.60)", in points; the interval is that of the level that decides."""
+    mean = comparison.difference.mean
+    if math.isnan(comparison.low):
+        return f"{mean:+.2f}"
+    return f"{mean:+.2f} ({comparison.low:+.2f} to {comparison.high:+.2f})"

@@ -219,6 +219,23 @@ def _opened(path: Path) -> TextIO:
     return io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="")
 
 
+def read_tables(folder: Path) -> tuple[list[Row], list[Path]]:
+    """The rows of all studies in a folder, and its other CSV files, which are somebody else's.
+
+    Raises:
+        RunError: no such folder, or a file that cannot be read.
+    """
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such directory")
+    paths = sorted(folder.glob("*.csv"))
+    try:
+        tables = [path for path in paths if is_rows_file(path)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{folder}: cannot be read: {error}") from error
+    others = [path for path in paths if path not in tables]
+    return [row for path in tables for row in read_rows(path)], others
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows of a CSV file.
 

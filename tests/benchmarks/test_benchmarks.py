@@ -169,7 +169,7 @@ def test_the_readme_shows_every_table_that_there_is(tmp_path):
         for ours in (False, True)
     )
     assert f"; {published.count('undecided')} of these are undecided" in made
-    assert made.count("**holds**") == (published + own).count("holds")
+    assert made.count("**holds") == (published + own).count("holds")
     assert made.count("**undecided") == own.count("undecided")
     assert "| end | 4.2 |" in made
     assert "| x | 2 threads |" in made

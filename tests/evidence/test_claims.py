@@ -18,16 +18,26 @@ from fmnist import claims as command_module
 from fmnist.claims import main
 from fmnist.config.schema import CONF_DIR, config_hash, resolve
 from fmnist.data.datamodule import GARMENTS
-from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claims, load_file
+from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
-from fmnist.evidence.outcome import evaluate, evaluate_claims, published_difference
+from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
 from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Cell
 from fmnist.reporting.table import Row as ReportRow
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
+from fmnist.runs.rows import (
+    Row,
+    canonical,
+    class_metrics,
+    flatten,
+    newest,
+    read_rows,
+    read_tables,
+    row_of,
+    rows_of,
+)
 from fmnist.runs.run import Run
-from tests.conftest import command
+from tests.conftest import CHECKOUT, command
 from tests.records import FACTS, a_record, an_epoch
 
 CLAIMS = load_claims(CLAIMS_DIR)
@@ -96,7 +106,7 @@ def run_dir(folder: Path, *overrides: str, seed: int = 0, accuracy: float = 0.9,
 def claim_file(folder: Path, text: str, name: str = "mine") -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.yaml"
-    path.write_text(f"claim: A claim.\nsource: me\nsweep: ablation=s1_models\n{text}\n")
+    path.write_text(f"claim: A claim.\nsource: me\nsweep: model=lenet5,fashioncnn\n{text}\n")
     return path
 
 
@@ -271,10 +281,11 @@ def test_half_a_sweep_gives_report_and_claim_the_same_numbers(tmp_path):
         cells.append(Cell({"aug": aug, "lr": lr}, runs))
     (compared,) = compare_levels(cells, {"aug": ["on", "off"]})["aug"]
     (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
-    assert outcome.part.summary.mean == pytest.approx(compared.difference.mean)
+    summary = outcome.part.summary()
+    assert summary.mean == pytest.approx(compared.difference.mean)
     assert compared.difference.mean == pytest.approx(1.0)  # of one rate: 1, 2 and 0
-    assert outcome.part.summary.n == compared.difference.n == 3
-    assert outcome.part.summary.half_width == pytest.approx(compared.difference.half_width)
+    assert summary.n == compared.difference.n == 3
+    assert summary.half_width == pytest.approx(compared.difference.half_width)
 
 
 def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
@@ -351,10 +362,11 @@ def rows_of_two(gains, key="aug", levels=("on", "off"), **metrics):
     [
         (AUG, [1.0, 1.2, 0.9], "holds"),
         (AUG, [-0.1, 0.0, -0.1, 0.05, 0.0], "does not hold"),
-        (AUG, [0.3, 0.1, 0.5], "undecided"),
+        (AUG, [0.5, -0.1, 0.4], "undecided"),
         (AUG, [3.0], "undecided"),
         (AUG, [], "not measured"),
-        (AUG + "\nmargin: 2.0", [1.0, 1.2, 0.9], "does not hold"),
+        (AUG + "\nmargin: 2.0", [1.0, 1.2, 0.9], "holds"),  # by less than 2
+        (AUG + "\nmargin: 2.0", [0.5, -0.1, 0.4], "does not hold"),
         ('same: [{aug: "on"}, {aug: "off"}]', [0.02, -0.03, 0.01, 0.0], "holds"),
         ('same: [{aug: "on"}, {aug: "off"}]', [1.0, 1.2, 0.9], "does not hold"),
         ('where: {aug: "on"}\nabout: {test/acc: 91}\nmargin: 0.5', [1.0, 1.1, 0.9], "holds"),
@@ -473,23 +485,28 @@ def timed(aug, seed, epochs_to, trained=10):
 
 def test_a_run_that_never_came_so_far_counts_and_is_told(tmp_path):
     claim = lenet(tmp_path, TIME + "metric: epochs_to/0.85")
-    rows = [timed("off", seed, 2 + seed) for seed in range(3)]
-    rows += [timed("on", 0, 9), timed("on", 1, 11), timed("on", 2, 11, trained=7)]
+    rows = [timed("off", seed, 2 + seed) for seed in range(4)]
+    rows += [
+        timed("on", 0, 9),
+        timed("on", 1, 11),
+        timed("on", 2, 11, trained=7),
+        timed("on", 3, 9),
+    ]
     (outcome,) = evaluate([claim], rows)
-    assert (outcome.never, outcome.runs) == (2, 6)
-    assert outcome.statement.seeds == 3  # those two are among them
-    assert outcome.part.summary.mean == pytest.approx((7 + 8 + 7) / 3)
+    assert (outcome.never, outcome.runs) == (2, 8)
+    assert outcome.statement.seeds == 4  # those two are among them
+    assert outcome.part.summary().mean == pytest.approx((7 + 8 + 7 + 4) / 4)
     assert outcome.judgement.verdict == "holds"
-    assert "2 runs of 6 never reached it: counted as" in command_module.explanation(outcome, [])
+    assert "2 runs of 8 never reached it: counted as" in command_module.explanation(outcome, [])
     assert command_module.effect(outcome).endswith(" epochs")
 
 
 def test_the_same_number_of_epochs_with_every_seed_can_be_decided(tmp_path):
-    rows = [timed(aug, seed, n) for aug, n in (("on", 6), ("off", 2)) for seed in range(3)]
+    rows = [timed(aug, seed, n) for aug, n in (("on", 6), ("off", 2)) for seed in range(4)]
     (outcome,) = evaluate([lenet(tmp_path, TIME + "metric: epochs_to/0.85")], rows)
     assert outcome.judgement.verdict == "holds"
     assert outcome.never == 0
-    assert not command_module.remarks(outcome)
+    assert command_module.remarks(outcome) == ["worst 6 (seed 3) against 2 (seed 3)"]
 
 
 def test_where_no_run_came_so_far_nothing_is_measured(tmp_path):
@@ -508,7 +525,7 @@ def test_rows_of_before_a_metric_existed_are_told(tmp_path):
     new = [timed(aug, seed, 3) for aug in ("on", "off") for seed in (1, 2)]
     (outcome,) = evaluate([claim], old + new)
     assert outcome.statement.seeds == 2
-    assert command_module.remarks(outcome) == ["2 runs without the metric left out"]
+    assert command_module.remarks(outcome)[0] == "2 runs without the metric left out"
 
 
 def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
@@ -533,7 +550,7 @@ def test_a_cost_of_another_machine_is_shown_and_not_judged(tmp_path):
     rows = [replace(r, metrics=r.metrics | {"epoch_seconds": 29.0 + r.seed}) for r in rows]
     alone, (first, second) = evaluate([judged], rows)[0], evaluate([cost, judged], rows)
     assert first.judgement.verdict == "not judged"
-    assert first.part.summary.mean == 30.5
+    assert first.part.summary().mean == 30.5
     assert second.judgement == alone.judgement  # a cost does not count among the claims asked
     shown = command_module.table([first, second], [cost, judged])
     assert "30.5 " in shown
@@ -543,13 +560,13 @@ def test_a_cost_of_another_machine_is_shown_and_not_judged(tmp_path):
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """Three seeds of S2's best and worst net, one failed, one killed."""
+    """Ten seeds of S2's best and worst net, one failed, one killed."""
     folder = tmp_path_factory.mktemp("sweep")
-    for seed, gain in enumerate((0.0, 0.01, -0.01)):
+    for seed, gain in enumerate((0.0, *(0.01, -0.01, 0.0) * 3)):
         run_dir(folder / f"b{seed}", "experiment=s2_best", seed=seed, accuracy=0.9 + gain)
         run_dir(folder / f"w{seed}", "experiment=s2_worst", seed=seed, accuracy=0.78)
-    run_dir(folder / "failed", "experiment=s2_worst", seed=3, status="failed")
-    run_dir(folder / "running", "experiment=s2_best", seed=3, status="running")
+    run_dir(folder / "failed", "experiment=s2_worst", seed=10, status="failed")
+    run_dir(folder / "running", "experiment=s2_best", seed=10, status="running")
     return folder
 
 
@@ -558,12 +575,17 @@ def test_the_command_says_which_claims_hold(sweep, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "6 runs finished, 1 failed, 1 killed"
-    assert max(map(len, lines)) <= 110
+    assert lines[0] == "20 runs finished, 1 failed, 1 killed"
+    assert max(map(len, lines)) <= 120
     (line,) = [line for line in lines if line.startswith("s2_best_worst ")]
-    assert "+12.00 [9.52, 14.48] points" in line
-    assert line.endswith("holds")
-    assert "published +13.39; 1 failed run left out" in " ".join(done.stdout.split())
+    assert "+12.00 [11." in line
+    assert "10 of 10, 20" in line
+    assert line.endswith("holds, by more than 0.2 points")
+    words = " ".join(done.stdout.split())
+    assert (
+        "published +13.39; 1 failed run: counts as chance accuracy; worst 89.00 (seed 2)" in words
+    )
+    assert "on these 10,000 test images and this split" in words
     assert "not measured: precision_bf16" in done.stdout
     with (tmp_path / "claims.csv").open() as file:
         table = {line["claim"]: line for line in csv.DictReader(file)}
@@ -573,16 +595,112 @@ def test_the_command_says_which_claims_hold(sweep, tmp_path):
     assert table["s2_worst_value"]["failed"] == "1"
 
 
-def test_asking_less_corrects_less(sweep, capsys):
+def test_asking_less_changes_no_verdict(sweep, tmp_path, capsys):
+    runs = find_runs([sweep]).runs
+    everything = {o.claim.name: o for o in evaluate_claims(runs)}
+    (alone,) = evaluate(CLAIMS, rows_of(runs), ["s2_best_worst"])
+    assert alone == everything["s2_best_worst"]
+    assert alone.statement.family == sum(claim.source == "S2" for claim in CLAIMS)
     assert main([str(sweep), "--only", "s2_best_worst"]) == 0
-    alone = capsys.readouterr().out
-    (outcome,) = evaluate_claims(find_runs([sweep]).runs, [
-        claim for claim in CLAIMS if claim.name == "s2_best_worst"
-    ])  # fmt: skip
-    assert outcome.judgement.p == outcome.judgement.p_holm
-    assert command_module.p_words(outcome.judgement.p) in alone
-    everything = {o.claim.name: o for o in evaluate_claims(find_runs([sweep]).runs)}
-    assert everything["s2_best_worst"].judgement.p_holm > outcome.judgement.p_holm
+    assert "s2_best_value" not in capsys.readouterr().out
+    # One's own claims count with those of their source, in either order.
+    text = "where: {model: lenet5}\nat_least: {test/acc: 90}"
+    mine = replace(lenet(tmp_path, text), source="S2")
+    assert evaluate([mine], [])[0].claim is mine
+    assert family_sizes([mine])["S2"] == family_sizes(CLAIMS)["S2"] + 1
+    assert family_sizes([mine])["S1"] == family_sizes(CLAIMS)["S1"]
+    exact_or_costs = {c.name for c in CLAIMS if c.source == "S1"} & {
+        "s1_parameters", "s1_parameters_alternative", "s1_epoch_time", "s1_memory", "s1_inference",
+        "s1_total_time",
+    }  # fmt: skip
+    members = [claim for claim in CLAIMS if claim.source == "S1"]
+    assert family_sizes(CLAIMS)["S1"] == len(members) - len(exact_or_costs) == len(members) - 6
+
+
+def test_the_committed_results_give_one_verdict_wherever_they_are_read(tmp_path, capsys):
+    """Without arguments, as a folder, as single tables, and in the page of results."""
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert "speedrun.csv" in shown.err
+    assert "410 runs finished" in shown.out
+    folder = str(CHECKOUT / "results")
+    assert main([folder]) == 0
+    assert capsys.readouterr().out == shown.out
+    rows, _ = read_tables(CHECKOUT / "results")
+    outcomes = {o.claim.name: o for o in evaluate(CLAIMS, rows)}
+    page = (CHECKOUT / "results/README.md").read_text()
+    for study in ("s2_best_worst", "s1_models"):
+        some = evaluate(CLAIMS, read_rows(CHECKOUT / f"results/{study}.csv"))
+        measured = [o for o in some if o.statement and o.claim.sweep == f"ablation={study}"]
+        assert len(measured) > 4
+        for outcome in measured:
+            assert outcome.judgement == outcomes[outcome.claim.name].judgement
+            if not outcome.claim.costs:
+                (line,) = [x for x in page.splitlines() if f"(`{outcome.claim.name}`," in x]
+                assert f"**{command_module.verdict_words(outcome)}**" in line
+
+
+def test_a_failed_run_counts_as_chance_or_forbids_a_verdict(tmp_path):
+    def rows(status):
+        made = [row("model=lenet5", f"aug={aug}", seed=s, test_acc=90 + s / 9 + (aug == "on"))
+                for aug in ("on", "off") for s in range(4)]  # fmt: skip
+        lost = made[0]
+        metrics = lost.metrics if status == "finished" else {}
+        return [replace(lost, facts=lost.facts | {"status": status}, metrics=metrics), *made[1:]]
+
+    claims = [lenet(tmp_path / "a", AUG), lenet(tmp_path / "b", AUG + "\nmetric: test/acc_last"),
+              lenet(tmp_path / "c", 'where: {aug: "on"}\nat_least: {test/acc: 80}')]  # fmt: skip
+    first, _, goal = evaluate(claims, rows("finished"))
+    assert (first.judgement.verdict, goal.judgement.verdict) == ("holds", "holds")
+    first, _, goal = evaluate(claims, rows("failed"))
+    assert first.part.sides[0][0] == 10.0
+    assert first.judgement.verdict == "undecided"
+    assert "1 failed run: counts as chance accuracy" in command_module.remarks(first)
+    assert "worst 10.00 (seed 0) against 90.00 (seed 0)" in command_module.remarks(first)
+    assert command_module.verdict_words(goal) == "not judged: 1 of its runs failed"
+
+
+def test_looks_are_those_of_the_sweeps_file_or_the_claims_own(tmp_path):
+    looks = {claim.name: looks_of(claim) for claim in CLAIMS}
+    assert looks["s2_best_worst"] == (10, 20)
+    assert looks["s1_main_value"] == looks["s1_leak_lenet5"] == (5, 10, 20)
+    assert looks["s4_goals"] == looks["s2_activation_overall"] == (3, 5)
+    assert looks["recipe_shift_long"] == (7, 10, 20)
+    undeclared = {name for name, found in looks.items() if not found}
+    assert undeclared == {"s1_parameters"}
+    assert looks_of(lenet(tmp_path, AUG)) == ()
+    for text in ("looks: [5, 3]", "looks: [2, 5]", "looks: 5"):
+        with pytest.raises(ClaimError, match="should be rising numbers of seeds, 3 or more"):
+            lenet(tmp_path, f"{AUG}\n{text}")
+
+
+def test_a_run_knows_its_looks_and_does_not_depend_on_them():
+    config, _, _ = configuration("ablation=s2_best_worst")
+    assert config["looks"] == [10, 20]
+    assert config_hash(config) == config_hash(config | {"looks": None})
+
+
+def test_seeds_beyond_the_last_look_are_shown_and_do_not_count(tmp_path):
+    claim = lenet(tmp_path, AUG + "\nlooks: [3, 10]")
+    gains = [1.0, 1.1, 0.9, 5.0, 5.1]
+    (outcome,) = evaluate([claim], rows_of_two(gains))
+    assert outcome.part.summary(3).mean == pytest.approx(1.0)
+    assert command_module.effect(outcome).startswith("+1.00 [")
+    assert command_module.looks_in_words(outcome) == "3 of 3, 10"
+    assert "2 more seeds do not count yet: 2.62 with all" in command_module.remarks(outcome)
+    (fewer,) = evaluate([claim], rows_of_two(gains[:2]))
+    assert command_module.verdict_words(fewer) == "undecided: 2 seeds, judged at 3"
+
+
+def test_sides_of_one_training_are_paired():
+    rows, _ = read_tables(CHECKOUT / "results")
+    parts = {o.claim.name: o.part for o in evaluate(CLAIMS, rows) if o.part}
+    paired = {name for name, part in parts.items() if part.paired and len(part.sides) > 1}
+    assert paired == {
+        "precision_bf16", "precision_bf16_onecycle", "recipe_ema", "recipe_tta", "s1_leak",
+        "s1_leak_lenet5", "s1_classes_best", "s1_classes_worst", "s3_baseline_worst_class",
+        "s3_better_worst_class",
+    }  # fmt: skip
 
 
 def test_a_users_own_claim_is_one_file(sweep, tmp_path, capsys):
@@ -627,7 +745,8 @@ def test_runs_that_do_not_count_are_explained(tmp_path, capsys):
     assert main([str(tmp_path), "--only", "s2_best_worst", "--only", "s1_dropout"]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
         "not measured: s1_dropout, s2_best_worst",
-        "s2_best_worst: the runs of its sweep differ in data.val_size, trainer.max_epochs",
+        "s2_best_worst: the runs of its sweep have data.val_size=1000, not 5000; "
+        "trainer.max_epochs=2, not 10: run ablation=s2_best_worst without changes",
     ]
 
 
@@ -637,7 +756,7 @@ def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
     assert main([str(copy), "--only", "s2_best_worst"]) == 0
     output = capsys.readouterr()
     assert "left out" in output.err
-    assert output.out.startswith("5 runs finished")
+    assert output.out.startswith("19 runs finished")
 
 
 def test_csv_of_an_undecided_claim_is_a_table():

@@ -167,15 +167,18 @@ def test_the_page_holds_the_rows_numbers(runs, tmp_path):
     (tmp_path / "throughput.csv").write_text("net,ms\nlenet5,7\n")  # somebody else's
     assert main(["render", "--results", str(tmp_path)]) == 0
     page = (tmp_path / "README.md").read_text()
-    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.00 ± 2.48 | 3 |" in page
-    assert "| S2 | s2_worst_value | test/acc | 77.55 | 78.00 ± 0.01 | 3 |" in page
-    assert "| +12.00 [9.52, 14.48] points | +13.39 | 3 |" in page
+    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.00, sd 1.00 | 3 |" in page
+    assert "| S2 | s2_worst_value | test/acc | 77.55 | 78.00, sd 0.00 | 3 |" in page
+    assert (
+        "| +12.00 points; worst 89.00 (seed 2) against 78.00 (seed 0) | +13.39 | 3 of 10, 20 |"
+        in page
+    )
     assert "| s2_best_worst | 6 | 0 | 0.01 | 0.00 | cpu (a processor), 2 threads |" in page
     assert "`python -m fmnist.train ablation=s4_models`: `s4_cnnmodel4_value`" in page
     assert "`s2_best_worst`:" not in page.partition("## Not measured")[2]
     rows = study_rows(tmp_path)
     fewer = render([row for row in rows if row.seed != 2], CLAIMS)
-    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.50 ± 6.35 | 2 |" in fewer
+    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.50, sd 0.71 | 2 |" in fewer
 
 
 def test_the_committed_page_is_what_the_command_makes():

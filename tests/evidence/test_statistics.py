@@ -1,63 +1,77 @@
-"""Intervals, corrections and verdicts: against libraries, and on simulated seeds of known truth."""
+"""Estimates and p values against scipy.stats, and the verdicts' rules, one by one."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from fmnist.evidence.statistics import holm, summarize
+from fmnist.evidence.effects import Comparison, contrast, corrected, one_training
+from fmnist.evidence.statistics import CENTRAL, permutation, summarize
 from fmnist.evidence.verdict import Part, Statement, judge
 
-MARGIN = 0.2
-SIMULATIONS = 400
-# Chance that a correct 5 % rule gives more false decisions than this: below 1 in 10,000.
-ALLOWED = stats.binom.ppf(0.9999, SIMULATIONS, 0.05)
-
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-# Deviations of a seed's difference with mean 0, in points; 0.25 is what LeNet-5 shows.
-DRAWS: dict[str, Draw] = {
-    "normal": lambda rng, size: rng.normal(0, 0.25, size),
-    "heavy tails": lambda rng, size: 0.15 * rng.standard_t(3, size),
-    "two modes": lambda rng, size: 0.2 * rng.choice([-1, 1], size) + rng.normal(0, 0.1, size),
-    "skewed": lambda rng, size: 0.1 * (rng.gamma(4, 1, size) - 4),
-    "a hundredth of a point": lambda rng, size: np.round(rng.normal(0, 0.02, size), 2),
-}
+FIRST, SECOND = [91.31, 91.12, 91.55, 91.2, 91.41], [90.9, 91.4, 90.1, 90.75, 91.0]
 
 
-def above(values, threshold=MARGIN):
-    return Statement((Part("", summarize(list(values), 0.01), threshold),), 1)
+def above(first, second, margin=0.2, **kept):
+    seeds = tuple(range(len(first)))
+    return Part("", "higher", (tuple(first), tuple(second)), seeds, margin, resolution=0.01, **kept)
 
 
-def between(values, margin=MARGIN):
-    part = Part("", summarize(list(values), 0.01), -margin)
-    return Statement((part, Part("", part.summary, margin, above=False)), 1)
+def value(values, v, rule="about", margin=0.5):
+    return Part("", rule, (tuple(values),), tuple(range(len(values))), margin, v, resolution=0.01)
 
 
-def verdicts(statements):
-    """Each asked alone."""
-    return [judge([statement])[0].verdict for statement in statements]
+def verdict(*parts, **kept):
+    return judge(Statement(parts, **kept)).verdict
 
 
-def test_interval_and_p_are_those_of_the_t_test():
-    values = [0.31, 0.12, 0.55, 0.2, 0.41]
-    summary = summarize(values)
-    low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (summary.mean - summary.half_width, summary.mean + summary.half_width) == pytest.approx(
-        (low, high)
-    )
-    for threshold in (-0.1, 0.2, 0.6):
-        greater = stats.ttest_1samp(values, threshold, alternative="greater").pvalue
+def test_a_mean_has_the_interval_and_p_of_the_t_test():
+    summary = summarize(FIRST)
+    expected = stats.ttest_1samp(FIRST, 0).confidence_interval(0.95)
+    assert (summary.low, summary.high) == pytest.approx(tuple(expected))
+    for threshold in (91.0, 91.3, 91.5):
+        greater = stats.ttest_1samp(FIRST, threshold, alternative="greater").pvalue
         assert summary.p_above(threshold) == pytest.approx(greater)
         assert summary.p_below(threshold) == pytest.approx(1 - greater)
 
 
-def test_holm_is_that_of_statsmodels():
-    p = np.random.default_rng(0).uniform(0, 0.1, 12).tolist()
-    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1].tolist())
-    assert holm([]) == []
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_difference_is_welchs_or_paired(paired):
+    values = dict(enumerate(zip(FIRST, SECOND, strict=True)))
+    found = contrast(values, paired=paired, resolution=0)
+    if paired:
+        test = stats.ttest_rel(FIRST, SECOND)
+    else:
+        test = stats.ttest_ind(FIRST, SECOND, equal_var=False)
+    assert found.df == pytest.approx(test.df)
+    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert 2 * found.p_above(0) == pytest.approx(test.pvalue)
+    part = above(FIRST, SECOND, paired=paired)
+    assert part.summary().error == pytest.approx(found.error)
+
+
+def test_a_published_value_is_compared_with_single_runs():
+    summary, n = summarize(FIRST), len(FIRST)
+    m, s = np.mean(FIRST), np.std(FIRST, ddof=1)
+    for v in (91.2, 91.9):
+        t = abs(v - m) / (s * math.sqrt(1 + 1 / n))
+        assert summary.p_single(v) == pytest.approx(2 * stats.t.sf(t, n - 1))
+        inside = stats.nct.cdf(abs(v - m) * math.sqrt(n) / s, n - 1, CENTRAL * math.sqrt(n))
+        assert summary.p_central(v) == pytest.approx(inside, rel=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), [([3, 4, 4], [2, 3, 4]), ([5, 7, 9, 9], [5, 5, 2, 7])])
+def test_the_permutation_test_deals_all_ways(a, b):
+    def statistic(x, y, axis):
+        return x.sum(axis)
+
+    expected = stats.permutation_test(
+        (a, b), statistic, alternative="greater", n_resamples=np.inf, vectorized=True
+    )
+    assert permutation(a, b) == pytest.approx(expected.pvalue)
+    assert permutation([2.5], [1]) is None
+    assert permutation(range(20, 40), range(20)) == pytest.approx(1 / math.comb(40, 20))
 
 
 def test_equal_accuracies_are_no_proof_and_one_seed_has_no_interval():
@@ -68,111 +82,132 @@ def test_equal_accuracies_are_no_proof_and_one_seed_has_no_interval():
         summarize([])
 
 
-def test_one_seed_decides_only_what_no_seed_changes():
-    assert verdicts([above([50.0])]) == ["undecided"]
-    exact = [Part("", summarize([1_701_578.0], exact=True), t) for t in (300_000, 2_000_000)]
-    assert verdicts([Statement((part,), 1) for part in exact]) == ["holds", "does not hold"]
-    differing = summarize([1.0, 2.0], exact=True)
-    assert not differing.exact
+def test_fewer_than_three_seeds_decide_only_what_no_seed_changes():
+    assert verdict(above([95, 95.1], [90, 90.1])) == "undecided"
+    assert verdict(above([95, 95.1, 94.9], [90, 90.1, 90.2])) == "holds"
+    for threshold, found in ((300_000.0, "does not hold"), (1_701_000.0, "holds")):
+        exact = Part("", "about", ((1_701_578.0,),), (0,), 10_000, threshold, exact=True)
+        assert verdict(exact, family=50) == found
 
 
-@pytest.mark.parametrize("name", DRAWS)
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
-def test_false_decisions_stay_below_5_percent(seeds, name):
-    """At the margin itself, where they are most likely; A > B, and A the same as B."""
-    rng = np.random.default_rng(seeds)
-    noise = DRAWS[name](rng, (SIMULATIONS, seeds))
-    differing = verdicts(map(above, noise + MARGIN))
-    assert differing.count("holds") <= ALLOWED
-    assert differing.count("does not hold") <= ALLOWED
-    same = verdicts(map(between, noise + MARGIN))
-    assert same.count("holds") <= ALLOWED
-    assert same.count("does not hold") <= ALLOWED
+@pytest.mark.parametrize(
+    ("gain", "noise", "found", "size"),
+    [
+        (1.0, 0.05, "holds", "more"),
+        (0.1, 0.01, "holds", "less"),
+        (0.21, 0.05, "holds", ""),
+        (0.0, 0.05, "does not hold", ""),
+        (-2.0, 0.05, "does not hold", ""),
+        (0.1, 0.5, "undecided", ""),
+    ],
+)
+def test_a_verdict_comes_with_its_size(gain, noise, found, size):
+    spread = np.array([-1, 0.5, 0, -0.5, 1]) * noise
+    judgement = judge(Statement((above(90 + gain + spread, 90 - spread),)))
+    assert (judgement.verdict, judgement.size) == (found, size)
+    low, high = judgement.interval
+    assert (low > 0) == (found == "holds")
+    assert (high < 0.2) == (found == "does not hold" or size == "less")
+    assert (low > 0.2) == (size == "more")
 
 
-def test_the_simulation_would_catch_a_rule_that_forgets_how_few_seeds_there_are():
-    noise = DRAWS["normal"](np.random.default_rng(0), (SIMULATIONS, 2))
-    z = noise.mean(1) / noise.std(1, ddof=1) * math.sqrt(2)
-    assert (z > 1.96).sum() > ALLOWED
+def test_a_claim_about_a_value():
+    runs = [90.0, 90.6, 91.2, 90.3, 90.9]
+    assert verdict(value(runs, 90.6, margin=0.01)) == "holds"  # as one of our runs
+    assert verdict(value(runs, 94.0)) == "does not hold"
+    assert verdict(value(runs, 91.9)) == "undecided"  # our mean is off; a run of ours may be there
+    exact = [90.60, 90.61, 90.62, 90.61, 90.60]
+    assert verdict(value(exact, 90.9)) == "holds"  # no run of ours, and within the margin
+    assert verdict(value(runs, 89.0, "at_least")) == "holds"
+    assert verdict(value(runs, 89.0, "at_most")) == "does not hold"
 
 
-def test_no_difference_is_hardly_ever_called_one():
-    noise = DRAWS["normal"](np.random.default_rng(1), (SIMULATIONS, 5))
-    assert verdicts(map(above, noise)).count("holds") <= 0.01 * SIMULATIONS
+def test_the_same_within_the_margin():
+    near, far = [90.0, 90.01, 89.99, 90.0], [91.0, 91.01, 91.02, 91.0]
+
+    def same(a, b):
+        return Part("", "same", (tuple(a), tuple(b)), (0, 1, 2, 3), 0.2, resolution=0.01)
+
+    assert verdict(same(near, near)) == "holds"
+    assert verdict(same(near, far)) == verdict(same(far, near)) == "does not hold"
 
 
-@pytest.mark.parametrize(("true", "verdict"), [(1.0, "holds"), (-0.3, "does not hold")])
-def test_clear_differences_are_decided_by_five_seeds(true, verdict):
-    noise = DRAWS["normal"](np.random.default_rng(2), (300, 5))
-    assert verdicts(map(above, noise + true)).count(verdict) > 0.9 * 300
+def test_all_parts_must_be_shown_and_one_refutes():
+    good = above([95, 95.1, 94.9], [90, 90.1, 90.2])
+    bad = above([90, 90.1, 90.2], [95, 95.1, 94.9])
+    wide = above([90, 95, 85], [90, 94, 86])
+    assert verdict(good, good) == "holds"
+    assert verdict(good, wide) == "undecided"
+    assert verdict(good, bad) == "does not hold"
+    statement = Statement((good, bad))
+    assert statement.weakest is bad
+    assert statement.test(3).refuted == pytest.approx(2 * bad.test(3).refuted)
 
 
-def test_enough_seeds_conclude_that_there_is_no_difference():
-    noise = DRAWS["normal"](np.random.default_rng(3), (300, 25))
-    assert verdicts(map(between, noise)).count("holds") > 0.9 * 300
+def test_p_is_multiplied_by_the_claims_of_the_source_and_the_looks_declared():
+    part = above(FIRST, SECOND)
+    alone = judge(Statement((part,)))
+    among = judge(Statement((part,), (5, 10, 20), family=7))
+    assert alone.p == pytest.approx(part.test(5).shown)
+    assert among.p == pytest.approx(21 * alone.p)
+    assert (alone.verdict, among.verdict) == ("holds", "undecided")
+    low, high = among.interval
+    tail = 0.05 / 21
+    expected = stats.ttest_ind(FIRST, SECOND, equal_var=False).confidence_interval(1 - 2 * tail)
+    assert (low, high) == pytest.approx(tuple(expected))
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
-def test_asking_many_claims_together_makes_no_false_one_likely(seeds):
-    """20 claims at their margins, and some true ones among them."""
-    rng, families = np.random.default_rng(seeds), 80
-    noise = rng.normal(0, 0.25, (families, 25, seeds)) + MARGIN
-    noise[:, 20:] += 3
-    wrong = sum(
-        any(j.verdict != "undecided" for j in judge([above(values) for values in family])[:20])
-        for family in noise
-    )
-    assert wrong <= stats.binom.ppf(0.9999, families, 0.05)
+def test_a_claim_is_judged_at_its_looks_and_never_between():
+    rng = np.random.default_rng(0)
+    first, second = 90.5 + rng.normal(0, 0.3, 12), 90 + rng.normal(0, 0.3, 12)
+
+    def judged(n):
+        return judge(Statement((above(first[:n], second[:n]),), (5, 10, 20)))
+
+    assert (judged(4).verdict, judged(4).p, judged(4).interval) == ("undecided", None, None)
+    assert judged(9) == judged(5).__class__(**{**vars(judged(5)), "seeds": 9})
+    assert (judged(12).look, judged(12).seeds, judged(12).p) == (10, 12, judged(10).p)
+    by_look = [3 * above(first, second).test(n).shown for n in (5, 10)]
+    assert judged(10).p == pytest.approx(min(by_look))
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_best_of_many_is_rarely_false(seeds):
-    """The first of four leads two clearly and the third by no more than the margin."""
-    rng = np.random.default_rng(seeds)
-    levels = np.array([1.0, 0.0, 1.0 - MARGIN, 0.2])
-    runs = rng.normal(0, 0.2, (SIMULATIONS, seeds, 4)) + levels
-    differences = runs[:, :, :1] - runs[:, :, 1:]
-    statements = [
-        Statement(tuple(above(values).parts[0] for values in simulation.T), 3)
-        for simulation in differences
-    ]
-    found = verdicts(statements)
-    assert found.count("holds") <= ALLOWED
-    assert found.count("does not hold") <= ALLOWED
+def test_a_decision_at_an_early_look_stays_and_the_interval_with_it():
+    first, second = [91, 91.01, 91.02, 91, 91], [90, 90.01, 90.02, 90, 90]
+    early = judge(Statement((above(first, second),), (5, 10)))
+    wild = [60.0, 120.0, 91.0, 70.0, 110.0]
+    late = judge(Statement((above(first + wild, second + [90.0] * 5),), (5, 10)))
+    assert early.verdict == late.verdict == "holds"
+    assert late.interval == pytest.approx(early.interval)
 
 
-def test_the_projected_number_of_seeds_decides():
-    values = [0.25, 0.55, 0.35, 0.15]
-    judgement = judge([above(values)])[0]
-    assert judgement.verdict == "undecided"
-    summary, more = summarize(values), judgement.more_seeds
-
-    def decided(extra):
-        # The same mean and deviation, from more seeds.
-        n = len(values) + extra
-        spread = (
-            np.resize([1.0, -1.0], n) if n % 2 == 0 else np.r_[np.resize([1.0, -1.0], n - 1), 0]
-        )
-        made = summary.mean + spread / spread.std(ddof=1) * summary.sd
-        return judge([above(made)])[0].verdict != "undecided"
-
-    assert decided(more)
-    assert not decided(more - 1)
+def test_whole_numbers_are_judged_by_the_exact_test():
+    slow, fast = [9, 8, 9, 11, 10, 9], [3, 4, 4, 2, 3, 3]
+    part = above(slow, fast, 0.5, whole=True)
+    assert judge(Statement((part,))).p == pytest.approx(1 / math.comb(12, 6))
+    assert judge(Statement((part,))).interval is None
+    assert verdict(part) == "holds"
+    assert verdict(above(fast, slow, 0.5, whole=True)) == "does not hold"
+    assert verdict(above(slow, slow, 0.5, whole=True)) == "undecided"
 
 
-def test_a_mean_at_the_margin_is_decided_by_no_number_of_seeds():
-    assert judge([above([MARGIN - 0.3, MARGIN + 0.3])])[0].more_seeds is None
+def test_no_verdict_where_the_rules_give_none():
+    assert verdict(above(FIRST, SECOND), excuse="1 of its runs failed") == "not judged"
+    assert judge(None).verdict == "not measured"
 
 
-def test_one_refuted_part_refutes_the_claim():
-    parts = [above(values).parts[0] for values in ([5.0, 5.1, 4.9], [-5.0, -5.1, -4.9])]
-    judgement = judge([Statement(tuple(parts), 2)])[0]
-    assert judgement.verdict == "does not hold"
-    assert Statement(tuple(parts), 2).weakest is parts[1]
+def test_a_report_pairs_what_comes_of_one_training():
+    assert one_training(["tta"])
+    assert one_training(["trainer.precision", "ema_decay"])
+    assert not one_training(["tta", "aug.flip"])
 
 
-def test_nothing_measured_does_not_count_among_the_claims_asked():
-    statement = above([0.5, 0.62, 0.7, 0.55])
-    alone, among = judge([statement])[0], judge([None, statement, None])
-    assert among[0].verdict == "not measured"
-    assert among[1].p_holm == alone.p_holm == alone.p
+def test_comparisons_of_a_report_are_corrected_for_each_other():
+    values = dict(enumerate(zip(FIRST, SECOND, strict=True)))
+    alone = Comparison("a", "b", contrast(values))
+    single = Comparison("a", "c", contrast({0: (1.0, 2.0)}))
+    among = corrected([alone, alone, single])[0]
+    assert alone.p == pytest.approx(stats.ttest_ind(FIRST, SECOND, equal_var=False).pvalue)
+    assert among.p == pytest.approx(2 * alone.p)
+    assert math.isnan(single.p)
+    for item in (alone, among):
+        assert item.significant == (item.low > 0)
