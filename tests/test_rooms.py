@@ -13,8 +13,8 @@ from tests.conftest import CHECKOUT
 
 PACKAGE = CHECKOUT / "fmnist"
 TOP = {
-    "__init__", "errors", "train", "plan", "evaluate", "status", "report", "claims", "results",
-    "workspace",
+    "__init__", "__main__", "errors", "train", "plan", "evaluate", "status", "report", "claims",
+    "results", "workspace",
 }  # fmt: skip
 # From the top of the house to its cellar.
 ROOMS = (
