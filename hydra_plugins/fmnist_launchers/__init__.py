@@ -45,10 +45,10 @@ class OwnSettings(SearchPathPlugin):  # type: ignore[misc]
     """Called once all plugins have registered their configurations, before any is composed."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        registered = ConfigStore.instance().repo["hydra"]
+        registered = getattr(ConfigStore.instance(), "repo", {}).get("hydra", {})
         for name in ("joblib", "submitit_local", "submitit_slurm", "ray"):
-            registered["launcher"].pop(f"{name}.yaml", None)
-        registered["sweeper"].pop("optuna.yaml", None)
+            registered.get("launcher", {}).pop(f"{name}.yaml", None)
+        registered.get("sweeper", {}).pop("optuna.yaml", None)
 
 
 class SlurmLauncher(SubmititSlurmLauncher):  # type: ignore[misc]
@@ -72,7 +72,10 @@ def _ended_jobs_stay_ended() -> Iterator[None]:
     """For a moment of its requeuing Slurm says of a job that it is cancelled or failed."""
     from submitit.slurm.slurm import SlurmInfoWatcher
 
-    original, since = SlurmInfoWatcher.is_done, dict[str, float]()
+    original, since = getattr(SlurmInfoWatcher, "is_done", None), dict[str, float]()
+    if original is None:
+        yield
+        return
 
     def is_done(self: SlurmInfoWatcher, job_id: str, mode: str = "standard") -> bool:
         if not original(self, job_id, mode):
@@ -164,13 +167,12 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
         """What every job returned, or how it failed."""
-        from joblib import effective_n_jobs
-
+        from fmnist.process.machine import jobs_at_a_time
         from fmnist.sweeps.process import CellProcess, stopped_together
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        most, jobs = effective_n_jobs(self.n_jobs), list[JobReturn]()
+        most, jobs = jobs_at_a_time(self.n_jobs), list[JobReturn]()
         running: dict[CellProcess, tuple[DictConfig, JobReturn]] = {}
         with stopped_together(running):
             for number, overrides in enumerate(job_overrides, initial_job_idx):
@@ -178,8 +180,8 @@ class JobsLauncher(Launcher):  # type: ignore[misc]
                     self._wait_for_one(running)
                 config = _job_config(self.context, self.config, overrides, number)
                 jobs.append(job := self._start(config))
-                if isinstance(cell := job._return_value, CellProcess):
-                    running[cell] = config, job
+                if job.status != JobStatus.FAILED and isinstance(job.return_value, CellProcess):
+                    running[job.return_value] = config, job
                 else:
                     self.context.callbacks.on_job_end(config=config, job_return=job)
             while running:

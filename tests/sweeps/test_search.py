@@ -1,15 +1,20 @@
 """A search by Optuna: it is stopped, goes on, and counts its trials in all."""
 
 import json
+import math
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 
 import pytest
 
+from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
+from hydra_plugins.fmnist_search import SearchSweeper
 from tests.conftest import CHECKOUT, TINY, command
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")
@@ -19,7 +24,9 @@ SEARCH = ["fmnist.train", "search=lenet5", "hydra.sweep.dir=search", *TINY]
 def trials(folder):
     import optuna
 
-    return optuna.load_study("search", f"sqlite:///{folder}/search/study.db").trials
+    return optuna.load_study(
+        study_name="search", storage=f"sqlite:///{folder}/search/study.db"
+    ).trials
 
 
 @pytest.mark.long
@@ -58,6 +65,145 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     assert again.returncode == 0
     assert "2, of which 2 ended before" in again.stdout
     assert len(trials(tmp_path)) == len(ended) + 1  # and the killed one
+
+
+def searched(*texts):
+    from hydra_plugins.fmnist_search import search_space
+
+    return search_space(texts)
+
+
+def test_the_words_of_hydra_s_grammar_are_the_distributions_of_optuna():
+    from optuna.distributions import CategoricalDistribution as Choice
+    from optuna.distributions import FloatDistribution as Float
+    from optuna.distributions import IntDistribution as Int
+
+    space, fixed = searched(
+        "optim.lr=tag(log,interval(1e-4,1e-2))", "model.dropout=interval(0.0,0.6)",
+        "data.batch_size=int(interval(16,64))", "a=int(tag(log,interval(1,100)))", "optim=sgd,adam",
+        "scheduler=choice(none,step)", "b=range(1,4)", "c=range(5,0,-2)", "d=range(0.5,2,0.5)",
+        "e=shuffle(range(3))", "seed=3", "+trainer.limit_train_batches=1", "~optim.momentum",
+    )  # fmt: skip
+    assert sorted(space.pop("e").choices) == [0, 1, 2]
+    assert space == {
+        "optim.lr": Float(1e-4, 1e-2, log=True), "model.dropout": Float(0.0, 0.6),
+        "data.batch_size": Int(16, 64), "a": Int(1, 100, log=True),
+        "optim": Choice(["sgd", "adam"]), "scheduler": Choice(["none", "step"]),
+        "b": Int(1, 3), "c": Int(1, 5, step=2),
+        "d": Float(0.5, 1.5, step=0.5),
+    }  # fmt: skip
+    assert fixed == ["seed=3", "+trainer.limit_train_batches=1", "~optim.momentum"]
+
+
+def test_what_the_command_line_says_of_a_setting_replaces_what_the_space_says():
+    space, fixed = searched("a=interval(0,1)", "b=interval(0,1)", "a=3", "c=1", "c=interval(2,3)")
+    assert (list(space), fixed) == (["b", "c"], ["a=3"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["a=interval(2.0,1.0)"], "a=interval(2.0,1.0): "),
+        (["a=tag(log,interval(0.0,1.0))"], "a=tag(log,interval(0.0,1.0)): "),
+        (["a=range(1,1)"], "a=range(1,1): no value"),
+        (["a=1"], "nothing to search"),
+    ],
+)
+def test_a_space_from_which_nothing_can_be_drawn_is_refused_in_one_line(texts, words):
+    with pytest.raises(ConfigError, match=re.escape(words)) as raised:
+        searched(*texts)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: a number of trials, 1 or more"),
+        ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: a number of trials, 1 or more"),
+        ("hydra.sweeper.direction=up", "direction"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_before_a_trial(setting, words, tmp_path):
+    done = command(*SEARCH, setting, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: hydra.sweeper.")
+    assert words in line
+    assert not list(tmp_path.glob("search/*/result.json"))
+
+
+def test_a_study_of_an_optuna_that_this_one_cannot_read_is_refused_in_one_line(tmp_path):
+    import optuna
+
+    storage = f"sqlite:///{tmp_path}/study.db"
+    optuna.create_study(storage=storage, study_name="search")
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    database.close()
+    sweeper = SearchSweeper({}, "maximize", storage, "search", 1, 1, None)
+    sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
+        sweeper._study()
+    assert len(str(raised.value).splitlines()) == 1
+
+
+class Job:
+    """What a launcher returns of a job."""
+
+    def __init__(self, value):
+        self.value = value
+
+    @property
+    def return_value(self):
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
+    import optuna
+
+    from hydra_plugins.fmnist_search import search_space, take_up
+
+    study = optuna.create_study(direction="maximize")
+    sweeper = SearchSweeper({}, "maximize", "", "search", n_trials=5, n_jobs=2, params=None)
+    returned = iter([0.5, CellFailed("it did"), 0.75, math.nan, None])
+    batches = []
+
+    def launch(cells, ended):
+        batches.append((cells, ended))
+        return [Job(next(returned)) for _ in cells]
+
+    monkeypatch.setattr(sweeper, "_launch", launch)
+    space, fixed = search_space(["a=interval(0.0,1.0)", "seed=3"])
+    ended = 0
+    while ended < sweeper.n_trials:
+        ended += sweeper._batch(study, space, fixed, ended)
+    assert [(len(cells), before) for cells, before in batches] == [(2, 0), (2, 2), (1, 4)]
+    states = [trial.state.name for trial in study.trials]
+    assert states == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "FAIL"]
+    assert [cell for cells, _ in batches for cell in cells] == [
+        [f"a={trial.params['a']}", "seed=3"] for trial in study.trials
+    ]
+    assert take_up(study) == 5
+
+
+def test_trials_that_were_running_are_asked_for_again_and_count_once():
+    import optuna
+
+    from hydra_plugins.fmnist_search import search_space, take_up
+
+    study = optuna.create_study()
+    space, _ = search_space(["a=interval(0.0,1.0)"])
+    study.tell(study.ask(space), 0.5)
+    stopped = [study.ask(space).params for _ in range(2)]
+    assert take_up(study) == 1
+    assert take_up(study) == 1
+    again = [study.ask(space) for _ in range(2)]
+    assert [trial.params for trial in again] == stopped
+    for trial in again:
+        study.tell(trial, 0.5)
+    assert take_up(study) == 3
 
 
 def test_failed_trials_count_and_end_no_search(tmp_path):
