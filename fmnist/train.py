@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from fmnist.config.arguments import order_arguments
+from fmnist.config.arguments import ask_for_sweep, order_arguments
 from fmnist.config.build import build, maker
 from fmnist.config.check import TESTED, check
 from fmnist.config.devices import check_devices
@@ -422,7 +422,7 @@ def main() -> None:
     hide_from_help("wandb_sweep")
     with forgiving_terminal():
         try:
-            sys.argv[1:] = order_arguments(sys.argv[1:])
+            sys.argv[1:] = ask_for_sweep(order_arguments(sys.argv[1:]))
             hydra_main()
         except BrokenPipeError:
             raise

@@ -19,7 +19,10 @@ def order_arguments(words: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: a flag that does not exist, lacks its value, or contradicts another.
     """
-    from hydra._internal.utils import get_args_parser  # private; the parser of `hydra.main`
+    try:
+        from hydra._internal.utils import get_args_parser  # private; the parser of `hydra.main`
+    except ImportError:
+        return list(words)  # in the order that Hydra wants, or Hydra says so
 
     parser = get_args_parser()
 
@@ -33,6 +36,18 @@ def order_arguments(words: Sequence[str]) -> list[str]:
     for setting in reversed(typed.overrides):  # from the end: a flag's value stands before
         del flags[len(flags) - 1 - flags[::-1].index(setting)]
     return [*flags, *typed.overrides]
+
+
+def ask_for_sweep(words: Sequence[str]) -> list[str]:
+    """The words, and `hydra.mode=MULTIRUN` beside an ablation or a search: a file that asks for a
+    sweep while the configuration is composed comes too late from Hydra 1.4 on.
+    """
+    said = [word.lstrip("+") for word in words]
+    if not any(word.startswith(("ablation=", "search=")) for word in said):
+        return list(words)
+    if {"-m", "--multirun"} & {*words} or any(word.startswith("hydra.mode=") for word in said):
+        return list(words)
+    return [*words, "hydra.mode=MULTIRUN"]
 
 
 def _check_modes(typed: Namespace) -> None:

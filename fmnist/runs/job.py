@@ -124,9 +124,12 @@ def _flags(hydra: Any) -> tuple[str, ...]:
 
 def hide_from_help(folder: str) -> None:
     """Hydra lists every folder of conf/ as a group; this one holds files of another program."""
-    from hydra._internal.hydra import Hydra
+    try:
+        from hydra._internal.hydra import Hydra
 
-    listed = Hydra.list_all_config_groups
+        listed = Hydra.list_all_config_groups
+    except (ImportError, AttributeError):  # private names: without them the folder is listed
+        return
 
     def others(self: Hydra, parent: str = "") -> list[str]:
         return [group for group in listed(self, parent) if group != folder]

@@ -67,7 +67,10 @@ def error_of(job: JobReturn) -> str | None:
     """What a job says of its failure."""
     if job.status != JobStatus.FAILED:
         return None
-    return str(job._return_value)  # return_value raises it
+    try:
+        return str(job.return_value)
+    except Exception as error:  # the job's own
+        return str(error)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What a dashboard shows of a finished run: figures of its test set, and its best checkpoint."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +15,31 @@ from fmnist.runs.run import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-wandb.util.pd_available = False  # every table would import pandas to see that it is given none
-
 POINTS = 50  # of a drawn curve; W&B keeps every point as a row of a table
 SAMPLES = 20  # the first images of the test set: the same ones in every run
 ERRORS = 50  # the most confident ones
 SCALE = 4  # images are shown with so many pixels for one
 
 
+@contextmanager
+def without_pandas() -> Iterator[None]:
+    """W&B's tables tell a data frame by its name: else each imports pandas to see that it has none.
+
+    The name is not documented (CONTRIBUTING.md says what this earns): without it they import it.
+    """
+    name = "pd_available"
+    found = vars(wandb.util).get(name)
+    if found is None:
+        yield
+        return
+    setattr(wandb.util, name, False)
+    try:
+        yield
+    finally:
+        setattr(wandb.util, name, found)
+
+
+@without_pandas()
 def figures(run: Run, test: Images) -> dict[str, Any]:
     """What `wandb.Run.log` takes: charts, tables, images and two scalars, by key.
 

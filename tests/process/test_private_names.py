@@ -1,0 +1,82 @@
+"""Private names of other packages, listed in CONTRIBUTING.md: nothing breaks where one has gone."""
+
+import re
+
+import pytest
+
+from fmnist.config.arguments import ask_for_sweep, order_arguments
+from fmnist.runs.job import hide_from_help
+from tests.conftest import CHECKOUT
+
+
+def test_without_hydra_s_parser_the_words_keep_their_order(monkeypatch):
+    monkeypatch.delattr("hydra._internal.utils.get_args_parser")
+    assert order_arguments(["a=1", "-m", "b=2"]) == ["a=1", "-m", "b=2"]
+
+
+def test_without_hydra_s_list_of_groups_nothing_is_hidden(monkeypatch):
+    monkeypatch.delattr("hydra._internal.hydra.Hydra.list_all_config_groups")
+    hide_from_help("wandb_sweep")
+
+
+def test_without_the_store_s_contents_settings_stay_as_plugins_registered_them(monkeypatch):
+    from hydra.core.config_store import ConfigStore
+
+    from hydra_plugins.fmnist_launchers import OwnSettings
+
+    monkeypatch.setattr(ConfigStore, "instance", staticmethod(object))
+    OwnSettings().manipulate_search_path(None)
+
+
+def test_without_submitit_s_watcher_a_job_that_is_requeued_has_ended(monkeypatch):
+    from hydra_plugins.fmnist_launchers import _ended_jobs_stay_ended
+
+    monkeypatch.delattr("submitit.slurm.slurm.SlurmInfoWatcher.is_done")
+    monkeypatch.delattr("submitit.core.core.InfoWatcher.is_done", raising=False)
+    with _ended_jobs_stay_ended():
+        pass
+
+
+def test_wandb_is_left_as_it_was_and_may_have_neither_name(monkeypatch):
+    import wandb
+
+    from fmnist.tracking.figures import without_pandas
+    from fmnist.tracking.loggers import without_staged_inputs
+
+    look, pandas = wandb.Run._detect_and_apply_job_inputs, wandb.util.pd_available
+    with without_staged_inputs(), without_pandas():
+        assert wandb.Run._detect_and_apply_job_inputs is not look
+        assert not wandb.util.pd_available
+    assert wandb.Run._detect_and_apply_job_inputs is look
+    assert wandb.util.pd_available == pandas
+    monkeypatch.delattr("wandb.Run._detect_and_apply_job_inputs")
+    monkeypatch.delattr("wandb.util.pd_available")
+    with without_staged_inputs(), without_pandas():
+        assert not hasattr(wandb.util, "pd_available")
+
+
+def test_every_private_name_that_is_imported_stands_in_the_list():
+    listed = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    files = [*CHECKOUT.glob("fmnist/**/*.py"), *CHECKOUT.glob("hydra_plugins/**/*.py")]
+    pattern = r"from (\S*\._\S+) import ([\w, ]+)"
+    for path in files:
+        for module, names in re.findall(pattern, path.read_text()):
+            assert module.partition("_")[2].partition(".")[0]
+            for name in names.split(","):
+                assert name.strip() in listed, f"{path}: {module}.{name.strip()}"
+
+
+@pytest.mark.parametrize(
+    ("words", "added"),
+    [
+        (["ablation=s1_dropout"], True),
+        (["optim=sgd", "search=lenet5"], True),
+        (["+search=lenet5"], True),
+        (["ablation=s1_dropout", "hydra.mode=RUN"], False),
+        (["-m", "ablation=s1_dropout"], False),
+        (["optim=sgd"], False),
+        (["data.search=3"], False),
+    ],
+)
+def test_an_ablation_or_a_search_is_a_sweep_from_the_command_line_on(words, added):
+    assert ask_for_sweep(words) == [*words, *(["hydra.mode=MULTIRUN"] if added else [])]
