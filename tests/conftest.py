@@ -1,6 +1,8 @@
 """What the tests share: small data, composed configurations, whole runs, the command line."""
 
+import functools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,10 +42,23 @@ TINY = (
 )
 
 
+@functools.cache
+def shared_fixtures(path: Path) -> frozenset[str]:
+    """The fixtures that tests of a file have together."""
+    found = re.findall(r'fixture\(scope="module"[^)]*\)\s+def (\w+)', path.read_text())
+    return frozenset(found)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files keep their order otherwise, and tests theirs in their file."""
+    """Files keep their order otherwise, and tests theirs in their file.
+
+    Every test may run on any processor, except that those with a fixture in common stay together.
+    """
     order = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+    for item in items:
+        if shared_fixtures(item.path) & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)
