@@ -1,80 +1,116 @@
 """Imported before anything heavy, this module halves the time that the heavy imports take.
 
-Three things are left out that no run here needs, more than half of that time:
-
-- `torch._dynamo`, the compiler. Every method of a torch optimiser imports it to say that it should
-  not be compiled (`torch/_compile.py`, `torch/optim/optimizer.py`). Who compiles still gets it.
-- What torchmetrics imports for its metrics of images and audio and for plots (torchvision,
-  scipy.signal, matplotlib), and Lightning for a progress bar (rich). Who imports them still gets
-  them.
-- Garbage collection, which finds nothing while modules are being imported. What they made stays
-  for good: no later collection looks at it, and processes forked from this one share it.
+Three things are put off that no run here needs, see `PUT_OFF`. Whoever uses them gets them: they
+are imported then. Garbage collection, which finds nothing while modules are being imported, waits
+until they are there. What they made stays for good: no later collection looks at it, and processes
+forked from this one share it.
 
 It also tells the allocator to keep what it has (`fmnist.process.allocator`), and threads to sleep
 soon when they have nothing to do (`fmnist.process.spinning`).
 """
 
 import atexit
+import functools
 import gc
 import importlib
+import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fmnist.process.allocator import keep_freed_memory
+from fmnist.process.later import Answers, postponed, run
 from fmnist.process.spinning import sleep_soon
 
 COMPILER = "torch._dynamo"
-LEFT_OUT = ("torchvision", "scipy", "matplotlib", "rich")
 
 
-class _NoCompiler(ModuleType):
-    """Answers what optimisers ask; gives way to the real module when anybody asks for more."""
-
-    @staticmethod
-    def graph_break(msg: str = "") -> None:
-        """Nothing is being compiled."""
-
-    @staticmethod
-    def disable(fn: Callable[..., Any], *arguments: Any, **keywords: Any) -> Callable[..., Any]:
-        """Nothing is being compiled."""
-        return fn
-
-    class OptimizedModule:
-        """What Lightning asks whether a net is: a compiled one."""
-
-    importing = True  # Lightning: `from ... import OptimizedModule` would ask for more
-
-    def __getattr__(self, name: str) -> Any:
-        if self.importing or name in ("__spec__", "__file__", "__loader__"):  # of a list of modules
-            raise AttributeError(name)
-        if sys.modules.get(COMPILER) is self:
-            del sys.modules[COMPILER]
-        return getattr(importlib.import_module(COMPILER), name)
+def _graph_break(msg: str = "") -> None:
+    """Nothing is being compiled."""
 
 
-@contextmanager
-def _said_to_be_missing() -> Iterator[None]:
-    """lightning-utilities, which torchmetrics and Lightning ask what is installed, says no."""
-    from lightning_utilities.core import imports
+def _disable(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Callable[..., Any]:
+    """The function; excluded from compilation once there is a compiler."""
+    excluded: Callable[..., Any] | None = None
 
-    has, met = imports.package_available, imports.RequirementCache.__bool__
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal excluded
+        if excluded is None:
+            compiler: Any = sys.modules[COMPILER]
+            if compiler.disable is _disable:
+                return function(*args, **kwargs)
+            excluded = compiler.disable(function, *arguments, **keywords)
+        return excluded(*args, **kwargs)
 
-    def has_wanted(name: str) -> bool:
-        return name not in LEFT_OUT and has(name)
+    return call
 
-    def met_wanted(self: imports.RequirementCache) -> bool:
-        return not str(self.requirement).startswith(LEFT_OUT) and met(self)
 
-    imports.package_available = has_wanted  # type: ignore[assignment]
-    imports.RequirementCache.__bool__ = met_wanted  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        imports.package_available = has
-        imports.RequirementCache.__bool__ = met  # type: ignore[method-assign]
+class _Compiled(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        compiler: Any = sys.modules[COMPILER]
+        real: type = compiler.OptimizedModule
+        return real is not cls and isinstance(instance, real)
+
+
+class _OptimizedModule(metaclass=_Compiled):
+    """The class of compiled nets. Before there is a compiler nothing is one."""
+
+
+def _plots(name: str) -> Callable[..., Any]:
+    """A function of torchmetrics that plots, imported when it is called."""
+
+    def plot(*arguments: Any, **keywords: Any) -> Any:
+        module = importlib.import_module(PLOTS)
+        run(module)
+        return getattr(module, name)(*arguments, **keywords)
+
+    return plot
+
+
+# What a run needs of what is put off. torchmetrics.utilities comes first: it and Metric import each
+# other, and so it can be done.
+NEEDED = (
+    "torchmetrics.utilities",
+    "lightning.pytorch",
+    "torchmetrics.aggregation",
+    "torchmetrics.classification",
+)
+PLOTS = "torchmetrics.utilities.plot"
+# Every name here may vanish from its library: what is then asked for instead runs the module.
+PUT_OFF = {
+    # The compiler. Every method of a torch optimiser imports it to say that it should not be
+    # compiled (`torch/_compile.py`, `torch/optim/optimizer.py`); Lightning, to ask whether a net
+    # is compiled.
+    COMPILER: Answers(
+        {"graph_break": _graph_break, "disable": _disable, "OptimizedModule": _OptimizedModule}
+    ),
+    # Metrics of images, sound and text, for which torchmetrics imports torchvision and
+    # scipy.signal; Lightning and this project need those of classification.
+    "torchmetrics": Answers(
+        {"_logger": logging.getLogger("torchmetrics")},
+        {
+            "Metric": "metric",
+            "MetricCollection": "collections",
+            "MeanMetric": "aggregation",
+            "__version__": "__about__",
+        },
+    ),
+    "torchmetrics.functional": Answers(),
+    # matplotlib: every metric has a plot, and its types in a signature.
+    PLOTS: Answers(
+        {
+            "_AX_TYPE": "matplotlib.axes.Axes",
+            "_CMAP_TYPE": "matplotlib.colors.Colormap | str",
+            "_PLOT_OUT_TYPE": "tuple[matplotlib.figure.Figure, matplotlib.axes.Axes]",
+        }
+        | {
+            name: _plots(name)
+            for name in ("plot_single_or_multi_val", "plot_confusion_matrix", "plot_curve")
+        }
+    ),
+}
 
 
 @contextmanager
@@ -93,15 +129,13 @@ def _no_collection() -> Iterator[None]:
 
 def _import() -> None:
     sleep_soon()
-    import torch
+    import torch  # noqa: F401 (it reads the settings)
 
     keep_freed_memory()
-    if COMPILER not in sys.modules:
-        sys.modules[COMPILER] = torch._dynamo = _NoCompiler(COMPILER)
-    with _said_to_be_missing():
-        importlib.import_module("lightning.pytorch")
-        importlib.import_module("torchmetrics")
-    _NoCompiler.importing = False
+    with postponed(PUT_OFF):
+        for name in (COMPILER, *NEEDED):
+            with suppress(ImportError):  # whoever needs it says that it is not there
+                importlib.import_module(name)
 
 
 with _no_collection():
