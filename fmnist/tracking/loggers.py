@@ -239,34 +239,12 @@ def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":
     _use_no_service_of_another_process()
     mode = _resolve(mode)
     try:
-        with without_staged_inputs():
-            return wandb.init(mode=mode, settings=settings, **arguments)  # type: ignore[arg-type]
+        return wandb.init(mode=mode, settings=settings, **arguments)  # type: ignore[arg-type]
     except wandb.errors.CommError as error:
         if mode != "online":
             raise
         _give_up_on_the_server(str(error).partition("\n")[0])
-        with without_staged_inputs():
-            return wandb.init(mode="offline", settings=settings, **arguments)
-
-
-@contextmanager
-def without_staged_inputs() -> Iterator[None]:
-    """W&B does not look whether somebody has staged inputs for W&B Launch: imports to find nobody.
-
-    The name is private (CONTRIBUTING.md says what this earns): without it W&B looks.
-    """
-    import wandb
-
-    name = "_detect_and_apply_job_inputs"
-    look = vars(wandb.Run).get(name)
-    if look is None:
-        yield
-        return
-    setattr(wandb.Run, name, lambda run: None)
-    try:
-        yield
-    finally:
-        setattr(wandb.Run, name, look)
+        return wandb.init(mode="offline", settings=settings, **arguments)
 
 
 def _use_no_service_of_another_process() -> None:
