@@ -1,14 +1,18 @@
 """The command line: a mistake is one clear line at once, and leaves nothing behind."""
 
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from fmnist.config.schema import CONF_DIR
-from tests.conftest import TINY, command, composed
+from tests.conftest import CHECKOUT, TINY, command, composed
 
 HEAVY = {"torch", "torchvision", "lightning", "wandb", "torchmetrics", "numpy", "scipy", "pandas"}
 
@@ -53,13 +57,49 @@ MISTAKES = [
 ]
 
 
+# One process imports the command, and a child of it is the command, once a mistake.
+MISTAKEN = """
+import json, os, sys
+from fmnist import train
+for number, typed in enumerate(json.load(sys.stdin)):
+    os.makedirs(f"{number}/folder")
+    if (child := os.fork()) == 0:
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{number}/{name}", os.O_CREAT | os.O_WRONLY), stream)
+        os.chdir(f"{number}/folder")
+        sys.argv = ["fmnist.train", *typed.split()]
+        train.main()
+        sys.exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    said = [open(f"{number}/{name}").read() for name in ("out", "err")]
+    print(json.dumps([code, *said, os.listdir(f"{number}/folder")]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
+    """Exit code, standard output, standard error and what was left behind, of every mistake."""
+    done = subprocess.run(
+        [sys.executable, "-c", MISTAKEN], cwd=tmp_path_factory.mktemp("mistakes"),
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True,
+        input=json.dumps([typed for typed, _ in MISTAKES]), timeout=120, check=True,
+    )  # fmt: skip
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    return dict(zip([typed for typed, _ in MISTAKES], said, strict=True))
+
+
 @pytest.mark.parametrize(("typed", "line"), MISTAKES, ids=[case[0] for case in MISTAKES])
-def test_a_mistake_is_answered_in_one_line(typed: str, line: str, tmp_path: Path) -> None:
-    done = command("fmnist.train", *typed.split(), cwd=tmp_path)
-    assert done.stderr == f"error: {line}\n"
-    assert done.stdout == ""
-    assert done.returncode == 2
-    assert list(tmp_path.iterdir()) == []  # no outputs/
+def test_a_mistake_is_answered_in_one_line(
+    typed: str, line: str, answers: dict[str, list[object]]
+) -> None:
+    assert answers[typed] == [2, "", f"error: {line}\n", []]  # no outputs/
+
+
+def test_the_command_itself_answers_a_mistake_in_the_same_way(tmp_path: Path) -> None:
+    typed, line = MISTAKES[0]
+    done = command("fmnist.train", typed, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {line}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_yaml_is_answered_in_one_line(tmp_path: Path) -> None:

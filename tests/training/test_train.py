@@ -2,7 +2,6 @@
 
 import csv
 import json
-from itertools import product
 
 import numpy as np
 import pytest
@@ -15,14 +14,17 @@ from fmnist.train import train
 from fmnist.training.classifier import Classifier, Schedule
 from tests.conftest import TINY, composed
 
-CELLS = list(
-    product(("lenet5", "fashioncnn", "googlenet"), ("sgd", "adam", "rmsprop"), ("off", "on"))
-)
+# Every pair of options is in one of these: a net with an optimiser, either with and without.
+CELLS = [
+    (model, optim, ("off", "on")[(row + column) % 2])
+    for row, model in enumerate(("lenet5", "fashioncnn", "googlenet"))
+    for column, optim in enumerate(("sgd", "adam", "rmsprop"))
+]
 SMALLER = ("data.train_size=160", "data.val_size=32", "data.test_size=50", "data.batch_size=16")
 
 
 @pytest.mark.parametrize(("model", "optim", "aug"), CELLS)
-def test_every_combination_trains(run_tiny, model, optim, aug):
+def test_every_pair_of_options_trains(run_tiny, model, optim, aug):
     run = run_tiny(*SMALLER, f"model={model}", f"optim={optim}", f"aug={aug}", "patience=null")
     assert run.record.status == "finished"
     assert run.record.epochs[0].step == 8
