@@ -29,6 +29,7 @@ from fmnist.evidence.text import (
     shown_metric,
     verdict_words,
 )
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.find import Found, find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
@@ -192,4 +193,6 @@ def write_csv(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import known
 from fmnist.runs.run import Run, load_run
@@ -19,7 +20,7 @@ from fmnist.runs.text import LEAK, selects_on_test, unchecked
 def evaluate(run: Run) -> tuple[float, float]:
     """Test loss and test accuracy in [0, 1] of a finished run's best checkpoint, computed anew.
 
-    On the kind of device that the run used, when there is one.
+    On the kind of device that the run used, when there is one, with as many threads.
 
     Raises:
         RunError: the run is not finished, not complete or not possible.
@@ -28,6 +29,7 @@ def evaluate(run: Run) -> tuple[float, float]:
     """
     import torch
 
+    from fmnist.runs.latency import recorded_threads
     from fmnist.training.classifier import loss_and_accuracy, predict
 
     if run.record.status != "finished":
@@ -39,7 +41,8 @@ def evaluate(run: Run) -> tuple[float, float]:
         facts, batches = data.load(), data.test_batches(device)
         if facts.checksums != known(run.record.dataset).checksums:
             raise RunError(f"{run.dir}: was made with other data files than those found now")
-        return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
+        with recorded_threads(run):
+            return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
     except UserError:
         raise
     except Exception as error:  # a record can describe settings that fit neither each other nor us
@@ -83,4 +86,6 @@ def reproduce(directory: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)

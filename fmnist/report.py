@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import UserError
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.text import shown
 
@@ -72,4 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)

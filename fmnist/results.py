@@ -34,6 +34,7 @@ from fmnist.evidence.text import (
     runs_in_words,
     verdict_words,
 )  # fmt: skip
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
@@ -337,4 +338,6 @@ def write_page(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 from fmnist.errors import UserError
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning, leaks
@@ -138,4 +139,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)

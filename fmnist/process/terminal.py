@@ -1,6 +1,7 @@
 """A terminal that is closed, or that knows few characters, ends no run and costs no output file."""
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -23,8 +24,15 @@ def forgiving_terminal() -> Iterator[None]:
         signal.signal(signal.SIGHUP, _terminate)  # not under nohup, which ignores it
     try:
         yield
+        if sys.stdout is not None:  # what is still held back, while a failure can be said
+            sys.stdout.flush()
     except BrokenPipeError:  # by `print`
         raise SystemExit(128 + signal.SIGPIPE) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        say(f"error: the output cannot be written: {error.strerror}")
+        raise SystemExit(2) from None
     finally:
         for stream in (sys.stdout, sys.stderr):
             _drop_unread(stream)

@@ -3,7 +3,10 @@
 A report measures it when it is made; a row has it where `fmnist.results collect --latency` did.
 """
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
@@ -60,6 +63,17 @@ def measure_latency(
     return Latency(milliseconds, torch.get_num_threads(), weights_bytes(net))
 
 
+@contextmanager
+def recorded_threads(run: Run) -> Iterator[None]:
+    """As many threads as the run had, if this machine has so many: sums are rounded alike then."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(known(run.record.threads), os.cpu_count() or 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def inference_metrics(run: Run) -> dict[str, float]:
     """Batches a second through a finished run's best net, as the metric of a row.
 
@@ -73,12 +87,9 @@ def inference_metrics(run: Run) -> dict[str, float]:
     made, here = run.record.device, f"cpu ({processor_name()})"
     if made != here:  # the row names the machine of the run
         raise RunError(f"{run.dir}: made on {made}, this is {here}")
-    net, threads = run.net("best"), torch.get_num_threads()
-    torch.set_num_threads(known(run.record.threads))
-    try:
+    net = run.net("best")
+    with recorded_threads(run):
         found = measure_latency(net, (INFERENCE_BATCH,))
-    finally:
-        torch.set_num_threads(threads)
     return {INFERENCE: 1000 / found.milliseconds[INFERENCE_BATCH]}
 
 

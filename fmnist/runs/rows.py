@@ -267,6 +267,8 @@ def _row(fields: dict[str, str]) -> Row:
         {name: _number(name, value) for name, value in given.items() if is_metric(name)},
     )
     int(row.facts["seed"])
+    if strange := [name for name, value in row.metrics.items() if not math.isfinite(value)]:
+        raise ValueError(f"{strange[0]}: should be a finite number")
     return row
 
 

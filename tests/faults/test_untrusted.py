@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,10 +26,10 @@ from fmnist.evaluate import main as evaluate
 from fmnist.report import main as report
 from fmnist.results import main as results
 from fmnist.runs.foreign_text import escaped, escaped_values, from_cell, to_cell
-from fmnist.runs.rows import Row, read_rows, write_rows
+from fmnist.runs.rows import FACTS, Row, read_rows, write_rows
 from fmnist.runs.run import load_run
 from fmnist.status import main as status
-from tests.conftest import composed
+from tests.conftest import CHECKOUT, composed
 
 LENET = {"_target_": "fmnist.models.lenet5.LeNet5"}
 DATA = {"_target_": "fmnist.data.datamodule.ImageData", "name": "synthetic"}
@@ -391,10 +392,7 @@ def test_numbers_and_plain_text_are_untouched_in_a_cell(value):
 
 
 def test_rows_with_formulas_come_back_from_their_csv(tmp_path):
-    facts = dict.fromkeys(
-        ("study", "experiment", "status", "started", "config_hash", "git_commit", "git_dirty",
-         "device", "threads", "python", "torch", "lightning"), "=1+1",
-    )  # fmt: skip
+    facts = dict.fromkeys(FACTS, "=1+1")
     row = Row(facts | {"seed": "0"}, {"optim.lr": "-0.5", "=x.y": "@SUM(1)", "optim.a": "'"}, {})
     write_rows(tmp_path / "rows.csv", [row])
     (back,) = read_rows(tmp_path / "rows.csv")
@@ -554,3 +552,29 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(shared, tmp_path, monkeypatc
         assert error.count("\n") == 1
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_a_full_disk_refuses_is_one_line(trained):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fmnist.status", str(trained)],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("harm", [("0.78", "nan"), ("0.78", "inf"), ("0.78", "1e999"),
+                                  ("cpu", "c\0pu"), ("cpu", "x" * 200_000)])  # fmt: skip
+def test_a_damaged_table_is_one_line(tmp_path, harm, capsys):
+    facts = dict.fromkeys(FACTS, "") | {"seed": "0", "status": "finished", "device": "cpu"}
+    row = Row(facts, {}, {"test/acc": 0.78})
+    write_rows(tmp_path / "x.csv", [row])
+    assert read_rows(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text((tmp_path / "x.csv").read_text().replace(*harm))
+    assert claims([str(tmp_path / "x.csv")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path / 'x.csv'}: damaged: ")
+    assert error.count("\n") == 1

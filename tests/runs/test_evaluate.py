@@ -1,6 +1,7 @@
 """Reading runs back: evaluate, load_run, and what a damaged directory gives."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,19 @@ def test_evaluate_reproduces_the_test_numbers_exactly(run_tiny, capsys):
 def test_evaluate_reproduces_bf16_numbers_exactly(run_tiny):
     run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed")
     assert evaluate(run)[0] == run.record.metrics["test/loss"]
+
+
+def test_evaluate_computes_with_the_threads_of_the_run_and_no_more_than_there_are(
+    run_tiny, monkeypatch
+):
+    run = run_tiny()
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    before = torch.get_num_threads()
+    for threads in (1, 10**9):
+        run.write(replace(run.record, threads=threads))
+        evaluate(load_run(run.dir))
+    assert asked == [1, before, os.cpu_count(), before]
 
 
 def test_evaluate_tells_when_a_number_is_not_reproduced(run_tiny, capsys):
