@@ -32,16 +32,15 @@ STEP_HOOKS = (
 )  # fmt: skip
 SEES_GROUPS = (Checkpoint, EpochBar, RecordEpochs, StopAfterStep)
 # The trainer's arguments that count steps, or look at each, and what they are otherwise.
+# A whole number counts batches, any other is a share of them: 1 is not 1.0.
 COUNTING = {
     "fast_dev_run": (False, 0),
-    "overfit_batches": (0,),
+    "overfit_batches": (0, 0.0),
     "limit_train_batches": (1.0, None),
     "max_steps": (-1,),
     "min_steps": (None,),
     "accumulate_grad_batches": (1,),
     "val_check_interval": (1.0, None),
-    "check_val_every_n_epoch": range(1, 2**31),  # None counts steps
-    "barebones": (False,),
 }
 
 
@@ -167,10 +166,13 @@ def single_steps_because(
         arguments: that the trainer was made with.
     """
     for name, harmless in COUNTING.items():
-        if name in arguments and arguments[name] not in harmless:
-            return f"trainer.{name}={show(arguments[name])}"
+        value = arguments.get(name, harmless[0])
+        if not any(value == one and type(value) is type(one) for one in harmless):
+            return f"trainer.{name}={show(value)}"
     if arguments.get("max_time") is not None:
         return f"trainer.max_time={arguments['max_time']}"
+    if arguments.get("check_val_every_n_epoch", 1) is None:
+        return "trainer.check_val_every_n_epoch=null"
     if arguments.get("detect_anomaly"):
         return "trainer.detect_anomaly=true"
     profiler = trainer.profiler  # type: ignore[attr-defined]

@@ -1,0 +1,258 @@
+"""Every argument of the Trainer in fmnist.train: what it does in a plain loop of Lightning's.
+
+Steps in groups are the same training as steps one by one, bit for bit; where an argument or a
+callback counts or watches steps, they are taken one by one.
+"""
+
+import json
+import math
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import StrategyRegistry
+
+from fmnist.config.check import STRATEGIES
+from fmnist.config.schema import COSMETIC
+from fmnist.errors import ConfigError, Diverged
+from fmnist.runs.run import load_run
+from fmnist.train import callbacks_of
+from fmnist.training.build import build
+from tests.conftest import TINY, composed
+from tests.training.test_any_trainer import HalveAt, vector
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*smaller than the logging interval", "ignore:.*overfit", "ignore:.*directory .* exists"
+)
+# 4 batches an epoch, and a last one of 16 images; 3 of validation.
+SMALL = (
+    "data.train_size=208", "data.val_size=96", "data.test_size=50", "data.batch_size=32",
+    "data.eval_batch_size=32", "trainer.max_epochs=3", "patience=null", "optim.lr=0.01",
+    "model.dropout=0.3", "aug=on",
+)  # fmt: skip
+
+
+def weights(run, which="last"):
+    return vector(run.net(which))
+
+
+def plainly(tmp_path, *overrides: str, **arguments):
+    """The weights that Lightning's own loop gives, after so many steps."""
+    module, data = build(composed(*TINY, *SMALL, *overrides))
+    quiet = {
+        "accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False,
+        "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 3,
+        "num_sanity_val_steps": 0, "default_root_dir": tmp_path,
+    }  # fmt: skip
+    trainer = Trainer(**quiet | arguments)
+    trainer.fit(module, data)
+    return module, trainer.global_step
+
+
+LIMITS = {
+    "fast_dev_run": "true",
+    "val_check_interval": "0.5",
+    "check_val_every_n_epoch": "2",
+    "num_sanity_val_steps": "2",
+    "gradient_clip_val": "0.1",
+    "accumulate_grad_batches": "2",
+    "max_steps": "5",
+    "min_epochs": "1",
+    "deterministic": "warn",
+    "limit_train_batches": "0.5",
+    "limit_val_batches": "1",
+    "overfit_batches": "2",
+    "detect_anomaly": "true",
+    "enable_model_summary": "true",
+    "log_every_n_steps": "1",
+}
+CUT = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "overfit_batches")
+
+
+def value_of(text: str):
+    return {"true": True, "warn": "warn"}.get(text) or json.loads(text)
+
+
+@pytest.fixture(autouse=True)
+def deterministic_algorithms_are_left_as_they_were():
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_does_what_it_does_in_a_plain_loop(run_tiny, tmp_path, name):
+    run = run_tiny(*SMALL, "scheduler=cosine", f"trainer.{name}={LIMITS[name]}")
+    module, steps = plainly(tmp_path, "scheduler=cosine", **{name: value_of(LIMITS[name])})
+    assert run.record.status == "finished"
+    assert run.record.epochs[-1].step == steps
+    assert torch.equal(weights(run), vector(module.net))
+    rows = [row["val/loss"] for row in module.history]  # a plain loop may end without validation
+    assert [row.val_loss for row in run.record.epochs][: len(rows)] == rows
+    reason = run.record.cut_short
+    assert (name in reason) if name in CUT else reason is None
+
+
+COSMETICS = {
+    ("logger",): ["logger=none"],
+    ("data", "eval_batch_size"): ["data.eval_batch_size=96"],
+    ("steps_per_execution",): ["steps_per_execution=1", "steps_per_execution=3"],
+    ("trainer", "num_sanity_val_steps"): ["trainer.num_sanity_val_steps=1"],
+    ("trainer", "log_every_n_steps"): ["trainer.log_every_n_steps=2"],
+    ("trainer", "enable_model_summary"): ["trainer.enable_model_summary=true"],
+    ("trainer", "enable_progress_bar"): ["+trainer.enable_progress_bar=false"],
+    ("trainer", "detect_anomaly"): ["trainer.detect_anomaly=true"],
+    ("trainer", "profiler"): ["trainer.profiler=simple"],
+    ("trainer", "limit_predict_batches"): ["+trainer.limit_predict_batches=1"],
+}
+
+
+def test_no_cosmetic_setting_is_forgotten_here():
+    assert {*COSMETICS, ("data", "root")} == COSMETIC
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["", "limit_train_batches=1", "limit_train_batches=3", "max_steps=5", "val_check_interval=2"],
+)
+def test_what_is_cosmetic_changes_no_bit(run_tiny, limit):
+    limits = [f"trainer.{limit}"] if limit else []
+    expected = run_tiny(*SMALL, *limits)
+    settings = [text for texts in COSMETICS.values() for text in texts]
+    if limit:  # what changes how steps are taken
+        settings = [s for s in settings if "steps" in s or "detect" in s]
+    for setting in settings:
+        run = run_tiny(*SMALL, *limits, setting)
+        assert run.record.config_hash == expected.record.config_hash, setting
+        assert torch.equal(weights(run), weights(expected)), setting
+        assert torch.equal(weights(run, "best"), weights(expected, "best")), setting
+        steps = [(row.epoch, row.step) for row in run.record.epochs]
+        assert steps == [(row.epoch, row.step) for row in expected.record.epochs], setting
+
+
+def test_a_callback_that_watches_steps_gets_each_of_them(run_tiny, monkeypatch):
+    seen = []
+
+    class Watcher(Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            seen.append(len(batch[1]))
+
+    original = callbacks_of
+    alone = run_tiny(*SMALL)
+    monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Watcher()])
+    assert torch.equal(weights(run_tiny(*SMALL)), weights(alone))
+    assert seen == [32, 32, 32, 16] * 3
+    monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), HalveAt(2)])
+    assert not torch.equal(weights(run_tiny(*SMALL)), weights(alone))
+
+
+@pytest.mark.parametrize("first", [1, 16])
+def test_a_stopped_run_goes_on_in_either_way_of_stepping(run_tiny, tmp_path, monkeypatch, first):
+    from fmnist.runs.job import Job
+    from fmnist.train import train
+
+    whole = run_tiny(*SMALL, "scheduler=onecycle", "ema_decay=0.9")
+
+    class Fail(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if trainer.current_epoch == 2:
+                raise RuntimeError("power cut")
+
+    original, job = callbacks_of, Job(tmp_path / "torn")
+    settings = (*TINY, *SMALL, "scheduler=onecycle", "ema_decay=0.9")
+    with monkeypatch.context() as patch:
+        patch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Fail()])
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(composed(*settings, f"steps_per_execution={first}"), job)
+    train(composed(*settings, f"steps_per_execution={17 - first}"), job)
+    run = load_run(job.dir)
+    assert run.record.resumed[0].epochs == 2
+    assert torch.equal(weights(run), weights(whole))
+    assert [row.step for row in run.record.epochs] == [4, 8, 12]
+    last = [torch.load(r.checkpoints / "last.ckpt", weights_only=True) for r in (run, whole)]
+    assert last[0]["global_step"] == last[1]["global_step"] == 12
+
+
+def test_steps_of_an_optimiser_that_evaluates_the_loss_again_are_single(run_tiny):
+    lbfgs = ("optim._target_=torch.optim.LBFGS", "~optim.fused", "~optim.weight_decay")
+    run = run_tiny(*SMALL, *lbfgs, "aug=off", "model.dropout=0", "+optim.max_iter=2")
+    assert run.record.epochs[-1].step == 12
+
+
+def test_a_run_without_a_number_of_epochs_ends_by_early_stopping(run_tiny, capsys):
+    stuck = ("trainer.max_epochs=null", "optim.lr=1e-9", "patience=2")
+    run = run_tiny(*SMALL, *stuck)
+    assert len(run.record.epochs) == 3
+    with pytest.raises(ConfigError, match=r"max_epochs=null: nothing would end the run"):
+        composed("trainer.max_epochs=null", "patience=null")
+    assert composed("trainer.max_epochs=null", "patience=null", "trainer.max_steps=5")
+
+
+def test_a_run_that_time_ends_in_the_middle_of_an_epoch_says_so(run_tiny, monkeypatch):
+    from lightning.pytorch.callbacks import Timer
+
+    asked = []
+    monkeypatch.setattr(
+        Timer,
+        "time_elapsed",
+        lambda self, stage="train": asked.append(1) or 20.0 * (len(asked) > 5),
+    )
+    run = run_tiny(*SMALL, "trainer.max_time='00:00:00:10'")
+    assert run.record.status == "finished"
+    assert "trainer.max_time=00:00:00:10 in epoch " in run.record.cut_short
+
+
+REFUSED = {
+    "+trainer.barebones=true": "benchmarks.throughput",
+    "+trainer.use_distributed_sampler=true": "shares out the batches itself",
+    "+trainer.enable_checkpointing=false": "continued from its checkpoints",
+    "+trainer.default_root_dir=x": "use hydra.run.dir",
+    "trainer.limit_val_batches=0": "at least 1",
+    "trainer.limit_test_batches=0": "at least 1",
+    "gradient_clip_val=1 trainer.gradient_clip_val=2": "two names of one setting",
+}
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_what_cannot_be_is_refused_with_what_to_use_instead(overrides):
+    with pytest.raises(ConfigError) as error:
+        composed(*overrides.split())
+    assert REFUSED[overrides] in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_strategies_are_lightnings():
+    assert {*STRATEGIES} - {"auto"} == {*StrategyRegistry.available_strategies()}
+
+
+def test_a_share_that_is_no_batch_is_one_line(run_tiny):
+    with pytest.raises(ConfigError, match="limit_train_batches"):
+        run_tiny(*SMALL, "trainer.limit_train_batches=0.1")
+
+
+@pytest.mark.parametrize("logger", ["none", "csv", "tensorboard"])
+def test_divergence_that_only_validation_shows_is_divergence(run_tiny, tmp_path, logger):
+    huge = ("data.train_size=200", "data.val_size=100", "data.batch_size=100", "optim=sgd")
+    with pytest.raises(Diverged, match="validation l"):
+        run_tiny(*huge, "optim.lr=1e38", "trainer.max_epochs=1", f"logger={logger}")
+    record = load_run(tmp_path / "run1").record
+    assert record.status == "failed"
+    assert "diverged" in record.error
+
+
+def test_an_absurd_loss_is_said(run_tiny, caplog):
+    caplog.set_level("WARNING", logger="fmnist")
+    sizes = [text for text in SMALL if "dropout" not in text]
+    run = run_tiny(*sizes, "model=logistic", "optim=sgd", "optim.lr=1e9", "trainer.max_epochs=1")
+    assert run.record.status == "finished"
+    assert math.isfinite(run.record.metrics["test/loss"])
+    assert "finite, but absurd" in caplog.text
+
+
+def test_a_last_batch_of_one_image_is_left_out_and_said_once(run_tiny, caplog):
+    caplog.set_level("INFO", logger="fmnist")
+    sizes = ("data.train_size=161", "data.val_size=32", "data.batch_size=32", "aug=off")
+    run = run_tiny(
+        *sizes, "trainer.max_epochs=2", "model=alternativecnn", "trainer.precision=32-true"
+    )
+    assert [row.step for row in run.record.epochs] == [4, 8]
+    assert caplog.text.count("too small for batch normalisation") == 1
