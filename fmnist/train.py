@@ -25,13 +25,13 @@ from fmnist.config.arguments import ask_for_sweep, order_arguments
 from fmnist.config.build import build, maker
 from fmnist.config.check import TESTED, check
 from fmnist.config.devices import check_devices
-from fmnist.config.explain import fail, own_line
+from fmnist.config.explain import explain, fail, own_line
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 from fmnist.process.machine import processor_name
 from fmnist.process.terminal import forgiving_terminal, say
-from fmnist.runs.before import remove_untouched
+from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
 from fmnist.runs.record import RESULT, Record, known
 from fmnist.runs.run import (
@@ -397,7 +397,8 @@ def hydra_main(config: DictConfig) -> float:
         return train(check(config), job)
     except BaseException as error:
         code = end(error, job)
-        remove_untouched(job.dir, job.log)
+        if not isinstance(error, Exception) or explain(error, sys.argv[1:]):  # else: see the log
+            remove_untouched(job.dir, job.log)
         raise SystemExit(code) from error
 
 
@@ -429,7 +430,8 @@ def main() -> None:
         except KeyboardInterrupt:  # before there is a job
             say("interrupted")
             sys.exit(130)
-        except Exception as error:
+        except Exception as error:  # Hydra's, outside of its job
+            remove_all_untouched("train.log")
             sys.exit(fail(error))
 
 

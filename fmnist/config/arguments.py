@@ -27,7 +27,7 @@ def order_arguments(words: Sequence[str]) -> list[str]:
     parser = get_args_parser()
 
     def refuse(message: str) -> None:
-        raise ConfigError(_explain(message, parser))
+        raise ConfigError(_explain(message, words, parser))
 
     parser.error = refuse  # type: ignore[method-assign, assignment]
     typed = parser.parse_intermixed_args(list(words))
@@ -58,12 +58,15 @@ def _check_modes(typed: Namespace) -> None:
         raise ConfigError("--resolve: only with --cfg or --help")
 
 
-def _explain(message: str, parser: ArgumentParser) -> str:
+def _explain(message: str, words: Sequence[str], parser: ArgumentParser) -> str:
     """argparse's message, with the flag or the setting that may be meant."""
     kind, _, word = message.partition(": ")
-    if kind != "unrecognized arguments":
+    if "ignored explicit argument" in message:  # -model=x is -m, and more, to it
+        word = next(each for each in words if each.startswith("-") and "=" in each)
+    elif kind != "unrecognized arguments":
         return message.removeprefix("argument ")
-    word = word.split()[0]
+    else:
+        word = word.split()[0]
     if "=" in word:
         return f"{word}: no such flag; settings have no dashes: {word.lstrip('-')}"
     return f"{word}: no such flag{near(word, parser._option_string_actions)}"

@@ -50,7 +50,8 @@ def check_command(config: DictConfig) -> None:
         raise ConfigError(f"{words}: an ablation or a search, not both: each is a sweep of its own")
     option = " ".join(f"{group}={name}" for group, name in chosen.items() if name)
     params = hydra.sweeper.get("params")
-    if hydra.mode != RunMode.MULTIRUN and params:
+    fixed = {text.lstrip("+").partition("=")[0] for text in typed["task"]}
+    if hydra.mode != RunMode.MULTIRUN and not set(params or ()) <= fixed:  # else one of its cells
         raise ConfigError(
             f"{option or 'hydra.sweeper.params'}: varies {', '.join(map(str, params))}, but this "
             "is a single run: hydra.mode=MULTIRUN makes it a sweep"

@@ -36,7 +36,11 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
     if isinstance(error, MissingConfigException) and not error.options:
         if error.missing_cfg_file:
             group, _, option = error.missing_cfg_file.rpartition("/")
-            return f"{group}={option}: no such option" if group else f"{option}: no such file"
+            return (
+                f"{group}={option}: no such option"
+                if group
+                else f"{option}.yaml: in no folder of configurations"
+            )
         return None
     if isinstance(error, HydraException):
         return _explain_file(text, error.__cause__ or error.__context__)

@@ -96,7 +96,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         words = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
-        words = f"{type(error).__name__}: {in_one_line(error)}"
+        name, said = type(error).__name__, in_one_line(error)
+        words = name if said == name else f"{name}: {said}"
     line = own_line(error)
     return f"{words}, at {line}" if line else words
 

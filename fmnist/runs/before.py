@@ -4,6 +4,7 @@ Hydra makes the folder, its log and its own files before anything of ours is ask
 comes first.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,17 @@ def remove_untouched(run_dir: Path, log: str) -> None:
     """
     if (run_dir / RESULT).exists():
         return
-    for path in (*(run_dir / HYDRA / name for name in HYDRAS), run_dir / log, run_dir / LOCK):
-        path.unlink(missing_ok=True)
-    try:
+    with suppress(OSError):  # not empty, not ours
+        for path in (*(run_dir / HYDRA / name for name in HYDRAS), run_dir / log, run_dir / LOCK):
+            path.unlink(missing_ok=True)
         if (run_dir / HYDRA).is_dir():
             (run_dir / HYDRA).rmdir()
         for path in _made.get(run_dir, [run_dir]):
             path.rmdir()
-    except OSError:  # not empty
-        pass
+
+
+def remove_all_untouched(log: str) -> None:
+    """The same of every directory that Hydra was about to make in this process."""
+    for run_dir in list(_made):
+        remove_untouched(run_dir, log)
+        del _made[run_dir]

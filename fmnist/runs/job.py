@@ -74,8 +74,8 @@ class Job:
 
 
 def hydra_value(text: str) -> str:
-    """A text as the value of an override: quoted for Hydra's grammar where it has to be."""
-    if re.fullmatch(r"[\w/.+-]+", text, flags=re.ASCII):
+    """A text as the value of an override, quoted for Hydra's grammar; a plain path needs none."""
+    if re.fullmatch(r"/[\w/.+-]+", text, flags=re.ASCII):
         return text
     escaped = re.sub(r"(\\*)'", r"\1\1\'", text)
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped).replace("${", "\\${")

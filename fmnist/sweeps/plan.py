@@ -69,6 +69,8 @@ def plan(
         ConfigError: a setting that does not exist or has a value that it cannot have; or two
             cells would lie in one folder.
     """
+    if not wanted:
+        raise ConfigError("the sweep has no cell: one of its settings has no value")
     planned = {
         tuple(cell.overrides): cell for cell in known if cell.sources == sources and not own_names
     }

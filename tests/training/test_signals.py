@@ -22,7 +22,8 @@ def epochs_done(path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_is_failed_and_not_finished(tmp_path, number, code):
-    arguments = [*TINY, "trainer.max_epochs=10000", "patience=null", "hydra.run.dir=run"]
+    fixed = [word for word in TINY if not word.startswith("trainer.max_epochs")]
+    arguments = [*fixed, "trainer.max_epochs=10000", "patience=null", "hydra.run.dir=run"]
     process = subprocess.Popen(
         [sys.executable, "-m", "fmnist.train", *arguments],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
@@ -43,3 +44,6 @@ def test_a_stopped_run_is_failed_and_not_finished(tmp_path, number, code):
     assert record.status == "failed"
     assert record.error == ("interrupted" if number == signal.SIGINT else "terminated")
     assert "Traceback" not in errors
+    (line,) = errors.splitlines()  # how to go on
+    assert line.startswith(f"{record.error}; to go on: cd {tmp_path} && ")
+    assert line.endswith(f" hydra.run.dir={tmp_path}/run")
