@@ -27,7 +27,9 @@ from fmnist.runs.run import Run, load_run
 CHECKOUT = Path(__file__).parents[1]
 
 # Files of minutes, most first: begun last, they would keep one processor waiting for the other.
-LONG = ("sweep_killed", "ddp", "sweep", "dashboards", "search", "launchers", "train", "report")
+LONG = (
+    "kills", "full_disk", "ddp", "sweep", "dashboards", "search", "launchers", "train", "report",
+)  # fmt: skip
 
 # A run of a second: 16 steps an epoch on drawn garments.
 TINY = (
@@ -47,6 +49,16 @@ def shared_fixtures(path: Path) -> frozenset[str]:
     """The fixtures that tests of a file have together."""
     found = re.findall(r'fixture\(scope="module"[^)]*\)\s+def (\w+)', path.read_text())
     return frozenset(found)
+
+
+def once(*arguments: str) -> list[str]:
+    """A command line in which what is said besides TINY takes the place of its words."""
+    keys = [text.partition("=")[0] for text in arguments]
+    return [
+        text
+        for text, key in zip(arguments, keys, strict=True)
+        if text not in TINY or keys.count(key) == 1
+    ]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,7 +125,7 @@ def command(
     variables = {**os.environ, "PYTHONPATH": str(CHECKOUT), **env}
     environment = {name: value for name, value in variables.items() if value is not None}
     return subprocess.run(
-        [sys.executable, "-m", *arguments],
+        [sys.executable, "-m", *once(*arguments)],
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQu
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.find import find_runs
-from tests.conftest import CHECKOUT, TINY, command
+from tests.conftest import CHECKOUT, TINY, command, once
 
 RAY = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'fmnist[ray]'"
@@ -104,7 +104,7 @@ def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
         "trainer.max_epochs=10000", "patience=null", "seed=0,1,2", "hydra.sweep.dir=sweep",
     ]  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=tmp_path, start_new_session=True, text=True,
+        [sys.executable, "-m", *once(*arguments)], cwd=tmp_path, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
 from hydra_plugins.fmnist_search import SearchSweeper
-from tests.conftest import CHECKOUT, TINY, command
+from tests.conftest import CHECKOUT, TINY, command, once
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")
 SEARCH = ["fmnist.train", "search=lenet5", "hydra.sweep.dir=search", *TINY]
@@ -33,7 +33,7 @@ def trials(folder):
 def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     long = [*SEARCH, "hydra.sweeper.n_trials=1", "trainer.max_epochs=10000", "patience=null"]
     process = subprocess.Popen(
-        [sys.executable, "-m", *long], cwd=tmp_path, stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", *once(*long)], cwd=tmp_path, stdout=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip
     try:

@@ -26,7 +26,7 @@ from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.tracking.loggers import HINTED, SERVER, prepare, tags, wandb_logger
 from fmnist.workspace import COURSE, FACTORS, RESULTS
-from tests.conftest import CHECKOUT, TINY, command, composed
+from tests.conftest import CHECKOUT, TINY, command, composed, once
 
 # Everything of TINY but its logger.
 WITH_WANDB = [text for text in TINY if not text.startswith("logger")]
@@ -408,7 +408,7 @@ def test_the_commands_of_a_wandb_sweep_compose_and_run(path, run_tiny):
 def test_a_rendered_command_runs_and_a_terminal_is_never_prompted(tmp_path):
     """Without a key and with a terminal W&B would ask and wait for ever."""
     terminal, child = pty.openpty()
-    overrides = [*rendered(SWEEPS[-1], 1), *WITH_WANDB, "hydra.run.dir=run"]
+    overrides = once(*rendered(SWEEPS[-1], 1), *WITH_WANDB, "hydra.run.dir=run")
     try:
         environment = {
             **os.environ,

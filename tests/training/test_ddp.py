@@ -16,10 +16,11 @@ from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY, command
 
 # SGD and a tail: 520 training images leave 8 for the last batch, 4 a process.
-ARGUMENTS = [
+SETTINGS = [
     *(text for text in TINY if not text.startswith(("trainer.", "data.train_size"))),
-    "data.train_size=648", "trainer.max_epochs=2", "optim=sgd", "aug=on",
+    "data.train_size=648", "optim=sgd", "aug=on",
 ]  # fmt: skip
+ARGUMENTS = [*SETTINGS, "trainer.max_epochs=2"]
 
 
 # What a shell, Hydra's grammar or an interpolation would take for its own.
@@ -152,7 +153,7 @@ def test_a_failure_of_the_other_process_stands_in_the_record(tmp_path, when, rea
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.long
 def test_it_is_stopped_as_a_run_of_one_process_is(tmp_path, number, code):
-    long = [*ARGUMENTS, "trainer.max_epochs=10000", "patience=null", "hydra.run.dir=run"]
+    long = [*SETTINGS, "trainer.max_epochs=10000", "patience=null", "hydra.run.dir=run"]
     process = subprocess.Popen(
         [sys.executable, "-m", "fmnist.train", "trainer=ddp", *long], cwd=tmp_path, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
@@ -196,7 +197,7 @@ def processes_with(word):
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at /proc")
 @pytest.mark.long
 def test_killed_and_resumed_it_is_the_run_of_one_process(tmp_path):
-    run_dir, long = tmp_path / "ddp", [*ARGUMENTS, "trainer.max_epochs=12", "patience=null"]
+    run_dir, long = tmp_path / "ddp", [*SETTINGS, "trainer.max_epochs=12", "patience=null"]
     arguments = ["fmnist.train", "trainer=ddp", *long, f"hydra.run.dir={run_dir}"]
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL,

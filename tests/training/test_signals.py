@@ -10,7 +10,7 @@ import time
 import pytest
 
 from fmnist.runs.run import load_run
-from tests.conftest import CHECKOUT, TINY
+from tests.conftest import CHECKOUT, TINY, once
 
 
 def epochs_done(path):
@@ -25,7 +25,7 @@ def test_a_stopped_run_is_failed_and_not_finished(tmp_path, number, code):
     fixed = [word for word in TINY if not word.startswith("trainer.max_epochs")]
     arguments = [*fixed, "trainer.max_epochs=10000", "patience=null", "hydra.run.dir=run"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "fmnist.train", *arguments],
+        [sys.executable, "-m", "fmnist.train", *once(*arguments)],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
