@@ -147,21 +147,21 @@ REFUSED = {
     ),
     # The Trainer.
     **{
-        f"+trainer.limit_{stage}_batches={value}": (
+        f"++trainer.limit_{stage}_batches={value}": (
             f"trainer.limit_{stage}_batches={value}: {LIMIT}"
         )
         for stage, value in itertools.product(("train", "val"), ("0", "0.0", "-1", "1.5"))
     },
-    "+trainer.min_epochs=20": "trainer.min_epochs=20: should be at most trainer.max_epochs=10",
-    "+trainer.num_nodes=2": "trainer.num_nodes=2: should be 1",
-    "+trainer.profiler=simpel": (
+    "++trainer.min_epochs=20": "trainer.min_epochs=20: should be at most trainer.max_epochs=10",
+    "++trainer.num_nodes=2": "trainer.num_nodes=2: should be 1",
+    "++trainer.profiler=simpel": (
         "trainer.profiler=simpel: should be one of simple, advanced, pytorch, xla; "
         "did you mean simple?"
     ),
-    "+trainer.deterministic=yes": (
+    "++trainer.deterministic=yes": (
         "trainer.deterministic=yes: should be one of true, false, warn"
     ),
-    "+trainer.max_time=1h": (
+    "++trainer.max_time=1h": (
         "trainer.max_time=1h: should be days:hours:minutes:seconds, as '00:01:30:00', or a number "
         "for some of weeks, days, hours, minutes, seconds"
     ),
@@ -231,12 +231,12 @@ def test_what_cannot_be_trained_is_refused_with_its_key_and_what_would_be_right(
         "trainer.devices=-1",
         "trainer.devices=auto",
         "trainer.strategy=ddp_spawn trainer.devices=2 trainer.accelerator=cpu",
-        "+trainer.limit_train_batches=3",
-        "+trainer.limit_train_batches=1.0",
-        "+trainer.max_time='00:00:01:00'",
-        "+trainer.max_time={hours:1,minutes:30}",
-        "+trainer.deterministic=warn",
-        "+trainer.profiler=simple",
+        "++trainer.limit_train_batches=3",
+        "++trainer.limit_train_batches=1.0",
+        "++trainer.max_time='00:00:01:00'",
+        "++trainer.max_time={hours:1,minutes:30}",
+        "++trainer.deterministic=warn",
+        "++trainer.profiler=simple",
         "trainer.max_epochs=null",
         "aug.shift=0.5 aug.interpolation=bilinear",
         "aug=flip_shift_erase",
