@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fmnist.config.schema import COSMETIC, Config
+from fmnist.config.signature import UNKNOWN, read_signature
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
 from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
@@ -37,6 +38,7 @@ INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --laten
 LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
 HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
 NO_SETTINGS = COSMETIC | HOW | {("seed",)}
+FIRST = ("max_epochs", "accelerator", "devices", "strategy", "precision")  # of trainer
 CHOSEN = "formats"  # who chose number and memory format: "auto", by net and machine; or "set"
 # Settings of later versions, and what was done before they existed.
 ADDED = {"tta": "none", "ema_decay": "null", CHOSEN: "auto"}
@@ -92,7 +94,12 @@ def canonical(value: Any) -> str:
 
 
 def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, str]:
-    """The settings of a resolved configuration, without seed, cosmetic ones and HOW."""
+    """The settings of a resolved configuration, without seed, cosmetic ones and HOW.
+
+    An argument of the Trainer that has Lightning's default is no setting unless it stood in conf/
+    from the first: rows of earlier runs do not have it.
+    """
+    signature = read_signature(str(node.get("_target_"))) if path == ("trainer",) else None
     settings: dict[str, str] = {}
     for key, value in node.items():
         name = (*path, str(key))
@@ -100,8 +107,13 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
             continue
         if isinstance(value, dict):
             settings |= flatten(value, name)
-        else:
-            settings[".".join(name)] = canonical(value)
+            continue
+        text = canonical(value)
+        if signature and key in signature and key not in FIRST:
+            default = signature[key].default
+            if default is not UNKNOWN and canonical(default) == text:
+                continue
+        settings[".".join(name)] = text
     return settings
 
 

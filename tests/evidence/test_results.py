@@ -214,7 +214,7 @@ def test_without_runs_every_number_is_not_measured():
         (("ablation=s2_pooling", "trainer.precision=bf16-mixed"), {},
          "of s2_pooling: trainer.precision=bf16-mixed (there: auto)"),
         (("ablation=s2_pooling", "+trainer.limit_train_batches=3"), {},
-         "of s2_pooling: trainer.limit_train_batches=3 (there: null)"),
+         "of s2_pooling: trainer.limit_train_batches=3 (there: none)"),
         (("ablation=leak", "experiment=s4_googlenet_sgd"), {}, "settings more"),
         (("ablation=s2_pooling",), {"cut_short": "max_time"}, "of s2_pooling: cut short"),
         (("experiment=s2_best", "model.dropout=0.1"), {}, "of s2_best: model.dropout=0.1 (there"),
