@@ -9,7 +9,9 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader, TensorDataset
 
+import fmnist
 from fmnist.data.datamodule import ImageData
+from fmnist.errors import ConfigError
 from fmnist.training.build import build
 from fmnist.training.classifier import Classifier
 from tests.conftest import TINY, composed
@@ -269,3 +271,27 @@ def test_the_data_serve_without_a_trainer():
         images, labels = next(iter(loader))
         assert images.shape == (count, 1, 28, 28)
         assert labels.shape == (count,)
+
+
+def test_a_notebook_composes_and_builds_what_the_command_trains(tmp_path, run_tiny):
+    config = fmnist.compose([*TINY, *SMALL, "optim=sgd"])
+    module, data = fmnist.build(config)
+    plain(tmp_path, max_epochs=1).fit(module, data)
+    run = run_tiny(*SMALL, "optim=sgd")
+    assert config == run.config
+    for key, value in run.net("last").state_dict().items():
+        assert torch.equal(value, module.net.state_dict()[key])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_epoch=3", "trainer.max_epoch"),
+        ("optim=sdg", "optim"),
+        ("optim.lr=-1", "optim.lr=-1: should be"),
+    ],
+)
+def test_a_notebooks_mistake_is_one_line(override, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        fmnist.compose([override])
+    assert "\n" not in str(error.value)
