@@ -77,6 +77,12 @@ def _check_end(plain: dict[str, Any]) -> None:
             "trainer.max_epochs=null: nothing would end the run: give patience, trainer.max_steps "
             "or trainer.max_time"
         )
+    strategy = str(trainer.get("strategy", "auto"))
+    if any(word in strategy for word in ("_spawn", "_fork", "_notebook")):
+        raise ConfigError(
+            f"trainer.strategy={strategy}: a process that is forked for the training alone cannot "
+            "hand back what a record needs: use trainer.strategy=ddp, which trains the same"
+        )
     clips = plain["gradient_clip_val"], trainer.get("gradient_clip_val")
     if None not in clips and clips[0] != clips[1]:
         raise ConfigError(

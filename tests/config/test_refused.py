@@ -230,7 +230,7 @@ def test_what_cannot_be_trained_is_refused_with_its_key_and_what_would_be_right(
         "+model.in_features=4 +model.out_features=3 +model.bias=false",
         "trainer.devices=-1",
         "trainer.devices=auto",
-        "trainer.strategy=ddp_spawn trainer.devices=2 trainer.accelerator=cpu",
+        "trainer=ddp trainer.strategy=ddp_find_unused_parameters_false",
         "++trainer.limit_train_batches=3",
         "++trainer.limit_train_batches=1.0",
         "++trainer.max_time='00:00:01:00'",

@@ -207,6 +207,7 @@ REFUSED = {
     "+trainer.enable_checkpointing=false": "continued from its checkpoints",
     "+trainer.default_root_dir=x": "use hydra.run.dir",
     "trainer.limit_val_batches=0": "at least 1",
+    "trainer.strategy=ddp_spawn": "use trainer.strategy=ddp",
     "trainer.limit_test_batches=0": "at least 1",
     "gradient_clip_val=1 trainer.gradient_clip_val=2": "two names of one setting",
 }
