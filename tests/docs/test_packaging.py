@@ -38,9 +38,11 @@ def test_the_wheel_carries_every_option_and_nothing_else(site):
     packed = {p.relative_to(site / "fmnist/conf") for p in site.glob("fmnist/conf/**/*.yaml")}
     assert packed == {p.relative_to(CHECKOUT / "conf") for p in CHECKOUT.glob("conf/**/*.yaml")}
     assert {path.name for path in site.iterdir() if "dist-info" not in path.name} == {
+        "bin",
         "fmnist",
         "hydra_plugins",
     }
+    assert [path.name for path in site.glob("bin/*")] == ["fmnist"]
 
 
 def test_constraints_pin_every_dependency_by_name_and_version_only():
