@@ -72,6 +72,7 @@ def train(config: dict[str, Any], job: Job) -> float:
     with locked(job.dir):
         send_library_messages_to_log()
         from fmnist.training.build import build_classifier, build_data
+        from fmnist.training.start import origin_of, start_from
 
         data = build_data(config)
         try_net(config, data)
@@ -85,10 +86,13 @@ def train(config: dict[str, Any], job: Job) -> float:
             config=config,
             seed=config["seed"],
             dataset=data.load(),
+            tags=config["tags"],
+            origin=origin_of(config),
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:
             classifier = build_classifier(config)
+            start_from(config, classifier, run.checkpoints)
             trainer = fit(config, classifier, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)
@@ -110,14 +114,13 @@ def train_beside() -> None:
 
 @contextmanager
 def open_loggers(config: dict[str, Any], job: Job, run: Run) -> "Iterator[list[Logger]]":
-    """metrics.csv, always, and the dashboard that the configuration names, around one run."""
+    """metrics.csv, always, and the dashboards that the configuration names, around one run."""
     from lightning.pytorch.loggers import CSVLogger
 
-    from fmnist.tracking.dashboard import open_dashboard
+    from fmnist.tracking.dashboard import open_dashboards
 
-    with open_dashboard(maker(config["logger"])(job, config), run) as dashboard:
-        csv = CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1)
-        yield [csv, dashboard] if dashboard else [csv]
+    with open_dashboards(config, job, run) as dashboards:
+        yield [CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1), *dashboards]
 
 
 def send_library_messages_to_log() -> None:
@@ -304,7 +307,7 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
         )
     if run is not None:
         callbacks.append(RecordEpochs(run))
-    return callbacks
+    return [*callbacks, *(build(node) for node in config["callbacks"].values())]
 
 
 def on_machine(record: Record, trainer: "Trainer") -> Record:

@@ -35,6 +35,11 @@ def check_across(plain: dict[str, Any]) -> None:
                 f"trainer.max_epochs=null: scheduler.horizon={plain['scheduler']['horizon']} "
                 "needs the length of the run: should be a whole number"
             )
+    if plain["init_from"] is not None and plain["ckpt_path"] is not None:
+        raise ConfigError(
+            f"init_from={plain['init_from']}: a run that goes on from ckpt_path="
+            f"{plain['ckpt_path']} has its weights already: should be null"
+        )
     data = plain["data"]
     if (data.get("mean") is None) != (data.get("std") is None):
         raise ConfigError("data.mean and data.std: give both, or neither to compute them")

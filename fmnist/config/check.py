@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from fmnist.config.across import check_across
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
-from fmnist.config.schema import BETTER, Config, resolve, select
+from fmnist.config.schema import BETTER, SEVERAL, Config, resolve, select
 from fmnist.config.signature import Parameter, read_signature, undefined
 from fmnist.config.words import near, near_or_all, show
 from fmnist.errors import ConfigError
@@ -71,8 +71,8 @@ NEEDED = ("trainer.max_epochs", "data.batch_size", "data.name")
 # Arguments that are no settings: why, and what to use instead.
 RESERVED = {
     "trainer": {
-        "logger": "the loggers are a group of their own: use logger=csv, logger=wandb, ...",
-        "callbacks": "the run's own callbacks write its record: use patience=, scheduler=, ...",
+        "logger": "the loggers are a group of their own: use logger=csv, [wandb,tensorboard]",
+        "callbacks": "callbacks are a group of their own: use callbacks=NAME, patience=, ...",
         "plugins": "checkpoints are written whole or not at all by a plugin of fmnist.train's: "
         "use trainer.precision and trainer.strategy for the rest",
         "default_root_dir": "the run directory holds everything: use hydra.run.dir",
@@ -95,7 +95,8 @@ RESERVED = {
 
 
 # What code gives besides: a node need not have it, and may.
-GIVEN = {"data": ["root"], "logger": ["job", "config"]}
+GIVEN = {"data": ["root"]}
+GIVEN_TO = {"logger": ["job", "config"]}  # to each node of the group
 PARTIAL = ("optim", "scheduler.policy")  # of which code makes the object, with an argument more
 HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_")
 
@@ -116,7 +117,9 @@ def check(config: DictConfig) -> dict[str, Any]:
     for key in LIMITS:
         _check_limit(key, select(plain, key))
     for key, options in CHOICES.items():
-        _check_choice(key, select(plain, key), options)
+        # A callback of one's own may log what a policy follows.
+        if not (key == "scheduler.monitor" and plain["callbacks"]):
+            _check_choice(key, select(plain, key), options)
     _check_duration(select(plain, "trainer.max_time"))
     check_across(plain)
     return plain
@@ -135,7 +138,9 @@ def _check_keys(plain: dict[str, Any]) -> None:
             right = right or parameters[key].expectation()
             raise ConfigError(f"{key}: missing; should be {right}")
         node = plain[key]
-        if field.type == dict[str, Any] and not isinstance(node.get("_target_"), str):
+        if key in SEVERAL:
+            _check_several(key, node)
+        elif field.type == dict[str, Any] and not isinstance(node.get("_target_"), str):
             raise ConfigError(
                 f"{key}: has no _target_, the dotted name of what it describes; an option of the "
                 f"group has one: conf/{key}/"
@@ -146,6 +151,16 @@ def _check_keys(plain: dict[str, Any]) -> None:
         if name not in plain[group] and (signature is None or name in signature):
             right = f"; should be {signature[name].expectation()}" if signature else ""
             raise ConfigError(f"{key}: missing{right}")
+
+
+def _check_several(group: str, nodes: dict[str, Any]) -> None:
+    """Nodes by name, each with its own target."""
+    for name, node in nodes.items():
+        if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+            raise ConfigError(
+                f"{group}.{name}={show(node)}: should be a node with a _target_, as those in "
+                f"conf/{group}/"
+            )
 
 
 def _check_node(path: str, node: dict[str, Any]) -> None:
@@ -160,7 +175,9 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         module, name, names = lacking
         where = f"{module} has no {name}" if module else f"no package {name} is installed"
         raise ConfigError(f"{path}._target_={target}: {where}{near(name, names)}")
-    if bool(node.get("_partial_")) != (path in PARTIAL) and ("." not in path or path in PARTIAL):
+    several = path.partition(".")[0] in SEVERAL
+    plain = "." not in path or several
+    if bool(node.get("_partial_")) != (path in PARTIAL) and (plain or path in PARTIAL):
         right = "should be true" if path in PARTIAL else "should be left out"
         value = node.get("_partial_")
         raise ConfigError(f"{path}._partial_={show(value)}: {right}: fmnist.train decides it")
@@ -210,7 +227,8 @@ def _check_pair(key: str, value: Any, default: Any) -> None:
 
 def _check_required(path: str, node: dict[str, Any], signature: dict[str, Parameter]) -> None:
     """An argument without a default that nobody gives; of a policy see `across`."""
-    given = {*RESERVED.get(path, {}), *GIVEN.get(path, [])}
+    by_group = GIVEN_TO.get(path.partition(".")[0], []) if path.count(".") == 1 else []
+    given = {*RESERVED.get(path, {}), *GIVEN.get(path, []), *by_group}
     if path == "scheduler.policy" or (node.get("_partial_") and path != "optim"):
         return
     for key, parameter in signature.items():

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from fmnist.config.schema import Config
+from fmnist.config.schema import SEVERAL, Config
 from fmnist.config.signature import read_signature
 from fmnist.config.words import near_or_all, show
 from fmnist.errors import ConfigError
@@ -37,7 +37,8 @@ def check_command(config: DictConfig) -> None:
     assert isinstance(typed, dict)
     check_overrides([*typed["hydra"], *typed["task"]])
     for group in GROUPS:
-        if group not in hydra.runtime.choices:  # Hydra merges a list, the last one winning
+        # Hydra merges a list of options; of most groups, so that the last one wins.
+        if group not in hydra.runtime.choices and group not in SEVERAL:
             raise ConfigError(f"{group}: has no option, or several of them: should be one")
     for group, option in hydra.runtime.choices.items():
         if ".." in str(option):
@@ -93,7 +94,8 @@ def check_overrides(overrides: Iterable[str]) -> None:
         key, text = override.key_or_group, str(override.input_line)
         if key in ALONE and override.is_sweep_override():
             raise ConfigError(f"{text}: should be one option: each is a sweep of its own")
-        if key in (*GROUPS, "experiment", "without") and isinstance(override.value(), list):
+        single = {*GROUPS, "experiment", "without"} - {*SEVERAL}
+        if key in single and isinstance(override.value(), list):
             raise ConfigError(f"{text}: should be one option, not a list")
         earlier = first.setdefault((key, override.package), text)
         if earlier is not text and key not in REPEATED:

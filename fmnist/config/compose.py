@@ -1,33 +1,56 @@
-"""A configuration from overrides, without a command line: for notebooks and scripts."""
+"""Configurations from Python: what the command line composes, checked as it checks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fmnist.config.check import check
+from fmnist.config.command import check_overrides
+from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
 from fmnist.config.trial import try_out
-from fmnist.errors import ConfigError, UserError
+from fmnist.errors import ConfigError
 
 
-def compose(overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """The resolved configuration of one run, checked as the command line checks it.
+def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The resolved configuration of `python -m fmnist.train OVERRIDE ...`, as plain values.
+
+    >>> compose(["model=lenet5", "optim.lr=0.01"])["optim"]["lr"]
+    0.01
 
     Args:
-        overrides: as on the command line, `optim=sgd`, `trainer.max_epochs=3`.
+        overrides: as on the command line, each of one value.
 
     Raises:
-        ConfigError: naming the override or the key, and what would be right.
+        ConfigError: a setting that does not exist or has a value that it cannot have.
     """
-    import hydra
+    from hydra import compose as composed
 
-    texts = list(overrides)
-    try:
-        with hydra.initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
-            plain = check(hydra.compose("config", overrides=texts))
-    except UserError:
-        raise
-    except Exception as error:
-        raise ConfigError(explain(error, texts) or str(error)) from error
+    with hydra_over_conf(overrides):
+        check_overrides(overrides)
+        plain = check(composed("config", overrides=list(overrides)))
+    check_devices(plain)
     try_out(plain)
     return plain
+
+
+@contextmanager
+def hydra_over_conf(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra over conf/, from anywhere; what it says of a mistake is one line.
+
+    Raises:
+        ConfigError: that line.
+    """
+    from hydra import initialize_config_dir
+
+    try:
+        with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+            yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        message = explain(error, list(overrides))
+        if message is None:
+            raise
+        raise ConfigError(message) from error

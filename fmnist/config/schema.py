@@ -37,7 +37,8 @@ class Config:
     aug: dict[str, Any]
     data: dict[str, Any]
     trainer: dict[str, Any]
-    logger: dict[str, Any]
+    logger: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict, metadata={NEUTRAL: {}})
     seed: int = 0
     patience: int | None = field(default=5, metadata={NEUTRAL: None})
     label_smoothing: float = field(default=0.0, metadata={NEUTRAL: 0.0})
@@ -47,9 +48,15 @@ class Config:
     tta: str = field(default="none", metadata={NEUTRAL: "none"})
     ema_decay: float | None = field(default=None, metadata={NEUTRAL: None})
     looks: list[int] | None = None  # of a study: seeds at which its claims are judged
+    init_from: str | None = field(default=None, metadata={NEUTRAL: None})
+    ckpt_path: str | None = field(default=None, metadata={NEUTRAL: None})
+    tags: list[str] = field(default_factory=list)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
+
+# Groups of which a run may have several options: nodes by name, each with its own _target_.
+SEVERAL = ("logger", "callbacks")
 
 # Every metric that a policy may follow, and in which direction it is better.
 BETTER = {"val/acc": "max", "val/loss": "min", "train/loss": "min"}
@@ -61,7 +68,7 @@ OmegaConf.register_new_resolver(
 
 # What a result does not depend on: two runs that differ only here are the same run.
 COSMETIC = {
-    ("logger",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",),
+    ("logger",), ("tags",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",),
     ("trainer", "num_sanity_val_steps"), ("trainer", "log_every_n_steps"),
     ("trainer", "enable_model_summary"), ("trainer", "enable_progress_bar"),
     ("trainer", "detect_anomaly"), ("trainer", "profiler"), ("trainer", "limit_predict_batches"),

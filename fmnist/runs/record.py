@@ -145,7 +145,7 @@ class Record:
         cut_short: what ended training before its last epoch was complete.
         dashboard_error: what a dashboard could not be told.
         tags: by which dashboards find it.
-        origin: where a record comes from that no training of ours wrote.
+        origin: the run whose weights, or whose last epoch, this one started from.
         others: keys that this version does not know.
     """
 

@@ -17,7 +17,7 @@ nobody holding its lock was killed.
 
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -102,13 +102,9 @@ class Run:
         if not isinstance(net, nn.Module):
             raise RunError(f"{self.dir}: config.model describes no net but {type(net).__name__}")
         path = self.checkpoints / f"{which}.ckpt"
-        state = read_weights(path)
-        averaged = any(key.startswith("average.") for key in state)  # see ema_decay
-        prefix = "average.module." if averaged else "net."
+        state = read_checkpoint(path)["state_dict"]
         try:
-            net.load_state_dict(
-                {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
-            )
+            net.load_state_dict(kept_weights(state))
         except Exception as error:  # what stands there in place of tensors can raise anything
             raise RunError(
                 f"{path}: its weights are not those of the {type(net).__name__} that the record "
@@ -184,8 +180,15 @@ class Run:
         return read_predictions(self.dir / PREDICTIONS, data.test_size, len(data.classes))
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """The `state_dict` of a checkpoint: tensors by name.
+def kept_weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a checkpoint's `state_dict`: the weights of the net that is validated, by its names."""
+    averaged = any(key.startswith("average.") for key in state)  # see ema_decay
+    prefix = "average.module." if averaged else "net."
+    return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint; its `state_dict` has tensors by name.
 
     Raises:
         RunError: there is none, or it is damaged or holds more than tensors and plain values.
@@ -195,7 +198,8 @@ def read_weights(path: Path) -> dict[str, Any]:
     try:
         # weights_only: a checkpoint from somebody else must not run code.
         with open_regular(path) as file:
-            state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+            state = checkpoint["state_dict"]
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # a damaged file can raise anything; torch advises to trust it
@@ -204,7 +208,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise RunError(f"{path}: its state_dict is not one of tensors by name")
-    return state
+    return dict(checkpoint)
 
 
 def load_run(path: str | Path) -> Run:

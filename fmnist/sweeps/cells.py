@@ -1,19 +1,17 @@
 """The cells that a command line asks for, without running any of them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from fmnist.config.explain import explain
+from fmnist.config.compose import hydra_over_conf
 from fmnist.config.schema import CONF_DIR
-from fmnist.errors import ConfigError
 from fmnist.runs.record import Cell
 from fmnist.sweeps.names import sweep_name, varied_keys
 from fmnist.sweeps.plan import fingerprint, plan, read_manifest
@@ -41,7 +39,7 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
     Raises:
         ConfigError: a setting that does not exist or has a value that it cannot have.
     """
-    with _hydra(overrides):
+    with hydra_over_conf(overrides):
         loader = GlobalHydra.instance().config_loader()
         parser = OverridesParser.create(config_loader=loader)
         parsed = parser.parse_overrides(list(overrides))
@@ -70,16 +68,3 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
                 fingerprint([CONF_DIR]),
             ),
         )
-
-
-@contextmanager
-def _hydra(overrides: Sequence[str]) -> Iterator[None]:
-    """Hydra over conf/; what it says of a mistake is one line."""
-    try:
-        with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
-            yield
-    except Exception as error:
-        message = explain(error, list(overrides))
-        if message is None or isinstance(error, ConfigError):
-            raise
-        raise ConfigError(message) from error

@@ -15,8 +15,10 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from fmnist.config.build import maker
 from fmnist.data.datamodule import ImageData
 from fmnist.errors import UserError
+from fmnist.runs.job import Job
 from fmnist.runs.run import Run
 from fmnist.tracking.loggers import publish
 
@@ -47,8 +49,9 @@ class Dashboard(Logger):
                 first = str(error).strip().partition("\n")[0]
                 self.trouble = f"{type(error).__name__}: {first}"
                 log.warning("dashboard  %s: the run goes on without it", self.trouble)
+                words = filter(None, [self.run.record.dashboard_error, self.trouble])
                 with suppress(OSError):
-                    self.run.write(replace(self.run.record, dashboard_error=self.trouble))
+                    self.run.write(replace(self.run.record, dashboard_error="; ".join(words)))
 
     def tell(self, what: Callable[[Logger], object]) -> None:
         """Do something with the logger, if there is one that works."""
@@ -90,13 +93,49 @@ class Dashboard(Logger):
 
 
 @contextmanager
+def open_dashboards(config: dict[str, Any], job: Job, run: Run) -> Iterator[list[Dashboard]]:
+    """Around one run: every dashboard that its configuration names.
+
+    A node of the logger group is one of `fmnist.tracking.loggers`, or any logger of Lightning's.
+
+    Raises:
+        UserError: a dashboard that is asked for in a way that cannot be.
+    """
+    with ExitStack() as stack:
+        boards = [
+            stack.enter_context(open_dashboard(opened(node, job, config), run))
+            for node in config["logger"].values()
+        ]
+        yield [board for board in boards if board is not None]
+
+
+@contextmanager
+def opened(node: dict[str, Any], job: Job, config: dict[str, Any]) -> Iterator[Logger | None]:
+    """The logger of a node, around one run."""
+    make = maker(node)
+    target = getattr(make, "func", make)
+    if not (isinstance(target, type) and issubclass(target, Logger)):
+        with make(job, config) as logger:
+            yield logger
+        return
+    logger = make()
+    logger.log_hyperparams(config)
+    try:
+        yield logger
+    except BaseException:
+        logger.finalize("failed")
+        raise
+    logger.finalize("success")
+
+
+@contextmanager
 def open_dashboard(
     opened: AbstractContextManager[Logger | None], run: Run
 ) -> Iterator[Dashboard | None]:
     """Around one run: its dashboard, which learns how the run ends; None where there is none.
 
     Args:
-        opened: one of `fmnist.tracking.loggers`.
+        opened: gives the logger, and is told how the run ended.
 
     Raises:
         UserError: a dashboard that is asked for in a way that cannot be.

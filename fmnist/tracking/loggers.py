@@ -1,6 +1,7 @@
-"""The dashboards: each option of the `logger` group is a context around one run.
+"""The dashboards that know our runs: each is a context around one of them.
 
-metrics.csv is not among them: it belongs to the run directory and is always written.
+metrics.csv is not among them: it belongs to the run directory and is always written. Any logger of
+Lightning's may stand beside them: see `fmnist.tracking.dashboard`.
 """
 
 import logging
@@ -32,12 +33,6 @@ MODES = ("online", "offline", "disabled")  # W&B's, for WANDB_MODE
 
 # What this process found out, for itself and for the processes that it starts.
 HINTED, SERVER = "FMNIST_WANDB_HINTED", "FMNIST_WANDB_SERVER"
-
-
-@contextmanager
-def csv_only(job: "Job", config: dict[str, Any]) -> Iterator[None]:
-    """No dashboard."""
-    yield None
 
 
 @contextmanager
@@ -104,7 +99,7 @@ def wandb_logger(
         # A cell is called as its folder is. W&B's limits: names of 128, tags of 64 characters.
         "name": (job.dir.name if job.group else job.name)[:128],
         "group": job.group,
-        "tags": list(dict.fromkeys(tag[:64] for tag in tags(job))),
+        "tags": list(dict.fromkeys(tag[:64] for tag in [*tags(job), *config["tags"]])),
         "config": {
             **job.choices,
             "seed": config["seed"],
@@ -166,14 +161,14 @@ def claims_tested_by(ablation: str | None) -> list[str]:
     return found
 
 
-def prepare(node: dict[str, Any]) -> list[str]:
+def prepare(nodes: dict[str, Any]) -> list[str]:
     """What a sweep does once, before the processes of its cells are started.
 
     Without it every cell would say that there is no key, or wait for an unreachable server. What
     is found out stands in the environment, which processes started from now on inherit.
 
     Args:
-        node: the configuration of the logger group.
+        nodes: the configuration of the logger group.
 
     Returns:
         Modules to import in the process from which the cells are forked: a W&B run then opens in
@@ -182,7 +177,8 @@ def prepare(node: dict[str, Any]) -> list[str]:
     Raises:
         UserError: online is asked for and there is no key.
     """
-    if node["_target_"] != f"{__name__}.{wandb_logger.__name__}":
+    node = _wandb_node(nodes)
+    if node is None:
         return ["lightning.pytorch.loggers"]
     _project_folder()
     try:
@@ -195,6 +191,12 @@ def prepare(node: dict[str, Any]) -> list[str]:
         "requests", "PIL.PngImagePlugin", "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     ]  # fmt: skip
     return ["lightning.pytorch.loggers", "wandb", *wandb_imports_late, "fmnist.tracking.figures"]
+
+
+def _wandb_node(nodes: dict[str, Any]) -> dict[str, Any] | None:
+    """The one that `wandb_logger` opens."""
+    target = f"{__name__}.{wandb_logger.__name__}"
+    return next((node for node in nodes.values() if node["_target_"] == target), None)
 
 
 def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
@@ -212,7 +214,7 @@ def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
     if isinstance(logger, WandbLogger) and not logger.experiment.disabled:
         from fmnist.tracking.figures import best_checkpoint, figures
 
-        node = run.config["logger"]
+        node = _wandb_node(run.config["logger"]) or {}
         if node.get("media", True):
             logger.experiment.log(figures(run, data.test_images))
         if node.get("checkpoint", True):
@@ -277,7 +279,7 @@ def _resolve(mode: str) -> str:
     if SERVER in os.environ or has_key():
         return "online" if _server_answers() else "offline"
     if mode == "online":
-        raise UserError("logger.mode=online: W&B has no API key; wandb login first, or mode=auto")
+        raise UserError("logger.wandb.mode=online: W&B has no API key; wandb login first, or auto")
     if HINTED not in os.environ:
         log.info("W&B    no API key: offline. See it: wandb leet. Upload: wandb login, wandb sync")
         os.environ[HINTED] = "1"

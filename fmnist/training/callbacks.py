@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,20 @@ INTERVAL = 0.2  # seconds between updates of the bar: what makes it cost nothing
 
 class Checkpoint(ModelCheckpoint):
     """Lightning's, written at validations and ends of epochs only: no step of it looks at."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What was written before lies here, also when the folder was moved or copied."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        super().load_state_dict(
+            state_dict
+            | {name: here(state_dict[name]) for name in paths}
+            | {"best_k_models": {here(k): v for k, v in state_dict["best_k_models"].items()}}
+            | {"dirpath": self.dirpath}
+        )
 
 
 class EpochBar(Callback):
@@ -97,7 +112,7 @@ class RecordEpochs(Callback):
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
-        if module.history:  # a checkpoint may be an epoch behind the record
+        if module.history and self.run.record.resumed:  # a checkpoint may be an epoch behind
             *earlier, last = self.run.record.resumed
             resumed = [*earlier, replace(last, epochs=len(module.history))]
             self.run.record = replace(self.run.record, resumed=resumed)

@@ -12,7 +12,7 @@ import pytest
 from hydra.errors import InstantiationException
 
 from fmnist.config.explain import explain
-from fmnist.config.schema import CONF_DIR, config_hash
+from fmnist.config.schema import CONF_DIR, SEVERAL, config_hash
 from fmnist.errors import ConfigError, DataUnavailable
 from tests.conftest import CHECKOUT, composed
 
@@ -37,6 +37,8 @@ def test_every_option_of_every_group_composes_and_passes_the_checks(option: str)
         assert composed(
             option
         )  # every cell of it: tests/config/test_experiments.py, test_search.py
+    elif group in SEVERAL:
+        assert all(node["_target_"] for node in composed(option)[group].values())
     else:
         assert composed(option)[group]["_target_"]
 
@@ -252,7 +254,7 @@ def test_the_hash_differs_for_every_setting_that_is_not_cosmetic(scheduler: str)
     plain = composed(f"scheduler={scheduler}")
     hashes = {path: config_hash(changed(plain, path)) for path in leaves(plain)}
     same = {path for path, value in hashes.items() if value == config_hash(plain)}
-    cosmetic = {path for path in hashes if path[0] == "logger"}
+    cosmetic = {path for path in hashes if path[0] in ("logger", "tags", "looks")}
     cosmetic |= {("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",)}
     watching = ("num_sanity_val_steps", "log_every_n_steps", "enable_model_summary")
     cosmetic |= {("trainer", key) for key in (*watching, "detect_anomaly", "profiler")}

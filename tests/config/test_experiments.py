@@ -163,7 +163,8 @@ def test_its_example_of_narrowing_leaves_some_of_its_cells(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ABLATIONS if "experiment" in axes(name)])
 def test_a_sweep_over_experiments_leaves_each_as_it_is(name: str) -> None:
     for experiment in axes(name)["experiment"]:
-        assert composed(f"ablation={name}", experiment) == composed(experiment)
+        # A study says besides at which numbers of seeds it is judged.
+        assert composed(f"ablation={name}", experiment) | {"looks": None} == composed(experiment)
 
 
 def test_the_factorial_has_every_level_of_every_experiment_of_s2() -> None:
@@ -201,7 +202,7 @@ def test_selecting_on_test_trains_the_same_and_its_best_epoch_is_its_test_accura
     assert caplog.text.count("WARNING data.select_on=test") == 2  # before and after training
     rows = clean.record.epochs, leaking.record.epochs
     for first, second in zip(*rows, strict=True):
-        assert first["train/loss"] == second["train/loss"]
+        assert first.train_loss == second.train_loss
     assert clean.record.dataset.select_on == "val"
     assert leaking.record.dataset.select_on == "test"
     metrics, honest = leaking.record.metrics, clean.record.metrics

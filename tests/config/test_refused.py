@@ -228,7 +228,6 @@ def test_what_cannot_be_trained_is_refused_with_its_key_and_what_would_be_right(
         "optim._target_=torch.optim.Adamax ~optim.fused optim.weight_decay=0.1",
         f"optim._target_=torch.optim.Muon ~optim.fused model._target_=torch.nn.Linear {NO_MODEL} "
         "+model.in_features=4 +model.out_features=3 +model.bias=false",
-        "trainer.devices=-1",
         "trainer.devices=auto",
         "trainer=ddp trainer.strategy=ddp_find_unused_parameters_false",
         "++trainer.limit_train_batches=3",

@@ -5,6 +5,7 @@ import signal
 import tempfile
 import time
 from multiprocessing import forkserver, process
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from fmnist.sweeps import process as cells
 from fmnist.sweeps.process import CellProcess, start_cell, stopped_together, wait_for_one
 from tests.sweeps import tasks
 
-CONFIG = {"logger": {"_target_": "fmnist.tracking.loggers.csv_only"}}
+CONFIG: dict[str, Any] = {"logger": {}}
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_a_mode_that_wandb_does_not_know_is_refused_in_one_line(run_tiny, monkey
     with pytest.raises(UserError, match=message):
         prepare(composed("logger=wandb")["logger"])
     with pytest.raises(UserError, match=message):
-        run_tiny("logger=wandb", "logger.mode=offline")
+        run_tiny("logger=wandb", "logger.wandb.mode=offline")
 
 
 def test_an_empty_mode_is_none(run_tiny, monkeypatch, tmp_path):

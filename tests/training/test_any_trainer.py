@@ -14,7 +14,7 @@ from fmnist.data.datamodule import ImageData
 from fmnist.errors import ConfigError
 from fmnist.training.build import build
 from fmnist.training.classifier import Classifier
-from tests.conftest import TINY, composed
+from tests.conftest import TINY, composed, once
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:.*smaller than the logging interval",
@@ -274,7 +274,7 @@ def test_the_data_serve_without_a_trainer():
 
 
 def test_a_notebook_composes_and_builds_what_the_command_trains(tmp_path, run_tiny):
-    config = fmnist.compose([*TINY, *SMALL, "optim=sgd"])
+    config = fmnist.compose(once(*TINY, *SMALL, "optim=sgd"))
     module, data = fmnist.build(config)
     plain(tmp_path, max_epochs=1).fit(module, data)
     run = run_tiny(*SMALL, "optim=sgd")

@@ -1,0 +1,133 @@
+"""Where a run starts: from nothing, from another run's weights, or where another run stopped."""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import io
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fmnist.errors import ConfigError, RunError
+from fmnist.runs.run import kept_weights, load_run, read_checkpoint, write_atomically
+
+if TYPE_CHECKING:
+    from fmnist.training.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+
+def origin_of(config: dict[str, Any]) -> str | None:
+    """For the record: which run this one starts from; None: from nothing."""
+    for key in ("init_from", "ckpt_path"):
+        if config[key] is not None:
+            path = Path(config[key]).expanduser()
+            try:
+                hashed = load_run(path if path.is_dir() else path.parents[1]).record.config_hash
+            except (RunError, IndexError):  # a checkpoint without its run
+                return f"{key}={config[key]}"
+            return f"{key}={config[key]} ({hashed})"
+    return None
+
+
+def start_from(config: dict[str, Any], classifier: "Classifier", checkpoints: Path) -> None:
+    """Give a new run what `init_from` or `ckpt_path` names; a run that goes on has it already.
+
+    Args:
+        checkpoints: of the new run.
+
+    Raises:
+        RunError: there is no readable checkpoint.
+        ConfigError: the checkpoint is not of such a net, or leaves nothing to train.
+    """
+    if (checkpoints / "last.ckpt").exists():
+        return
+    if config["init_from"] is not None:
+        take_weights(config["init_from"], classifier)
+    elif config["ckpt_path"] is not None:
+        take_checkpoints(config, classifier, checkpoints)
+
+
+def checkpoint_of(key: str, given: str, which: str) -> Path:
+    """The file that a setting names: a checkpoint, or that of a run directory.
+
+    Raises:
+        RunError: there is none.
+    """
+    path = Path(given).expanduser()
+    found = path / "checkpoints" / f"{which}.ckpt" if path.is_dir() else path
+    if not found.is_file():
+        raise RunError(f"{key}={given}: should be a run directory or a checkpoint; no {found}")
+    return found
+
+
+def take_weights(given: str, classifier: "Classifier") -> None:
+    """Another run's best weights; a tensor of another shape, such as a head's, stays new."""
+    path = checkpoint_of("init_from", given, "best")
+    there = kept_weights(read_checkpoint(path)["state_dict"])
+    own = classifier.net.state_dict()
+    if strange := sorted(own.keys() ^ there.keys()):
+        where = "there" if strange[0] in there else "here"
+        raise ConfigError(f"init_from={given}: is of another net: only {where} is {strange[0]}")
+    other = [name for name in own if own[name].shape != there[name].shape]
+    if len(other) == len(own):
+        raise ConfigError(f"init_from={given}: no tensor has the shape that it has here")
+    classifier.net.load_state_dict(there | {name: own[name] for name in other})
+    if classifier.average is not None:
+        classifier.average.module.load_state_dict(classifier.net.state_dict())
+    for name in other:
+        shapes = f"{list(there[name].shape)} there, {list(own[name].shape)} here"
+        log.info("init_from  %s stays new: %s", name, shapes)
+
+
+def take_checkpoints(config: dict[str, Any], classifier: "Classifier", checkpoints: Path) -> None:
+    """Another run's last and best checkpoint, from which this one goes on as its own."""
+    given = config["ckpt_path"]
+    path = checkpoint_of("ckpt_path", given, "last")
+    last = read_checkpoint(path)
+    refuse_other(given, last, classifier)
+    history = last.get("history") or []
+    if not history:
+        raise ConfigError(f"ckpt_path={given}: holds no epochs; init_from takes weights alone")
+    done, most = int(history[-1]["epoch"]) + 1, config["trainer"].get("max_epochs")
+    if most is not None and most <= done:
+        raise ConfigError(
+            f"trainer.max_epochs={most}: should be more than {done}, the epochs that "
+            f"ckpt_path={given} has"
+        )
+    accuracies = [row["val/acc"] for row in history]
+    best = path if max(accuracies) == accuracies[-1] else path.with_name("best.ckpt")
+    if not best.is_file():
+        raise RunError(f"ckpt_path={given}: no {best}, which holds the best of its epochs so far")
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    for name, source in (("best", best), ("last", path)):
+        buffer = io.BytesIO()
+        torch.save(read_checkpoint(source), buffer)
+        write_atomically(checkpoints / f"{name}.ckpt", buffer.getvalue())
+
+
+def refuse_other(given: str, last: Mapping[str, Any], classifier: "Classifier") -> None:
+    """A checkpoint of another net or of another optimiser.
+
+    Raises:
+        ConfigError: what differs.
+    """
+    own, there = classifier.state_dict(), last["state_dict"]
+    if strange := sorted(own.keys() ^ there.keys()):
+        raise ConfigError(f"ckpt_path={given}: is of another net: it differs in {strange[0]}")
+    for name in own:
+        if own[name].shape != there[name].shape:
+            raise ConfigError(
+                f"ckpt_path={given}: is of another net: {name} is {list(there[name].shape)} there, "
+                f"{list(own[name].shape)} here"
+            )
+    before = last.get("hyper_parameters", {}).get("optimizer", {}).get("_target_")
+    now = classifier.hparams.get("optimizer", {}).get("_target_")
+    if before != now:
+        raise ConfigError(
+            f"ckpt_path={given}: was trained with {before}, and this run is with {now}: "
+            "init_from takes its weights alone"
+        )
