@@ -31,7 +31,7 @@ from fmnist.evidence.text import (
 )
 from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.find import Found, find_runs
-from fmnist.runs.foreign_text import escaped
+from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.record import RESULT
 from fmnist.runs.rows import Row, is_rows_file, read_rows, read_tables, rows_of
@@ -142,12 +142,13 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
         mean = part.summary(outcome.statement.shown).mean if part and outcome.statement else ""
         ends = judgement.interval or ("", "")
         numbers = [round(x, 6) if isinstance(x, float) else x for x in (mean, *ends)]
-        writer.writerow([
+        values = [
             claim.name, claim.source, judgement.verdict, judgement.size, shown_metric(outcome),
             part.label if part else "", *numbers, judgement.seeds, judgement.look,
             " ".join(map(str, judgement.looks)), claim.margin, judgement.p, outcome.runs,
             outcome.failed, outcome.lacking, outcome.never, outcome.leaking, claim.claim,
-        ])  # fmt: skip
+        ]  # fmt: skip
+        writer.writerow(map(to_cell, values))
     return buffer.getvalue()
 
 

@@ -759,6 +759,12 @@ def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
     assert output.out.startswith("19 runs finished")
 
 
+def test_no_text_of_a_claim_is_a_formula_in_the_csv():
+    claim = replace(CLAIMS[0], claim="=HYPERLINK(1)")
+    (line,) = csv.DictReader(io.StringIO(command_module.to_csv(evaluate([claim], []))))
+    assert line["words"] == "'=HYPERLINK(1)"
+
+
 def test_csv_of_an_undecided_claim_is_a_table():
     text = command_module.to_csv(evaluate(CLAIMS, []))
     assert {line["verdict"] for line in csv.DictReader(io.StringIO(text))} == {"not measured"}
