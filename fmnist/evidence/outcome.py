@@ -7,6 +7,7 @@ What a claim is: `fmnist.evidence.claim`; which runs count and how they are comp
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations, product
 from typing import Literal
 
 from fmnist.config.words import near
@@ -25,7 +26,9 @@ from fmnist.evidence.matching import (
     WHOLE,
     Side,
     compared,
+    matches,
     misses,
+    others,
     per_seed,
     select,
     settings_of,
@@ -132,6 +135,8 @@ def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
     counted = [row if row.finished else _at_chance(row, claim.metric) for row in chosen]
     parts = [] if note else _parts(claim, finished if excuse else counted)
     statement = Statement(tuple(parts), looks_of(claim), max(1, family), excuse) if parts else None
+    if finished and not parts and not note:
+        note = _unmatched(claim, finished, sides)
     return Outcome(
         claim,
         Judgement("not judged", seeds=statement.seeds)
@@ -198,6 +203,35 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     wanted = WHOLE | (settings_of(given) if "experiment" in term else {})
     said = [f"{k}={row.settings.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
     return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes"
+
+
+def _unmatched(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
+    """Why no run of one side is compared with one of another; "" where a side has no run at all."""
+    free = compared(sides)
+    runs = [[row for row in rows if any(matches(row, t) for t in item.terms)] for item in sides]
+    pairs = [pair for some in combinations(runs, 2) for pair in product(*some)]
+    if not pairs or not all(runs):
+        return ""
+    differing = [
+        {
+            key: values
+            for key, *values in _pairs_of_values(*(dict(others(row, free)) for row in pair))
+        }
+        | ({"seed": [str(row.seed) for row in pair]} if pair[0].seed != pair[1].seed else {})
+        for pair in pairs
+    ]
+    if not (
+        least := min(differing, key=len)
+    ):  # alike, but not all that the claim averages is there
+        return ""
+    said = [f"{key}={' and '.join(values)}" for key, values in sorted(least.items())]
+    return f"no runs of its sides are alike: {'; '.join(said)}; run {claim.sweep} without changes"
+
+
+def _pairs_of_values(a: dict[str, str], b: dict[str, str]) -> list[tuple[str, str, str]]:
+    """(setting, value here, value there) where they differ."""
+    keys = sorted(a.keys() | b.keys())
+    return [(k, a.get(k, "none"), b.get(k, "none")) for k in keys if a.get(k) != b.get(k)]
 
 
 def _parts(claim: Claim, rows: Sequence[Row]) -> list[Part]:

@@ -750,6 +750,21 @@ def test_runs_that_do_not_count_are_explained(tmp_path, capsys):
     ]
 
 
+def test_sides_that_are_never_alike_are_explained(tmp_path):
+    claim = lenet(tmp_path, AUG)
+
+    def note(*rows):
+        (outcome,) = evaluate([claim], rows)
+        assert outcome.judgement.verdict == "not measured"
+        return outcome.note
+
+    on = row("model=lenet5", "aug=on", "optim.lr=0.01", test_acc=90)
+    assert note(on, row("model=lenet5", seed=1, test_acc=89)).startswith(
+        "no runs of its sides are alike: optim.lr=0.01 and 0.001; seed=0 and 1; run model=lenet5"
+    )
+    assert note(on) == ""  # of a sweep's part nothing needs saying
+
+
 def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
     copy = shutil.copytree(sweep, tmp_path / "copy")
     (copy / "b0/result.json").write_text("{")
