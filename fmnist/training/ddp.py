@@ -54,7 +54,9 @@ class EndOnSigterm(Callback):
     Lightning's handler would first exchange a message that the others do not expect: all hang.
     """
 
-    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Not at the fit's start: Lightning would put its own handler over ours."""
+
         def end(number: int, frame: object) -> None:
             raise SIGTERMException
 
