@@ -6,7 +6,10 @@ it. Here they may stand anywhere.
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
+from fmnist.config.schema import Config
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
 
@@ -35,7 +38,29 @@ def order_arguments(words: Sequence[str]) -> list[str]:
     flags = list(words)
     for setting in reversed(typed.overrides):  # from the end: a flag's value stands before
         del flags[len(flags) - 1 - flags[::-1].index(setting)]
-    return [*flags, *typed.overrides]
+    return [*flags, *settle(typed.overrides)]
+
+
+def settle(settings: Sequence[str]) -> list[str]:
+    """Each value once, the last one, as Hydra takes it: folders and records say what ran.
+
+    A plus adds a value or replaces the one that is there, whichever it is. Options of groups stay
+    as they are: two of one group are a mistake (`fmnist.config.command`).
+    """
+    found: list[str] = []
+    for text in settings:
+        key, equals, _ = text.lstrip("+").partition("=")
+        if equals and is_value_key(key):
+            found = [other for other in found if other.lstrip("+").partition("=")[0] != key]
+            text = f"++{text[1:]}" if text.startswith("+") and text[1:2] != "+" else text
+        found.append(text)
+    return found
+
+
+def is_value_key(key: str) -> bool:
+    """Whether a key is that of a value, not of a group."""
+    scalars = (item.name for item in fields(Config) if item.type != dict[str, Any])
+    return "." in key or key in scalars
 
 
 def ask_for_sweep(words: Sequence[str]) -> list[str]:

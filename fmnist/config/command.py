@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from fmnist.config.arguments import is_value_key
 from fmnist.config.schema import SEVERAL, Config
 from fmnist.config.signature import read_signature
 from fmnist.config.words import near_or_all, show
@@ -84,7 +85,10 @@ def _check_factors(params: Any) -> None:
 
 
 def check_overrides(overrides: Iterable[str]) -> None:
-    """Refuse a key or a group that is given twice, and several sweeps at once.
+    """Refuse a group that is given twice, and several sweeps at once.
+
+    Of a value that is given twice the last counts, as Hydra has it; the command line leaves the
+    others out (`fmnist.config.arguments.settle`).
 
     Raises:
         ConfigError: naming both.
@@ -98,7 +102,8 @@ def check_overrides(overrides: Iterable[str]) -> None:
         if key in single and isinstance(override.value(), list):
             raise ConfigError(f"{text}: should be one option, not a list")
         earlier = first.setdefault((key, override.package), text)
-        if earlier is not text and key not in REPEATED:
+        twice = earlier is not text and key not in REPEATED
+        if twice and not (is_value_key(key) and not override.is_delete()):
             raise ConfigError(
                 f"{key}: given twice, as {earlier} and as {text}: {_advice(override)}"
             )

@@ -41,7 +41,9 @@ NO_SETTINGS = COSMETIC | HOW | {("seed",)}
 FIRST = ("max_epochs", "accelerator", "devices", "strategy", "precision")  # of trainer
 CHOSEN = "formats"  # who chose number and memory format: "auto", by net and machine; or "set"
 # Settings of later versions, and what was done before they existed.
-ADDED = {"tta": "none", "ema_decay": "null", CHOSEN: "auto"}
+ADDED = {
+    "tta": "none", "ema_decay": "null", "init_from": "null", "ckpt_path": "null", CHOSEN: "auto",
+}  # fmt: skip
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
 

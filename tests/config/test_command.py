@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from fmnist.config.arguments import order_arguments
 from fmnist.config.command import check_command, check_overrides
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
@@ -154,16 +155,8 @@ def test_a_command_that_cannot_be_is_answered_by_what_is_wrong_with_it(
          "model=fashioncnn: should be there once; model=A,B with --multirun runs both"),
         ("ablation=s2_pooling ablation=s2_dropout", "ablation: given twice, as "
          "ablation=s2_pooling and as ablation=s2_dropout: should be there once"),
-        ("optim.lr=1 seed=0 +optim.lr=2", "optim.lr: given twice, as optim.lr=1 and as "
-         "+optim.lr=2: should be there once; optim.lr=A,B with --multirun runs both"),
         ("optim.lr=1 ~optim.lr", "optim.lr: given twice, as optim.lr=1 and as ~optim.lr: should "
          "be there once"),
-        ("seed=0,1 seed=2", "seed: given twice, as seed=0,1 and as seed=2: should be there once; "
-         "seed=A,B with --multirun runs both"),
-        ("seed=0 seed=0", "seed: given twice, as seed=0 and as seed=0: should be there once; "
-         "seed=A,B with --multirun runs both"),
-        ("hydra.run.dir=a hydra.run.dir=b", "hydra.run.dir: given twice, as hydra.run.dir=a and "
-         "as hydra.run.dir=b: should be there once; hydra.run.dir=A,B with --multirun runs both"),
         ("ablation=s2_pooling,s2_dropout", "ablation=s2_pooling,s2_dropout: should be one option: "
          "each is a sweep of its own"),
     ],
@@ -172,6 +165,23 @@ def test_what_is_given_twice_is_refused(overrides: str, named: str) -> None:
     with pytest.raises(ConfigError) as error:
         check_overrides(overrides.split())
     assert str(error.value) == named
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("seed=0 optim.lr=1 seed=2", "optim.lr=1 seed=2"),
+        ("seed=0,1 seed=2", "seed=2"),
+        ("hydra.run.dir=a hydra.run.dir=b", "hydra.run.dir=b"),
+        ("optim.lr=1 +optim.lr=2", "++optim.lr=2"),
+        ("+trainer.benchmark=true ++optim.lr=2", "++trainer.benchmark=true ++optim.lr=2"),
+        ("model=lenet5 model=twoconv", "model=lenet5 model=twoconv"),
+        ("+experiment=s2_best", "+experiment=s2_best"),
+        ("optim.lr=1 ~optim.lr", "optim.lr=1 ~optim.lr"),
+    ],
+)
+def test_of_a_value_the_last_counts_and_a_plus_is_never_wrong(typed: str, kept: str) -> None:
+    assert order_arguments(typed.split()) == kept.split()
 
 
 def test_what_belongs_together_is_not_taken_for_twice_the_same() -> None:
@@ -191,7 +201,7 @@ def test_narrowing_an_ablation_or_a_search_is_no_contradiction(overrides: str) -
 @pytest.mark.parametrize(
     ("typed", "line"),
     [
-        (("seed=1", "seed=2"), "seed: given twice, as seed=1 and as seed=2"),
+        (("optim=sgd", "optim=adam"), "optim: given twice, as optim=sgd and as optim=adam"),
         (("-m", "optim=adam,sgd", "optim=rmsprop"), "optim: given twice"),
         (("scheduler=plateau", "scheduler.monitor=null"), "scheduler.monitor=null: ReduceLROn"),
         (("-m", "seed=0,1", "+optim.betas=[0.9,2.0]"), "optim: torch.optim.Adam: Invalid beta"),

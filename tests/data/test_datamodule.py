@@ -1,6 +1,6 @@
 """The split, the batches and the data module: what every run sees, and what it must never see."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -377,7 +377,7 @@ def test_facts_of_files(tmp_path):
     train, val = stratified_split(labels, 10, seed=4)
     pixels = arrays["train-images-idx3-ubyte"][train] / 255
     folder = tmp_path / "KMNIST" / "raw"
-    assert facts == {
+    assert asdict(facts) == {
         "name": "KMNIST",
         "checksums": {
             file: md5(np.frombuffer((folder / file).read_bytes(), np.uint8)) for file in arrays

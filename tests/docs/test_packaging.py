@@ -88,8 +88,7 @@ def test_make_train_falls_back_to_synthetic_garments_with_a_banner(made):
     done = make(made, "train", f"ARGS={arguments}", FMNIST_DATA="nowhere", **unreachable)
     assert done.returncode == 0, done.stderr
     assert "SYNTHETIC" in done.stdout
-    (failed, finished) = sorted((made / "outputs").glob("*/*"))
-    assert load_run(failed).record.status == "failed"
+    (finished,) = (made / "outputs").glob("*/*")  # the one without data left none behind
     assert load_run(finished).record.dataset.name == "synthetic"
     # The three ways out were named, in one line.
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]

@@ -94,6 +94,8 @@ def test_an_argument_does_what_it_does_in_a_plain_loop(run_tiny, tmp_path, name)
 
 COSMETICS = {
     ("logger",): ["logger=none"],
+    ("tags",): ["tags=[first]"],
+    ("looks",): ["looks=[3,5]"],
     ("data", "eval_batch_size"): ["data.eval_batch_size=96"],
     ("steps_per_execution",): ["steps_per_execution=1", "steps_per_execution=3"],
     ("trainer", "num_sanity_val_steps"): ["trainer.num_sanity_val_steps=1"],
