@@ -1,6 +1,7 @@
 """What the tests share: small data, composed configurations, whole runs, the command line."""
 
 import functools
+import logging
 import os
 import re
 import subprocess
@@ -80,6 +81,14 @@ def no_key_and_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("API_KEY", "MODE", "DIR", "DATA_DIR", "CACHE_DIR", "BASE_URL"):
         monkeypatch.delenv(f"WANDB_{name}", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def loggers_speak() -> None:
+    """Whatever an earlier test of the same process has configured."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("fmnist")]:
+        logging.getLogger(name).disabled = False
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
