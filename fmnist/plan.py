@@ -16,7 +16,9 @@ from pathlib import Path
 from fmnist.errors import UserError
 from fmnist.evidence.matching import MACHINE, settings_of
 from fmnist.process.machine import processor_name
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.find import find_runs
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import Cell
 from fmnist.runs.rows import CHOSEN, Row, is_rows_file, is_value, read_rows, rows_of
 from fmnist.runs.run import finished_run
@@ -118,12 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-m", "--multirun", action="store_true", help="may be left out here")
     asked = parser.parse_intermixed_args(arguments)
     try:
-        print(show(sweep_of(asked.overrides), rows_at_hand()))
+        print(escaped(show(sweep_of(asked.overrides), rows_at_hand())))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
+from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.run import write_atomically
 
 if TYPE_CHECKING:
@@ -279,4 +280,6 @@ def default_entity() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)
