@@ -3,13 +3,10 @@
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
-import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.run import kept_weights, load_run, read_checkpoint, write_atomically
@@ -102,11 +99,11 @@ def take_checkpoints(config: dict[str, Any], classifier: "Classifier", checkpoin
     best = path if max(accuracies) == accuracies[-1] else path.with_name("best.ckpt")
     if not best.is_file():
         raise RunError(f"ckpt_path={given}: no {best}, which holds the best of its epochs so far")
+    if best != path:
+        read_checkpoint(best)  # what is wrong with it shows now, not when the run is tested
     checkpoints.mkdir(parents=True, exist_ok=True)
     for name, source in (("best", best), ("last", path)):
-        buffer = io.BytesIO()
-        torch.save(read_checkpoint(source), buffer)
-        write_atomically(checkpoints / f"{name}.ckpt", buffer.getvalue())
+        write_atomically(checkpoints / f"{name}.ckpt", source.read_bytes())
 
 
 def refuse_other(given: str, last: Mapping[str, Any], classifier: "Classifier") -> None:
