@@ -331,6 +331,7 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     """Read the test set, once, with the checkpoint that validation chose and with the last one."""
     import numpy as np
 
+    from fmnist.runs.bits import RIGHT, Right, write_right
     from fmnist.training.classifier import loss_and_accuracy, predict, refuse_divergence
     from fmnist.training.limits import limited
 
@@ -340,6 +341,7 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     batches = data.test_batches(device)
     count = limited(trainer.limit_test_batches, len(batches))
     metrics: dict[str, float] = {"val/acc_best": rows[best]["val/acc"]}
+    right = []
     for which, epoch, suffix in (("best", best, ""), ("last", len(rows) - 1, "_last")):
         if which == "best" or epoch != best:  # else they have the same weights
             some = islice(batches, count)
@@ -353,6 +355,8 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
             buffer = io.BytesIO()
             np.savez_compressed(buffer, logits=logits.numpy(), labels=labels.numpy())
             write_atomically(run.dir / PREDICTIONS, buffer.getvalue())
+        right.append((logits.argmax(1) == labels).numpy())
+    write_right(run.dir / RIGHT, {run.record.config_hash: Right(*right)})
     run.write(replace(run.record, best_epoch=best, metrics=metrics, tested_at=time.time()))
 
 

@@ -7,6 +7,7 @@
     metrics.csv                one row an epoch, then one with the test metrics
     checkpoints/best.ckpt      the epoch with the highest val/acc; last.ckpt: the last one
     predictions.npz            test logits of best.ckpt, float32 [N, C], and labels, int64 [N]
+    right.npz                  which test images best.ckpt and last.ckpt are right about, a bit each
     result.json                the record: `fmnist.runs.record` says what is in it
     .lock                      held, while it lives, by the process that trains
 

@@ -62,7 +62,7 @@ def test_two_processes_train_the_same_net_as_one(tmp_path):
     assert done.stdout.count("epoch 1/2") == 1
     assert sorted(path.name for path in (folder / "ddp").iterdir()) == [
         ".lock", "checkpoints", "metrics.csv", "predictions.npz", "result.json",
-        "train.log",
+        "right.npz", "train.log",
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fmnist.errors import Diverged, RunError
+from fmnist.runs.bits import RIGHT, read_right
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.train import train
@@ -117,6 +118,16 @@ def test_predictions_agree_with_the_record_and_load_without_pickle(run_tiny):
     assert labels.dtype == np.int64
     assert logits.shape == (200, 10)
     assert (logits.argmax(1) == labels).mean() == pytest.approx(run.record.metrics["test/acc"])
+
+
+def test_the_bits_of_right_images_are_those_of_both_nets(run_tiny):
+    run = run_tiny("trainer.max_epochs=3", "optim=sgd", "optim.lr=1.0", "data.val_size=20")
+    logits, labels = run.predictions()
+    (right,) = read_right(run.dir / RIGHT).values()
+    assert run.record.best_epoch != 2  # else the two nets are one
+    np.testing.assert_array_equal(right.best, logits.argmax(1) == labels)
+    assert right.last.mean() == pytest.approx(run.record.metrics["test/acc_last"])
+    assert (right.last != right.best).any()
 
 
 def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
