@@ -127,8 +127,9 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
 
 
 CSV_COLUMNS = (
-    "claim", "source", "verdict", "size", "metric", "part", "mean", "low", "high", "seeds", "look",
-    "looks", "margin", "p", "runs", "failed", "lacking", "never", "leaking", "words",
+    "claim", "source", "verdict", "size", "metric", "part", "mean", "low", "high", "images_low",
+    "images_high", "seeds", "look", "looks", "margin", "p", "runs", "failed", "lacking", "never",
+    "leaking", "words",
 )  # fmt: skip
 
 
@@ -140,7 +141,7 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
     for outcome in outcomes:
         claim, judgement, part = outcome.claim, outcome.judgement, outcome.part
         mean = part.summary(outcome.statement.shown).mean if part and outcome.statement else ""
-        ends = judgement.interval or ("", "")
+        ends = (*(judgement.interval or ("", "")), *(judgement.wider or ("", "")))
         numbers = [round(x, 6) if isinstance(x, float) else x for x in (mean, *ends)]
         values = [
             claim.name, claim.source, judgement.verdict, judgement.size, shown_metric(outcome),

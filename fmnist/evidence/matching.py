@@ -11,7 +11,7 @@ The others are left out, here and so everywhere.
 """
 
 import copy
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -134,15 +134,25 @@ def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
     return frozenset((key, value) for key, value in values.items() if not covered(key, free))
 
 
-Units = Mapping[int, Mapping[Hashable, tuple[float, ...]]]  # by seed and unit: one number a side
+# By seed and unit: one number a side, or one array of numbers, which is averaged as a number is.
+Units = Mapping[int, Mapping[Hashable, tuple[Any, ...]]]
+Value = Callable[[Row, str], Any]
 
 
-def per_seed(rows: Sequence[Row], sides: Sequence[Side]) -> dict[int, tuple[float, ...]]:
+def metric_of(row: Row, metric: str) -> float:
+    """The number of a row that is averaged where nothing else is asked for."""
+    return row.metrics[metric]
+
+
+def per_seed(
+    rows: Sequence[Row], sides: Sequence[Side], value: Value = metric_of
+) -> dict[int, tuple[Any, ...]]:
     """By seed: the metric of every side.
 
     Args:
         rows: finished, one for each configuration.
         sides: one or two.
+        value: what of a row that has the metric is averaged; a number or an array.
     """
     free = compared(sides)
     blocks: dict[tuple[int, frozenset[tuple[str, str]]], list[Row]] = {}
@@ -150,13 +160,15 @@ def per_seed(rows: Sequence[Row], sides: Sequence[Side]) -> dict[int, tuple[floa
         blocks.setdefault((row.seed, others(row, free)), []).append(row)
     units: dict[int, dict[Hashable, tuple[float, ...]]] = {}
     for (seed, shared), block in blocks.items():
-        if (unit := _unit(block, sides)) is not None:
+        if (unit := _unit(block, sides, value)) is not None:
             cells, values = unit
             units.setdefault(seed, {})[shared, cells] = values
     return over_seeds(units)
 
 
-def _unit(block: Sequence[Row], sides: Sequence[Side]) -> tuple[Hashable, tuple[float, ...]] | None:
+def _unit(
+    block: Sequence[Row], sides: Sequence[Side], value: Value
+) -> tuple[Hashable, tuple[Any, ...]] | None:
     """The runs that are compared with each other, and each side's number; None: one is missing."""
     cells: list[Hashable] = []
     values = []
@@ -166,13 +178,13 @@ def _unit(block: Sequence[Row], sides: Sequence[Side]) -> tuple[Hashable, tuple[
             chosen = [row for row in block if matches(row, term) and item.metric in row.metrics]
             if not chosen:
                 return None
-            means.append(sum(row.metrics[item.metric] for row in chosen) / len(chosen))
+            means.append(sum(value(row, item.metric) for row in chosen) / len(chosen))
             cells.append(frozenset(frozenset(row.settings.items()) for row in chosen))
         values.append(sum(means) / len(means))
     return tuple(cells), tuple(values)
 
 
-def over_seeds(units: Units) -> dict[int, tuple[float, ...]]:
+def over_seeds(units: Units) -> dict[int, tuple[Any, ...]]:
     """By seed: the mean of every side over the units that all seeds counted have.
 
     Which those are: the module's docstring.

@@ -7,8 +7,8 @@ What a claim is: `fmnist.evidence.claim`; which runs count and how they are comp
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
-from typing import Literal
+from itertools import combinations, product, takewhile
+from typing import TYPE_CHECKING, Any, Literal
 
 from fmnist.config.words import near
 from fmnist.evidence.claim import (
@@ -39,6 +39,11 @@ from fmnist.evidence.verdict import Judgement, Part, Rule, Statement, judge
 from fmnist.runs.rows import INFERENCE, Row, newest, rows_of
 from fmnist.runs.run import Run
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RIGHT_OF = {"test/acc": "best", "test/acc_last": "last"}  # which net's bits a metric is the mean of
 CHANCE = 0.1  # accuracy, of ten classes
 
 
@@ -311,7 +316,26 @@ def _part(
         resolution=_resolution(metric),
         exact=metric in EXACT,
         whole=counts_whole(metric),
+        right=_right(rows, sides),
     )
+
+
+def _right(rows: Sequence[Row], sides: Sequence[Side]) -> "tuple[NDArray[np.float64], ...]":
+    """Of every side, by seed and image: see `Part`. Of the seeds before the first without bits."""
+    if sides[0].metric not in RIGHT_OF or not any(row.right for row in rows):
+        return ()
+    import numpy as np
+
+    images = {len(row.right.best) for row in rows if row.right}
+
+    def bits(row: Row, metric: str) -> Any:
+        if row.right is None or len(images) > 1:
+            return np.nan  # makes NaN of all that it is averaged with
+        return getattr(row.right, RIGHT_OF[metric]).astype(float)
+
+    seeds = per_seed(rows, sides, bits).values()
+    known = list(takewhile(lambda side: not any(np.isnan(x).any() for x in side), seeds))
+    return tuple(np.stack(side) for side in zip(*known, strict=True))
 
 
 def _resolution(metric: str) -> float:

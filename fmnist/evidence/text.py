@@ -92,6 +92,9 @@ def remarks(outcome: Outcome) -> list[str]:
             "epoch more than allowed"
         )
     part, statement = outcome.part, outcome.statement
+    if wider := outcome.judgement.wider:
+        ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
+        made.insert(0, f"on other images, too: [{ends}]")
     if part and statement and not statement.exact:
         made.append(worst_seed(part, shown_metric(outcome)))
         if (extra := len(part.seeds) - statement.shown) > 0:

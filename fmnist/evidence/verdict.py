@@ -41,15 +41,21 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
 9. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), and is
    that of all looks taken together, so that it never contradicts the verdict.
 
-All this is about other seeds of these settings, on these 10,000 test images and this split.
+All this is about other seeds of these settings, on these 10,000 test images and this split. Beside
+the interval of an accuracy stands one that covers other test images, too, where every run judged
+has kept which images it was right about (`fmnist.evidence.images`); it decides nothing.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from fmnist.evidence.statistics import LEVEL, Summary, permutation, summarize, welch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured", "not judged"]
 Rule = Literal["higher", "same", "about", "at_least", "at_most"]
@@ -88,6 +94,8 @@ class Part:
         paired: by seed.
         resolution, exact: see `summarize`.
         whole: the numbers are whole.
+        right: of every side float [S, I], the share of its runs that were right, by seed and test
+            image, of the first S seeds; empty where that is not known.
     """
 
     label: str
@@ -100,6 +108,7 @@ class Part:
     resolution: float = 0.0
     exact: bool = False
     whole: bool = False
+    right: "tuple[NDArray[np.float64], ...]" = field(default=(), compare=False, repr=False)
 
     def summary(self, n: int | None = None) -> Summary:
         """Of the first `n` seeds; of all of them."""
@@ -215,6 +224,7 @@ class Judgement:
         look: seeds at the last look taken, 0: none; the `looks` are those declared.
         seeds: that are there.
         interval: of the part that is shown; None: there is none.
+        wider: the one that covers other test images, too; None: not known.
     """
 
     verdict: Verdict
@@ -224,6 +234,7 @@ class Judgement:
     looks: tuple[int, ...] = ()
     seeds: int = 0
     interval: tuple[float, float] | None = None
+    wider: tuple[float, float] | None = None
 
 
 def judge(statement: Statement | None) -> Judgement:
@@ -241,7 +252,7 @@ def judge(statement: Statement | None) -> Judgement:
         return Judgement("undecided", looks=looks, seeds=n)
     p = at_looks([statement.test(look) for look in taken]).times(statement.factor)
     open_ = Judgement("undecided", min(p.shown, p.refuted), "", taken[-1], looks, n,
-                      interval_of(statement))  # fmt: skip
+                      interval_of(statement), wider_interval_of(statement))  # fmt: skip
     compatible = all(part.rule == "higher" for part in statement.parts)  # 0 < d < margin
     if p.shown < LEVEL and (compatible or p.shown <= p.refuted):
         size: Size = "more" if p.more < LEVEL else "less" if p.less < LEVEL else ""
@@ -270,3 +281,21 @@ def interval_of(statement: Statement) -> tuple[float, float] | None:
         highs.append(summary.mean + half)
     low, high = max(lows), min(highs)
     return None if math.isnan(low) else (low, high)
+
+
+def wider_interval_of(statement: Statement) -> tuple[float, float] | None:
+    """As `interval_of`, and covering other test images, too; None where bits are missing.
+
+    It is never the narrower one: the seeds' part is here paired by image and so by seed, which by
+    chance may give less than Welch's.
+    """
+    from fmnist.evidence.images import crossed
+
+    part, ends = statement.weakest, interval_of(statement)
+    if ends is None or not part.right or len(part.right[0]) < statement.shown:
+        return None
+    difference = part.right[0] if len(part.right) == 1 else part.right[0] - part.right[1]
+    found = [crossed(100 * difference[:n], 2 * LEVEL / statement.factor) for n in statement.taken]
+    low = max(item.mean - item.both for item in found)
+    high = min(item.mean + item.both for item in found)
+    return min(low, ends[0]), max(high, ends[1])

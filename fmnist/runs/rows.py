@@ -12,9 +12,9 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fmnist.config.schema import COSMETIC, Config
 from fmnist.config.signature import UNKNOWN, read_signature
@@ -24,6 +24,9 @@ from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
 from fmnist.runs.plain import Damaged, open_regular, shorten
 from fmnist.runs.record import Epoch, is_accuracy
 from fmnist.runs.run import PREDICTIONS, Run, write_atomically
+
+if TYPE_CHECKING:
+    from fmnist.runs.bits import Right
 
 FACTS = (
     "study", "experiment", "status", "seed", "started", "config_hash", "git_commit", "git_dirty",
@@ -56,11 +59,14 @@ class Row:
         facts: by FACTS; the missing ones are "".
         settings: as `canonical` text by dotted name, without the seed; and CHOSEN.
         metrics: accuracies, F1 and recall in [0, 1].
+        right: which test images its nets were right about; None: not known. In no column: beside a
+            table lies `right_file`.
     """
 
     facts: dict[str, str]
     settings: dict[str, str]
     metrics: dict[str, float]
+    right: "Right | None" = field(default=None, compare=False, repr=False)
 
     @property
     def seed(self) -> int:
@@ -147,7 +153,19 @@ def row_of(run: Run) -> Row:
         | flatten(run.config)
         | {name: canonical(value) for name, value in used.items() if value is not None},
         {name: round(float(value), DIGITS) for name, value in _metrics(run).items()},
+        _right(run),
     )
+
+
+def _right(run: Run) -> "Right | None":
+    """None, too, of a damaged file: as of predictions, that costs the run what it would show."""
+    from fmnist.runs.bits import RIGHT, read_right
+
+    if run.record.status != "finished" or not (run.dir / RIGHT).exists():
+        return None
+    with contextlib.suppress(RunError):
+        return read_right(run.dir / RIGHT).get(run.record.config_hash)
+    return None
 
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
@@ -250,12 +268,27 @@ def read_tables(folder: Path) -> tuple[list[Row], list[Path]]:
     return [row for path in tables for row in read_rows(path)], others
 
 
+def right_file(table: Path) -> Path:
+    """What lies beside a table: the bits of its runs, by the hash of their configuration."""
+    return table.with_suffix(".right.npz")
+
+
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a CSV file.
+    """The rows of a CSV file, with the bits that lie beside it.
 
     Raises:
-        RunError: the file cannot be read or holds something else.
+        RunError: a file cannot be read or holds something else.
     """
+    rows = _read_rows(path)
+    if not right_file(path).exists():
+        return rows
+    from fmnist.runs.bits import read_right
+
+    bits = read_right(right_file(path))
+    return [replace(row, right=bits.get(row.facts["config_hash"])) for row in rows]
+
+
+def _read_rows(path: Path) -> list[Row]:
     try:
         if not is_rows_file(path):
             raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
@@ -305,7 +338,21 @@ def is_metric(column: str) -> bool:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """The rows as a CSV file, in an order that does not depend on theirs."""
+    """The rows as a CSV file, in an order that does not depend on theirs, and their bits beside it.
+
+    Of several runs of a configuration the bits are those of the one that counts, see `newest`.
+
+    Raises:
+        RunError: runs of the study were tested on different numbers of images.
+    """
+    bits = {row.facts["config_hash"]: row.right for row in newest(rows) if row.right is not None}
+    if bits:
+        from fmnist.runs.bits import write_right
+
+        try:
+            write_right(right_file(path), bits)
+        except ValueError as error:
+            raise RunError(f"{right_file(path)}: {error}") from error
     settings = sorted({name for row in rows for name in row.settings})
     metrics = {name for row in rows for name in row.metrics}
     ordered = [name for name in NUMBERS if name in metrics] + sorted(metrics - set(NUMBERS))

@@ -1,11 +1,19 @@
-"""The interval that covers other test images: against known cases, and by simulation."""
+"""The interval that covers other test images: against known cases, by simulation, and in claims."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import ndtri
 
+from fmnist.claims import to_csv
+from fmnist.evidence.claim import load_file
 from fmnist.evidence.images import crossed
+from fmnist.evidence.outcome import evaluate
+from fmnist.evidence.text import remarks
+from fmnist.runs.bits import Right
+from tests.evidence.test_claims import claim_file, row
 
 
 def test_over_seeds_it_is_the_t_interval_of_the_seeds_means():
@@ -57,3 +65,61 @@ def test_it_covers_the_mean_over_all_seeds_and_images(seeds):
         covered_by_seeds += abs(found.mean - truth) <= found.seeds
     assert 0.93 <= covered / families <= 0.99
     assert covered_by_seeds < covered
+
+
+# In claims
+
+
+def with_bits(aug: str, seed: int, accuracy: float, images: int = 1000):
+    """A run of LeNet-5, right about a share of the images; its last net about one image less."""
+    ease = np.random.default_rng(aug == "on").standard_normal(images)  # each net's own
+    score = ease + 0.3 * np.random.default_rng([seed, 2]).standard_normal(images)
+    best = score.argsort().argsort() >= images - round(accuracy * images) - seed
+    last = best & (np.arange(images) != best.argmax())
+    made = row(f"aug={aug}", seed=seed, test_acc=100 * best.mean(), test_acc_last=100 * last.mean())
+    return replace(made, right=Right(best, last))
+
+
+def judged(folder, rows, text="looks: [3, 10]", metric="test/acc"):
+    sides = f"metric: {metric}\nhigher: {{aug: 'off'}}\nlower: {{aug: 'on'}}"
+    (outcome,) = evaluate(load_file(claim_file(folder, f"{sides}\n{text}")), rows, ["mine"])
+    return outcome
+
+
+def several(seeds=3):
+    return [with_bits(aug, seed, accuracy) for seed in range(seeds)
+            for aug, accuracy in (("off", 0.9), ("on", 0.85))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("metric", "net"), [("test/acc", "best"), ("test/acc_last", "last")])
+def test_an_accuracy_claim_has_a_second_interval_by_the_bits_of_its_net(tmp_path, metric, net):
+    rows = several()
+    outcome = judged(tmp_path, rows, metric=metric)
+    a, b = (np.array([getattr(r.right, net) for r in rows[i::2]], float) for i in (0, 1))
+    found = crossed(100 * (a - b), 2 * 0.05 / 2)  # two looks, one claim
+    (low, high), (own_low, own_high) = outcome.judgement.wider, outcome.judgement.interval
+    assert low == pytest.approx(min(found.mean - found.both, own_low))
+    assert high == pytest.approx(max(found.mean + found.both, own_high))
+    assert high - low > own_high - own_low
+    assert remarks(outcome)[0] == f"on other images, too: [{low:.2f}, {high:.2f}]"
+    assert f"{round(low, 6)},{round(high, 6)}" in to_csv([outcome])
+
+
+def test_a_value_has_one_too_over_the_mean_of_its_runs(tmp_path):
+    (claim,) = load_file(claim_file(tmp_path, "where: {aug: 'off'}\nabout: {test/acc: 90}"))
+    rows = [with_bits("off", seed, 0.9) for seed in range(5)]
+    judgement = evaluate([claim], rows)[0].judgement
+    found = crossed(100 * np.array([r.right.best for r in rows], float), 2 * 0.05)
+    assert judgement.wider == pytest.approx((found.mean - found.both, found.mean + found.both))
+
+
+def test_there_is_none_unless_every_run_judged_has_its_bits(tmp_path):
+    rows = several(4)
+    assert judged(tmp_path, [*rows[:-1], replace(rows[-1], right=None)]).judgement.wider
+    without = judged(tmp_path, [*rows[:2], replace(rows[2], right=None), *rows[3:]])
+    assert without.judgement.interval
+    assert without.judgement.wider is None
+    failed = replace(rows[2], facts=rows[2].facts | {"status": "failed"}, right=None)
+    assert judged(tmp_path, [*rows[:2], failed, *rows[3:]]).judgement.wider is None
+    other = with_bits("off", 0, 0.9, images=100)
+    assert judged(tmp_path, [other, *rows[1:]]).judgement.wider is None

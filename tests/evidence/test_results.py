@@ -4,6 +4,7 @@ import csv
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
@@ -11,8 +12,9 @@ from fmnist.claims import read_sources
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.outcome import evaluate
 from fmnist.results import elapsed, main, render, study_rows
+from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import INFERENCE, merged, read_rows, row_of
+from fmnist.runs.rows import INFERENCE, merged, read_rows, right_file, row_of
 from tests.conftest import CHECKOUT, composed
 from tests.evidence.test_claims import CLAIMS, run_dir
 
@@ -70,6 +72,42 @@ def test_interrupted_work_accumulates(runs, tmp_path, capsys):
     path.unlink()
     collect(tmp_path, runs)
     assert path.read_bytes() == together
+
+
+def test_the_bits_of_a_studys_runs_lie_beside_its_table_and_are_read_with_it(tmp_path, capsys):
+    def made(name, seed, net, **entries):
+        run_dir(
+            tmp_path / name, "ablation=s2_best_worst", f"experiment={net}", seed=seed, **entries
+        )
+        (run,) = find_runs([tmp_path / name]).runs
+        drawn = np.random.default_rng(seed).random((2, 1000)) < 0.9
+        right = Right(drawn[0], drawn[1])
+        write_right(run.dir / RIGHT, {run.record.config_hash: right})
+        return run.record.config_hash, right
+
+    results, table = tmp_path / "results", tmp_path / "results" / "s2_best_worst.csv"
+    run_dir(tmp_path / "without", "ablation=s2_best_worst", "experiment=s2_best", seed=9)
+    collect(results, tmp_path / "without")
+    assert list(results.iterdir()) == [table]
+    written = dict([made("a", 0, "s2_best"), made("b", 1, "s2_best")])
+    collect(results, tmp_path / "a")
+    collect(results, tmp_path / "b")
+    kept = {row.facts["config_hash"]: row.right for row in read_rows(table)}
+    assert {name for name, right in kept.items() if right} == set(written)
+    for name, right in written.items():
+        np.testing.assert_array_equal(kept[name].best, right.best)
+        np.testing.assert_array_equal(kept[name].last, right.last)
+    again = right_file(table).read_bytes()
+    collect(results, tmp_path / "a")
+    assert right_file(table).read_bytes() == again
+    from_csv, _ = read_sources([str(table)])
+    assert all((row.right is None) == (row.seed == 9) for row in from_csv)
+    (tmp_path / "b" / RIGHT).write_bytes(b"PK")  # of a run it costs what it would show
+    assert [row.right for row in read_sources([str(tmp_path / "b")])[0]] == [None]
+    right_file(table).write_bytes(again[:100])  # of committed results it is said
+    capsys.readouterr()
+    assert collect(results, tmp_path / "a") == 2
+    assert "s2_best_worst.right.npz: cannot be read" in capsys.readouterr().err
 
 
 def test_runs_side_by_side_cost_the_clock_once_and_pauses_nothing(tmp_path):
