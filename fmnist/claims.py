@@ -1,9 +1,9 @@
 """`python -m fmnist.claims [DIR|CSV ...]`: which published claims hold, by the runs found there.
 
 Reads run directories, sweeps, and the tables of fmnist.results or folders of them; without
-arguments the project's own, results/. Trains nothing. What a claim is:
-fmnist/evidence/claim.py. When it holds: fmnist/evidence/verdict.py. Exit code 0: the claims were
-evaluated, whatever the verdicts; 2: something could not be read.
+arguments the project's own, results/; with --rows a table of anybody's. Trains nothing. What a
+claim is: fmnist/evidence/claim.py. When it holds: fmnist/evidence/verdict.py. Exit code 0: the
+claims were evaluated, whatever the verdicts; 2: something could not be read.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from fmnist.errors import RunError, UserError
 from fmnist.evidence.claim import RESULTS_DIR, Claim, ClaimError, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.text import (
+    FOREIGN_SCOPE,
     SCOPE,
     effect,
     looks_in_words,
@@ -85,7 +86,31 @@ def states_in_words(rows: Iterable[Row], found: Found) -> str:
     return ", ".join([f"{runs_in_words(states['finished'])} finished", *others])
 
 
-def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
+def foreign(options: argparse.Namespace) -> tuple[list[Outcome], str]:
+    """What a table of anybody's says of the claims about it, and how many runs it has.
+
+    Raises:
+        UserError: the table or the claims cannot be read, or do not fit.
+    """
+    from fmnist.evidence.foreign import evaluate_foreign, load_foreign
+    from fmnist.runs.foreign_rows import read_foreign
+
+    path = Path(options.rows)
+    runs, waiting = read_foreign(path, options.seed)
+    if not options.claims:
+        columns = ", ".join(runs[0].columns) if runs else "none"
+        raise ClaimError(f"--claims FILE says what is asked of {path}; its columns are {columns}")
+    if options.sources:
+        raise ClaimError(f"{options.sources[0]}: --rows is judged alone")
+    outcomes = evaluate_foreign(load_foreign(Path(options.claims)), runs, options.only)
+    failed = sum(not run.finished for run in runs)
+    words = [f"{runs_in_words(len(runs) - failed)} finished"]
+    words += [f"{failed} failed"] if failed else []
+    words += [f"{waiting} not ended: left out"] if waiting else []
+    return outcomes, ", ".join(words)
+
+
+def table(outcomes: Sequence[Outcome], claims: Sequence[Claim], scope: str = SCOPE) -> str:
     """For the terminal: two lines or more a claim that was measured, one line for the others."""
     header = f"{'claim':27}{'effect [interval]':34}{'seeds':14} {'p':8} verdict"
     lines = [header, "-" * WIDTH]
@@ -100,7 +125,7 @@ def table(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
         if warning := leak_warning(outcome.leaking, outcome.runs):
             lines += textwrap.wrap(f"WARNING {warning}", WIDTH, initial_indent="    ",
                                    subsequent_indent="    ")  # fmt: skip
-    lines.append(f"{SCOPE}.")
+    lines.append(f"{scope}.")
     missing = [outcome for outcome in outcomes if outcome.statement is None]
     if len(missing) == len(outcomes):
         lines = []
@@ -163,7 +188,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR|CSV",
         help="run or sweep directory, table of fmnist.results or folder of them; default: results/",
     )
-    parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, YAML files")
+    parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, YAML files; with "
+                        "--rows one file")  # fmt: skip
+    parser.add_argument("--rows", metavar="FILE.csv", help="anybody's table, a line a run, a "
+                        "column a setting or a metric, as W&B exports it")  # fmt: skip
+    parser.add_argument("--seed", metavar="COLUMN", default="", help="of --rows; default: seed")
     parser.add_argument(
         "--only",
         action="append",
@@ -173,18 +202,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table there as well")
     options = parser.parse_args(arguments)
+    code, scope = 0, FOREIGN_SCOPE if options.rows else SCOPE
     try:
-        claims = asked_claims(options.claims)
-        rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
-        outcomes = evaluate(claims, rows, options.only)
+        if options.rows:
+            outcomes, states = foreign(options)
+            claims = [outcome.claim for outcome in outcomes]
+        else:
+            claims = asked_claims(options.claims)
+            rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
+            outcomes, states = evaluate(claims, rows, options.only), states_in_words(rows, found)
+            code = 0 if rows and not found.asked else found.exit_code
         if options.csv:
             write_csv(Path(options.csv), to_csv(outcomes))
     except UserError as error:
         print(f"error: {escaped(error)}", file=sys.stderr)
         return error.exit_code
-    print(states_in_words(rows, found))
-    print(escaped(table(outcomes, claims)))
-    return 0 if rows and not found.asked else found.exit_code
+    print(states)
+    print(escaped(table(outcomes, claims, scope)))
+    return code
 
 
 def write_csv(path: Path, text: str) -> None:

@@ -37,10 +37,11 @@ fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and o
 
 import math
 import re
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR, Config
@@ -122,6 +123,7 @@ class Claim:
 
 
 KEYS = {item.name for item in fields(Claim)} - {"name"}
+T = TypeVar("T")
 
 
 def is_share(metric: str) -> bool:
@@ -164,6 +166,19 @@ def load_file(path: Path) -> list[Claim]:
     Raises:
         ClaimError: naming the file, the claim, the key and what would be right.
     """
+    return read_file(path, KEYS, _claim)
+
+
+def read_file(path: Path, keys: Set[str], read: Callable[[str, dict[str, Any]], T]) -> list[T]:
+    """The claims of one file, of any kind.
+
+    Args:
+        keys: of a claim; a file that has one of them at the top holds one claim.
+        read: makes a claim of its name and its keys with their values.
+
+    Raises:
+        ClaimError: naming the file, the claim, the key and what would be right.
+    """
     from omegaconf import OmegaConf
 
     name = ""
@@ -171,14 +186,14 @@ def load_file(path: Path) -> list[Claim]:
         content = escaped_values(OmegaConf.to_container(OmegaConf.load(path)), keep="\n")
         if not isinstance(content, dict) or not content:
             raise ClaimError("should be a mapping of names to claims")
-        if KEYS & {str(key) for key in content}:  # of one claim alone
-            return [_claim(path.stem, {str(key): value for key, value in content.items()})]
+        if keys & {str(key) for key in content}:  # of one claim alone
+            return [read(path.stem, {str(key): value for key, value in content.items()})]
         claims = []
-        for key, keys in content.items():
+        for key, values in content.items():
             name = str(key)
-            if not isinstance(keys, dict):
+            if not isinstance(values, dict):
                 raise ClaimError("should be a mapping of keys to values")
-            claims.append(_claim(name, {str(key): value for key, value in keys.items()}))
+            claims.append(read(name, {str(key): value for key, value in values.items()}))
         return claims
     except Exception as error:
         message = (

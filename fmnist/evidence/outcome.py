@@ -263,11 +263,12 @@ def _difference(
     a: Selection, b: Selection, *, named: bool,
 ) -> Part | None:  # fmt: skip
     sides = [side(claim.where | selection, claim.metric) for selection in (a, b)]
-    label = f"{_in_words(a)} - {_in_words(b)}" if named else ""
+    label = f"{in_words(a)} - {in_words(b)}" if named else ""
     return _part(rows, rule, sides, label, claim.margin)
 
 
-def _in_words(selection: Selection) -> str:
+def in_words(selection: Selection) -> str:
+    """The values alone."""
     return " ".join("|".join(values) for values in selection.values())
 
 

@@ -10,6 +10,7 @@ from fmnist.evidence.verdict import FEWEST, Part
 
 # What every table of verdicts says of itself.
 SCOPE = "About other seeds, on these 10,000 test images and this split"
+FOREIGN_SCOPE = "About other seeds, on the test images and the split of these runs"
 
 
 def number(value: float, metric: str) -> str:
@@ -99,13 +100,15 @@ def remarks(outcome: Outcome) -> list[str]:
         made.append(worst_seed(part, shown_metric(outcome)))
         if (extra := len(part.seeds) - statement.shown) > 0:
             mean = number(part.summary().mean, shown_metric(outcome))
-            made.append(f"{extra} more seed{'s' * (extra > 1)} do not count yet: {mean} with all")
+            do = "seeds do" if extra > 1 else "seed does"
+            made.append(f"{extra} more {do} not count yet: {mean} with all")
     return made + ([outcome.claim.note] if outcome.claim.note else [])
 
 
 def worst_seed(part: Part, metric: str) -> str:
     """Of every side the seed with the worst number."""
-    high_is_good = (is_share(metric) and not metric.endswith("setback")) or "per_second" in metric
+    named = (is_share(metric) and not metric.endswith("setback")) or "per_second" in metric
+    high_is_good = part.good == "high" or (named and not part.good)
     words = []
     for numbers in part.sides:
         pairs = list(zip(numbers, part.seeds, strict=True))

@@ -96,6 +96,7 @@ class Part:
         whole: the numbers are whole.
         right: of every side float [S, I], the share of its runs that were right, by seed and test
             image, of the first S seeds; empty where that is not known.
+        good: which end of the numbers; "": the metric's name says it.
     """
 
     label: str
@@ -109,6 +110,7 @@ class Part:
     exact: bool = False
     whole: bool = False
     right: "tuple[NDArray[np.float64], ...]" = field(default=(), compare=False, repr=False)
+    good: Literal["high", "low", ""] = ""
 
     def summary(self, n: int | None = None) -> Summary:
         """Of the first `n` seeds; of all of them."""
