@@ -29,7 +29,7 @@ from benchmarks.throughput import BATCH, compose_config
 from fmnist.config.build import build
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.text import threads_text
-from fmnist.training.classifier import flops
+from fmnist.training.cost import flops
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIZES = (512, 1024, 2048, 4096)  # of the matrices

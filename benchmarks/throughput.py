@@ -49,7 +49,7 @@ from fmnist.runs.record import Record
 from fmnist.runs.run import start_run
 from fmnist.train import fit, open_loggers
 from fmnist.training.build import build_classifier, build_data
-from fmnist.training.classifier import predict
+from fmnist.training.predict import predict
 
 STEPS = {"lenet5": 860, "fashioncnn": 150}  # an epoch of LeNet-5; a part of one of the larger net
 EPOCHS = 3  # what a run costs once weighs more in them than in the ten of a study

@@ -30,7 +30,7 @@ def evaluate(run: Run) -> tuple[float, float]:
     import torch
 
     from fmnist.runs.latency import recorded_threads
-    from fmnist.training.classifier import loss_and_accuracy, predict
+    from fmnist.training.predict import loss_and_accuracy, predict
 
     if run.record.status != "finished":
         raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")

@@ -173,7 +173,7 @@ def fit(
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from fmnist.training.build import formats
-    from fmnist.training.classifier import flops, parameter_count
+    from fmnist.training.cost import flops, parameter_count
     from fmnist.training.ddp import other_processes
     from fmnist.training.limits import cut_short, out_of_time
 
@@ -332,8 +332,9 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     import numpy as np
 
     from fmnist.runs.bits import RIGHT, Right, write_right
-    from fmnist.training.classifier import loss_and_accuracy, predict, refuse_divergence
+    from fmnist.training.divergence import refuse_divergence
     from fmnist.training.limits import limited
+    from fmnist.training.predict import loss_and_accuracy, predict
 
     rows = classifier.history
     best = max(range(len(rows)), key=lambda epoch: rows[epoch]["val/acc"])  # the first of equals

@@ -10,7 +10,8 @@ from lightning.pytorch import seed_everything
 from fmnist.config.build import build as made
 from fmnist.config.build import maker
 from fmnist.data.datamodule import ImageData
-from fmnist.training.classifier import Classifier, flops
+from fmnist.training.classifier import Classifier
+from fmnist.training.cost import flops
 from fmnist.training.precision import chosen_formats
 
 

@@ -3,16 +3,12 @@
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
-import logging
 import math
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
@@ -22,18 +18,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.functional.classification import multiclass_accuracy
 
 from fmnist.config.build import build, maker
 from fmnist.errors import ConfigError, Diverged
+from fmnist.training.divergence import REMEDY, refuse_divergence
+from fmnist.training.random_state import random_states, restore_random_states
 from fmnist.training.tta import mean_logits
-
-log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]  # images float [B, 1, 28, 28], labels int64 [B]
 Batches = Iterable[Batch]
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
-ABSURD = 1e8  # a loss that is finite, and says no more than one that is not
 
 
 @dataclass(frozen=True)
@@ -414,98 +408,3 @@ class Classifier(LightningModule):
 def as_plain(value: Any) -> Any:
     """Without OmegaConf's containers, which only running code could load from a checkpoint."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-REMEDY = "training diverged; a lower optim.lr or gradient_clip_val=1 may help"
-
-
-def refuse_divergence(split: str, loss: float, logits: Tensor, where: str = "") -> None:
-    """A loss or logits that are no numbers end a run; a loss that is absurd is said.
-
-    Raises:
-        Diverged: naming the split and what was found.
-    """
-    name = {"val": "validation"}.get(split, split)
-    if not math.isfinite(loss):
-        raise Diverged(f"the {name} loss is {loss}{where}: {REMEDY}")
-    if not bool(torch.isfinite(logits).all()):
-        raise Diverged(f"the {name} logits are not all finite{where}: {REMEDY}")
-    if loss >= ABSURD:
-        log.warning("WARNING the %s loss is %.3g%s: finite, but absurd", name, loss, where)
-
-
-def random_states() -> dict[str, Any]:
-    """The states of all generators that a net may draw from, as tensors and plain values."""
-    version, state, gauss = random.getstate()
-    numpy: Any = np.random.get_state()  # noqa: NPY002 (the global generator, as some nets use it)
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all(),
-        "python": [version, list(state), gauss],
-        "numpy": [value.tolist() if isinstance(value, np.ndarray) else value for value in numpy],
-    }
-
-
-def restore_random_states(states: dict[str, Any]) -> None:
-    """The inverse of `random_states`, on a machine with as many GPUs."""
-    torch.set_rng_state(states["torch"])
-    torch.cuda.set_rng_state_all(states["cuda"])
-    version, state, gauss = states["python"]
-    random.setstate((version, tuple(state), gauss))
-    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
-
-
-def predict(
-    net: nn.Module,
-    batches: Batches,
-    device: torch.device,
-    precision: str,
-    channels_last: bool,
-    tta: str = "none",
-) -> tuple[Tensor, Tensor]:
-    """Logits float32 [N, 10] and labels int64 [N] on the CPU, of a net in eval mode.
-
-    Args:
-        net: images float [B, 1, 28, 28] -> logits [B, 10]. It is moved to the device.
-        batches: on the device.
-        device: where to compute.
-        precision: Lightning's name of it; "bf16-mixed" and "16-mixed" run under autocast.
-        channels_last: memory format of net and images.
-        tta: see `fmnist.training.tta.mean_logits`.
-    """
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    net = net.to(device).to(memory_format=memory_format).eval()
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
-    autocast: AbstractContextManager[Any] = (
-        torch.autocast(device.type, half) if half else nullcontext()
-    )
-    with torch.inference_mode(), autocast:
-        parts = []
-        for images, labels in batches:
-            images = images.contiguous(memory_format=memory_format)
-            parts.append((mean_logits(net, images, tta).float().cpu(), labels.cpu()))
-    logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
-    return logits, labels
-
-
-def loss_and_accuracy(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy in [0, 1], of logits float [N, 10], labels int64 [N]."""
-    accuracy = multiclass_accuracy(logits, labels, num_classes=10, average="micro")
-    return float(F.cross_entropy(logits, labels)), round(float(accuracy), 6)
-
-
-def parameter_count(net: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-
-
-def flops(net: nn.Module) -> int:
-    """Floating-point operations of one image's forward pass; a multiply-add counts as two."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    training = net.training
-    net.eval()  # auxiliary heads are no part of it, and batch norm must not see the zeros
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.zeros(1, 1, 28, 28))
-    net.train(training)
-    return int(counter.get_total_flops())

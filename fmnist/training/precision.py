@@ -18,7 +18,7 @@ def chosen_formats(
     Args:
         precision: "auto", or what to use.
         channels_last: None, or what to use.
-        flops: of one image's forward pass, see `fmnist.training.classifier.flops`.
+        flops: of one image's forward pass, see `fmnist.training.cost.flops`.
         accelerator: Lightning's name; "auto" is the GPU when there is one.
     """
     pays = flops >= PAYS_FROM and multiplies_bf16(accelerator)

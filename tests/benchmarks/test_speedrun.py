@@ -90,7 +90,7 @@ def test_every_part_of_the_recipe_can_be_left_out():
 def test_accuracies_at_size_have_their_size(name):
     from hydra.utils import instantiate
 
-    from fmnist.training.classifier import parameter_count
+    from fmnist.training.cost import parameter_count
 
     limits = {"accuracy_100k": 100_000, "speedrun_95": 300_000, "accuracy_lenet5": 61_706 + 1}
     assert parameter_count(instantiate(composed(f"experiment={name}")["model"])) < limits[name]

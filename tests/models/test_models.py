@@ -19,7 +19,7 @@ from fmnist.models.googlenet import INCEPTION, GoogLeNet, Inception
 from fmnist.models.lenet5 import LeNet5
 from fmnist.models.normalization import NORMALIZATIONS, normalization
 from fmnist.models.twoconv import INITIALIZATIONS, TwoConv
-from fmnist.training.classifier import flops, parameter_count
+from fmnist.training.cost import flops, parameter_count
 from tests.conftest import composed
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fmnist.training import precision
-from fmnist.training.classifier import flops
+from fmnist.training.cost import flops
 from fmnist.training.precision import PAYS_FROM, chosen_formats, multiplies_bf16
 from tests.conftest import composed
 from tests.models.test_models import MODELS, configured

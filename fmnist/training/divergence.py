@@ -1,0 +1,32 @@
+"""Losses and logits that are no numbers end a run, with what may help."""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import logging
+import math
+
+import torch
+from torch import Tensor
+
+from fmnist.errors import Diverged
+
+log = logging.getLogger(__name__)
+
+ABSURD = 1e8  # a loss that is finite, and says no more than one that is not
+REMEDY = "training diverged; a lower optim.lr or gradient_clip_val=1 may help"
+
+
+def refuse_divergence(split: str, loss: float, logits: Tensor, where: str = "") -> None:
+    """A loss or logits that are no numbers end a run; a loss that is absurd is said.
+
+    Raises:
+        Diverged: naming the split and what was found.
+    """
+    name = {"val": "validation"}.get(split, split)
+    if not math.isfinite(loss):
+        raise Diverged(f"the {name} loss is {loss}{where}: {REMEDY}")
+    if not bool(torch.isfinite(logits).all()):
+        raise Diverged(f"the {name} logits are not all finite{where}: {REMEDY}")
+    if loss >= ABSURD:
+        log.warning("WARNING the %s loss is %.3g%s: finite, but absurd", name, loss, where)

@@ -1,0 +1,31 @@
+"""The states of the random generators, as a checkpoint keeps them."""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all generators that a net may draw from, as tensors and plain values."""
+    version, state, gauss = random.getstate()
+    numpy: Any = np.random.get_state()  # noqa: NPY002 (the global generator, as some nets use it)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+        "python": [version, list(state), gauss],
+        "numpy": [value.tolist() if isinstance(value, np.ndarray) else value for value in numpy],
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """The inverse of `random_states`, on a machine with as many GPUs."""
+    torch.set_rng_state(states["torch"])
+    torch.cuda.set_rng_state_all(states["cuda"])
+    version, state, gauss = states["python"]
+    random.setstate((version, tuple(state), gauss))
+    np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
