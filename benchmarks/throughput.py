@@ -47,7 +47,8 @@ from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, Tr
 from fmnist.runs.job import Job
 from fmnist.runs.record import Record
 from fmnist.runs.run import start_run
-from fmnist.train import fit, open_loggers
+from fmnist.tracking.dashboard import open_loggers
+from fmnist.train import fit
 from fmnist.training.build import build_classifier, build_data
 from fmnist.training.predict import predict
 

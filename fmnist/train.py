@@ -10,9 +10,6 @@ import os
 import resource
 import sys
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,14 +19,14 @@ import hydra
 from omegaconf import DictConfig
 
 from fmnist.config.arguments import ask_for_sweep, order_arguments
-from fmnist.config.build import build, maker
-from fmnist.config.check import TESTED, check
+from fmnist.config.build import build
+from fmnist.config.check import check
 from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain, fail, own_line
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
-from fmnist.process.machine import processor_name
+from fmnist.process.messages import send_library_messages_to_log
 from fmnist.process.terminal import forgiving_terminal, say
 from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
@@ -49,7 +46,7 @@ from fmnist.sweeps import names  # noqa: F401 (conf/config.yaml names its resolv
 from fmnist.sweeps.process import run_cell
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, Trainer
+    from lightning.pytorch import Trainer
     from lightning.pytorch.loggers import Logger
 
     from fmnist.data.datamodule import ImageData
@@ -71,11 +68,18 @@ def train(config: dict[str, Any], job: Job) -> float:
     began = time.perf_counter()
     with locked(job.dir):
         send_library_messages_to_log()
+        from fmnist.tracking.dashboard import open_loggers
         from fmnist.training.build import build_classifier, build_data
+        from fmnist.training.preflight import try_net
         from fmnist.training.start import origin_of, start_from
 
         data = build_data(config)
-        try_net(config, data)
+        facts = data.load()
+        try_net(
+            lambda: build(config["model"]),
+            (1, *data.train_images.pixels.shape[1:]),
+            len(facts.classes),
+        )
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -85,7 +89,7 @@ def train(config: dict[str, Any], job: Job) -> float:
             group=job.group,
             config=config,
             seed=config["seed"],
-            dataset=data.load(),
+            dataset=facts,
             tags=config["tags"],
             origin=origin_of(config),
         )
@@ -112,50 +116,6 @@ def train_beside() -> None:
         fit(run.config, *both(run.config), [], run.checkpoints)
 
 
-@contextmanager
-def open_loggers(config: dict[str, Any], job: Job, run: Run) -> "Iterator[list[Logger]]":
-    """metrics.csv, always, and the dashboards that the configuration names, around one run."""
-    from lightning.pytorch.loggers import CSVLogger
-
-    from fmnist.tracking.dashboard import open_dashboards
-
-    with open_dashboards(config, job, run) as dashboards:
-        yield [CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1), *dashboards]
-
-
-def send_library_messages_to_log() -> None:
-    """Warnings and Lightning's messages: for train.log, not for the terminal.
-
-    conf/config.yaml gives both loggers the file as their only handler; Lightning adds a console.
-    """
-    logging.captureWarnings(True)
-    # The run directory is never empty, and metrics.csv is the only file that would be deleted.
-    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
-    # Lightning's, wherever Slurm is installed; here a cluster's job is one process, see `fit`.
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
-    import fmnist.process.startup  # noqa: F401 (before what it quickens)
-
-    # isort: split
-    import lightning
-
-    logger = logging.getLogger(lightning.__name__)
-    for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
-        logger.removeHandler(handler)
-
-
-def try_net(config: dict[str, Any], data: "ImageData") -> None:
-    """What is wrong with the net shows before there is a record.
-
-    Raises:
-        ConfigError: it cannot be built, or takes no such images; see `fmnist.training.preflight`.
-    """
-    from fmnist.training import preflight
-
-    pixels, facts = data.train_images.pixels, data.load()
-    shape = (1, *pixels.shape[1:])
-    preflight.try_net(lambda: build(config["model"]), shape, len(facts.classes))
-
-
 def fit(
     config: dict[str, Any],
     classifier: "Classifier",
@@ -176,6 +136,7 @@ def fit(
     from fmnist.training.cost import flops, parameter_count
     from fmnist.training.ddp import other_processes
     from fmnist.training.limits import cut_short, out_of_time
+    from fmnist.training.trainer import build_trainer, close, in_groups, on_machine
 
     try:
         trainer = build_trainer(
@@ -208,123 +169,6 @@ def fit(
         reasons = ", ".join(filter(None, [run.record.cut_short, late]))
         run.record = replace(run.record, cut_short=reasons)
     return trainer
-
-
-def in_groups(
-    config: dict[str, Any], trainer: "Trainer", classifier: "Classifier", data: "ImageData"
-) -> "tuple[Classifier, ImageData]":
-    """Module and data as they train fastest: see `fmnist.training.grouped`."""
-    from fmnist.training.grouped import GroupedClassifier, GroupedData, single_steps_because
-
-    steps = config["steps_per_execution"]
-    if steps == 1:
-        return classifier, data
-    if reason := single_steps_because(trainer, classifier, config["trainer"]):
-        log.info("steps   one by one, not %d in a call: %s looks at each", steps, reason)
-        return classifier, data
-    clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
-    trainer.gradient_clip_val = None  # the module does it
-    return GroupedClassifier(classifier, clip, algorithm), GroupedData(data, steps)
-
-
-def close(trainer: "Trainer", module: "Classifier", data: "ImageData", checkpoints: Path) -> None:
-    """A validation of what was trained after the last one; both checkpoints, however short the run.
-
-    Steps and epochs may end between two validations, and `fast_dev_run` writes no checkpoint.
-    """
-    unseen = module.open_row is not None
-    if unseen:
-        trainer.validate(module, data, verbose=False)
-    best = max(module.history, key=lambda row: row["val/acc"])  # the first of equals
-    for name, wanted in (("last", unseen), ("best", unseen and best is module.history[-1])):
-        path = checkpoints / f"{name}.ckpt"
-        if wanted or not trainer.strategy.broadcast(path.exists()):
-            trainer.save_checkpoint(path)
-
-
-def build_trainer(
-    config: dict[str, Any],
-    precision: str,
-    loggers: "list[Logger]",
-    checkpoints: Path,
-    run: Run | None,
-) -> "Trainer":
-    """Lightning's Trainer; the arguments are those of `fit`, and the number format."""
-    from fmnist.training.checkpoint import AtomicCheckpointIO
-    from fmnist.training.ddp import StartedHere
-
-    settings = dict(config["trainer"])
-    if settings.get("gradient_clip_val") is None:
-        settings["gradient_clip_val"] = config["gradient_clip_val"]
-    if settings.get("max_epochs") is None:
-        settings["max_epochs"] = -1  # until something else ends it; Lightning's own default is 1000
-    for key, words in TESTED.items():
-        word = settings.get(key.rpartition(".")[2], words[0])
-        if word not in words:
-            log.warning("WARNING %s=%s: Lightning's, and not tested here", key, word)
-    quiet = {"enable_model_summary": False, "log_every_n_steps": 0, "num_sanity_val_steps": 0}
-    trainer: Trainer = maker(quiet | settings | {"precision": precision})(
-        logger=loggers,
-        callbacks=callbacks_of(config, checkpoints, run),
-        default_root_dir=checkpoints.parent,
-        enable_progress_bar=False,  # Lightning's own bar
-        use_distributed_sampler=False,  # the data module shares out the batches itself
-        # Where Lightning sees Slurm, it would wait for Slurm to start the other processes, and
-        # requeue jobs beside the launcher.
-        plugins=[StartedHere(), AtomicCheckpointIO()],
-    )
-    return trainer
-
-
-def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> "list[Callback]":
-    """What happens beside training; the arguments are those of `fit`."""
-    from fmnist.training.callbacks import (
-        Checkpoint,
-        EpochBar,
-        RecordEpochs,
-        ResumableEarlyStopping,
-        StopAfterStep,
-    )
-    from fmnist.training.ddp import EndOnSigterm
-
-    # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
-    # The last one is of an epoch's end, where a run can go on; the best one of any validation.
-    callbacks: list[Callback] = [
-        Checkpoint(
-            checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False
-        ),
-        Checkpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
-        EpochBar(config["trainer"].get("enable_progress_bar") is not False),
-        StopAfterStep(),
-        EndOnSigterm(),
-    ]
-    if config["patience"] is not None:
-        patience = config["patience"]  # validations, also where they are not the epochs
-        callbacks.append(
-            ResumableEarlyStopping(
-                "val/acc", mode="max", patience=patience, check_on_train_epoch_end=False
-            )
-        )
-    if run is not None:
-        callbacks.append(RecordEpochs(run))
-    return [*callbacks, *(build(node) for node in config["callbacks"].values())]
-
-
-def on_machine(record: Record, trainer: "Trainer") -> Record:
-    """The record, with what the run computes on."""
-    import torch
-
-    device = trainer.strategy.root_device
-    name = processor_name()
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    return replace(
-        record,
-        device=f"{device.type} ({name})",
-        devices=trainer.world_size,
-        threads=torch.get_num_threads(),
-        precision=str(trainer.precision),  # fp16 on a CPU becomes bf16: say what is used
-    )
 
 
 def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageData") -> None:

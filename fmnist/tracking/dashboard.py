@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import CSVLogger, Logger
 
 from fmnist.config.build import maker
 from fmnist.data.datamodule import ImageData
@@ -93,10 +93,8 @@ class Dashboard(Logger):
 
 
 @contextmanager
-def open_dashboards(config: dict[str, Any], job: Job, run: Run) -> Iterator[list[Dashboard]]:
-    """Around one run: every dashboard that its configuration names.
-
-    A node of the logger group is one of `fmnist.tracking.loggers`, or any logger of Lightning's.
+def open_loggers(config: dict[str, Any], job: Job, run: Run) -> Iterator[list[Logger]]:
+    """Around one run: metrics.csv, always, and the dashboards that the configuration names.
 
     Raises:
         UserError: a dashboard that is asked for in a way that cannot be.
@@ -106,12 +104,13 @@ def open_dashboards(config: dict[str, Any], job: Job, run: Run) -> Iterator[list
             stack.enter_context(open_dashboard(opened(node, job, config), run))
             for node in config["logger"].values()
         ]
-        yield [board for board in boards if board is not None]
+        csv = CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1)
+        yield [csv, *filter(None, boards)]
 
 
 @contextmanager
 def opened(node: dict[str, Any], job: Job, config: dict[str, Any]) -> Iterator[Logger | None]:
-    """The logger of a node, around one run."""
+    """The logger of a node, around one run: one of `fmnist.tracking.loggers`, or Lightning's."""
     make = maker(node)
     target = getattr(make, "func", make)
     if not (isinstance(target, type) and issubclass(target, Logger)):

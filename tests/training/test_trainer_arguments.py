@@ -16,14 +16,15 @@ from fmnist.config.check import STRATEGIES
 from fmnist.config.schema import COSMETIC
 from fmnist.errors import ConfigError, Diverged
 from fmnist.runs.run import load_run
-from fmnist.train import callbacks_of
 from fmnist.training.build import build
+from fmnist.training.trainer import callbacks_of
 from tests.conftest import TINY, composed
 from tests.training.test_any_trainer import HalveAt, vector
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*smaller than the logging interval", "ignore:.*overfit", "ignore:.*directory .* exists"
 )
+CALLBACKS = "fmnist.training.trainer.callbacks_of"
 # 4 batches an epoch, and a last one of 16 images; 3 of validation.
 SMALL = (
     "data.train_size=208", "data.val_size=96", "data.test_size=50", "data.batch_size=32",
@@ -140,10 +141,10 @@ def test_a_callback_that_watches_steps_gets_each_of_them(run_tiny, monkeypatch):
 
     original = callbacks_of
     alone = run_tiny(*SMALL)
-    monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Watcher()])
+    monkeypatch.setattr(CALLBACKS, lambda *a: [*original(*a), Watcher()])
     assert torch.equal(weights(run_tiny(*SMALL)), weights(alone))
     assert seen == [32, 32, 32, 16] * 3
-    monkeypatch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), HalveAt(2)])
+    monkeypatch.setattr(CALLBACKS, lambda *a: [*original(*a), HalveAt(2)])
     assert not torch.equal(weights(run_tiny(*SMALL)), weights(alone))
 
 
@@ -162,7 +163,7 @@ def test_a_stopped_run_goes_on_in_either_way_of_stepping(run_tiny, tmp_path, mon
     original, job = callbacks_of, Job(tmp_path / "torn")
     settings = (*TINY, *SMALL, "scheduler=onecycle", "ema_decay=0.9")
     with monkeypatch.context() as patch:
-        patch.setattr("fmnist.train.callbacks_of", lambda *a: [*original(*a), Fail()])
+        patch.setattr(CALLBACKS, lambda *a: [*original(*a), Fail()])
         with pytest.raises(RuntimeError, match="power cut"):
             train(composed(*settings, f"steps_per_execution={first}"), job)
     train(composed(*settings, f"steps_per_execution={17 - first}"), job)
