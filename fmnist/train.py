@@ -133,20 +133,20 @@ def fit(
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from fmnist.training.build import formats
-    from fmnist.training.cost import flops, parameter_count
+    from fmnist.training.cost import parameter_count
     from fmnist.training.ddp import other_processes
     from fmnist.training.limits import cut_short, out_of_time
     from fmnist.training.trainer import build_trainer, close, in_groups, on_machine
 
     try:
-        trainer = build_trainer(
-            config, formats(config, classifier.net)[0], loggers, checkpoints, run
-        )
+        operations = known(classifier.flops)
+        precision, _ = formats(config, operations)
+        trainer = build_trainer(config, precision, loggers, checkpoints, run)
         if run is not None:
             known_now = replace(
                 on_machine(run.record, trainer),
                 params=parameter_count(classifier.net),
-                flops=flops(classifier.net),
+                flops=operations,
                 channels_last=classifier.hparams["channels_last"],
                 cut_short=cut_short(trainer, data),
             )

@@ -31,9 +31,8 @@ from fmnist.tracking.loggers import prepare
 # Imported once by the server; none of them starts a thread or touches a GPU.
 PRELOADED = [
     "fmnist.process.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
-    "hydra", "fmnist.training.callbacks", "fmnist.training.checkpoint",
-    "fmnist.training.classifier", "fmnist.training.ddp",
-    "fmnist.data.datamodule", "fmnist.tracking.loggers",
+    "hydra", "fmnist.training.build", "fmnist.training.trainer", "fmnist.training.predict",
+    "fmnist.tracking.loggers",
 ]  # fmt: skip
 
 # What a cluster sends to every process of a job that it stops. The server, which knows no handlers,

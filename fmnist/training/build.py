@@ -41,25 +41,31 @@ def build_classifier(config: dict[str, Any]) -> Classifier:
     """The module, after all generators were seeded with the run's seed; see `build`."""
     seed_everything(config["seed"], workers=True, verbose=False)
     net = made(config["model"])
+    operations = flops(net)
     classifier = Classifier(
         net,
         config["optim"],
         config["scheduler"],
         label_smoothing=config["label_smoothing"],
-        channels_last=formats(config, net)[1],
+        channels_last=formats(config, operations)[1],
         tta=config["tta"],
         ema_decay=config["ema_decay"],
     )
     classifier.hparams.update(net=config["model"])
+    classifier.flops = operations
     return classifier
 
 
-def formats(config: dict[str, Any], net: Any) -> tuple[str, bool]:
-    """Precision by Lightning's name, and whether memory is channels-last, for a net here."""
+def formats(config: dict[str, Any], operations: int) -> tuple[str, bool]:
+    """Precision by Lightning's name, and whether memory is channels-last, for a net here.
+
+    Args:
+        operations: of one image's forward pass, see `fmnist.training.cost.flops`.
+    """
     trainer = config["trainer"]
     return chosen_formats(
         trainer.get("precision", "auto"),
         config["channels_last"],
-        flops(net),
+        operations,
         trainer.get("accelerator", "auto"),
     )

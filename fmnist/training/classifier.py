@@ -113,6 +113,7 @@ class Classifier(LightningModule):
         # Where Lightning's learning-rate finder looks for one, and puts what it found.
         self.lr: float | None = getattr(self.optimizer, "keywords", {}).get("lr")
         self.label_smoothing, self.tta = label_smoothing, tta
+        self.flops: int | None = None  # of one image's forward pass, where whoever built it knows
         self.stop_requested = False
         self.history: list[dict[str, float]] = []
         self.rows_logged = 0

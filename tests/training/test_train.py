@@ -254,15 +254,15 @@ def test_the_test_set_is_read_again_only_for_other_weights(
     run_tiny, monkeypatch, settings, readings
 ):
     """With a learning rate of nothing the first of two equal epochs is the best."""
-    import fmnist.training.classifier
+    import fmnist.training.predict
 
-    read, calls = fmnist.training.classifier.predict, []
+    read, calls = fmnist.training.predict.predict, []
 
     def counted(net, *arguments, **formats):
         calls.append(net)
         return read(net, *arguments, **formats)
 
-    monkeypatch.setattr(fmnist.training.classifier, "predict", counted)
+    monkeypatch.setattr(fmnist.training.predict, "predict", counted)
     run = run_tiny(*settings, "patience=null")
     metrics = run.record.metrics
     assert len(calls) == readings
