@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from fmnist.data.datamodule import ImageData
+    from fmnist.evidence.effects import Comparison
+    from fmnist.evidence.settings import Runs
     from fmnist.runs.find import Found
     from fmnist.runs.run import Run
     from fmnist.training.classifier import Classifier
 
 __version__ = "0.1.0"
-__all__ = ["build", "compose", "find_runs", "load_run"]
+__all__ = ["build", "compare", "compose", "find_runs", "load_run", "rows", "train_run"]
 
 if sys.platform == "win32":  # files are locked, and processes forked, in the ways of Unix
     sys.exit("error: fmnist needs Linux, macOS or WSL: this is Windows")
@@ -67,3 +71,48 @@ def find_runs(paths: Iterable[str | Path]) -> "Found":
     from fmnist.runs.find import find_runs as found
 
     return found(paths)
+
+
+def train_run(overrides: Sequence[str] = (), folder: str | Path | None = None) -> "Run":
+    """Train, validate and test one net, as `python -m fmnist.train OVERRIDE ...` does, in here.
+
+    Args:
+        overrides: as on the command line, each of one value.
+        folder: of the run; None: one by date and time below outputs/.
+
+    Raises:
+        UserError: what the command would refuse, and how a run can fail.
+    """
+    from fmnist.train import train_here
+
+    return train_here(overrides, folder)
+
+
+def rows(paths: "str | Path | Iterable[str | Path]") -> "DataFrame":
+    """A row a run that has ended: facts, settings and metrics, the columns of results/*.csv.
+
+    Args:
+        paths: run directories, sweeps, or folders of them.
+
+    Raises:
+        RunError: a path does not exist, or there is nothing at all below it.
+        ImportError: pandas is not installed.
+    """
+    from fmnist.runs.frame import frame
+
+    return frame([paths] if isinstance(paths, str | Path) else paths)
+
+
+def compare(first: "Runs", second: "Runs", metric: str = "test/acc") -> "Comparison":
+    """Whether one setting is higher than another, over the seeds that both have.
+
+    Args:
+        first, second: runs of one setting each: a folder of seeds, a run, or runs.
+        metric: a column of `rows`; in percent, and differences in points, where it is a share.
+
+    Raises:
+        RunError: a side has several settings or none, or they have no seed in common.
+    """
+    from fmnist.evidence.settings import compare as compared
+
+    return compared(first, second, metric)

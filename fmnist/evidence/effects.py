@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fmnist.evidence.statistics import LEVEL, Summary, summarize, welch
+from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize, welch
 
 RESOLUTION = 0.01  # points: one image of 10,000
 # Two sides that differ in nothing else come of one training, or as good as: they are paired by
@@ -64,6 +64,20 @@ class Comparison:
     @property
     def significant(self) -> bool:
         return self.p < LEVEL
+
+    @property
+    def verdict(self) -> str:
+        """Which one is higher, as far as the seeds show it; a few seeds show nothing."""
+        if self.difference.n < FEWEST or not self.significant:
+            return "undecided"
+        return f"{self.first if self.difference.mean > 0 else self.second} is higher"
+
+    def __str__(self) -> str:
+        mean, n = self.difference.mean, self.difference.n
+        words = f"{self.first} - {self.second}: {mean:+.2f}"
+        if not math.isnan(self.low):
+            words += f" [{self.low:+.2f}, {self.high:+.2f}]"
+        return f"{words}, {n} seed{'s' * (n != 1)}: {self.verdict}"
 
     @property
     def half_width(self) -> float:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fmnist.evidence.statistics import CENTRAL
+
 
 @dataclass(frozen=True)
 class Crossed:
@@ -62,3 +64,45 @@ def crossed(differences: NDArray[np.float64], level: float = 0.05) -> Crossed:
     v_image = max(0.0, float(by_image.var(ddof=1)) - rest_variance / seeds) / images
     t, z = float(stdtrit(seeds - 1, 1 - level / 2)), float(ndtri(1 - level / 2))
     return Crossed(mean, t * math.sqrt(v_seed), math.sqrt(t**2 * v_seed + z**2 * v_image))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two runs on the same test images.
+
+    Args:
+        only_first, only_second: images that one alone classified correctly.
+        both, neither: the others.
+        p: exact, two-sided, of the two runs making equally many errors.
+        low, high: 95 % interval of first minus second, in points of accuracy, over other images of
+            the kind: Wald's with half an image more in each of the four counts (Agresti and Min
+            2005, "Simple improved confidence intervals for comparing matched proportions").
+    """
+
+    only_first: int
+    only_second: int
+    both: int
+    neither: int
+    p: float
+    low: float
+    high: float
+
+    @property
+    def difference(self) -> float:
+        """First minus second, in points of accuracy."""
+        total = self.both + self.neither + self.only_first + self.only_second
+        return 100 * (self.only_first - self.only_second) / total
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """McNemar's exact test, from what each run classified correctly, bool [N]."""
+    from scipy.stats import binomtest
+
+    b, c = int((first & ~second).sum()), int((~first & second).sum())
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    p = float(binomtest(b, b + c).pvalue) if b + c else 1.0
+    n, more, less = len(first) + 2, b + 0.5, c + 0.5
+    middle = (more - less) / n
+    half = CENTRAL * math.sqrt((more + less) / n - middle**2) / math.sqrt(n)
+    low, high = (100 * max(-1.0, min(1.0, end)) for end in (middle - half, middle + half))
+    return McNemar(b, c, both, neither, p, low, high)

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+FEWEST = 3  # seeds that decide anything
 LEVEL = 0.05  # of significance; intervals are 1 - LEVEL where nothing else is said
 CENTRAL = 1.959963984540054  # 95 % of a normal distribution lie within so many deviations
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from fmnist.evidence.claim import is_share, unit
 from fmnist.evidence.outcome import Outcome
-from fmnist.evidence.verdict import FEWEST, Part
+from fmnist.evidence.statistics import FEWEST, Summary
+from fmnist.evidence.verdict import Part
 
 # What every table of verdicts says of itself.
 SCOPE = "About other seeds, on these 10,000 test images and this split"
@@ -18,6 +19,23 @@ def number(value: float, metric: str) -> str:
     if metric in ("params", "flops"):
         return f"{value:,.0f}"
     return f"{value:.2f}" if is_share(metric) else f"{value:.4g}"
+
+
+def mean_words(
+    summary: Summary, digits: int = 2, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> str:
+    """ "90.12 ± 0.34", or "99.90 [99.10, 100.00]" where more is not possible; of one seed the mean.
+
+    Args:
+        bounds: between which the number lies, whatever an interval says.
+    """
+    mean, (least, most) = f"{summary.mean:,.{digits}f}", bounds
+    if math.isnan(summary.low) or summary.low == summary.high:
+        return mean
+    if summary.low < least or summary.high > most:
+        low, high = max(least, summary.low), min(most, summary.high)
+        return f"{mean} [{low:,.{digits}f}, {high:,.{digits}f}]"
+    return f"{mean} ± {summary.half_width:,.{digits}f}"
 
 
 def shown_metric(outcome: Outcome) -> str:

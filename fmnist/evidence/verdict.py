@@ -51,7 +51,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from fmnist.evidence.statistics import LEVEL, Summary, permutation, summarize, welch
+from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, permutation, summarize, welch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
 Verdict = Literal["holds", "does not hold", "undecided", "not measured", "not judged"]
 Rule = Literal["higher", "same", "about", "at_least", "at_most"]
 Size = Literal["more", "less", ""]
-FEWEST = 3  # seeds
 
 
 @dataclass(frozen=True)

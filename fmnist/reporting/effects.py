@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fmnist.evidence.effects import Comparison, contrast, corrected, one_training
 from fmnist.evidence.matching import over_seeds
 from fmnist.evidence.statistics import Summary
@@ -204,33 +201,6 @@ def _compatible(item: Comparison) -> str:
     low, high = item.low, item.high
     fits = f"{low:+.2f} to {high:+.2f} points, p {p_words(item.p)}"
     return f"between {item.first} and {item.second} ({fits})"
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Two runs on the same test images.
-
-    Args:
-        only_first, only_second: images that one alone classified correctly.
-        both, neither: the others.
-        p: exact, two-sided, of the two runs making equally many errors.
-    """
-
-    only_first: int
-    only_second: int
-    both: int
-    neither: int
-    p: float
-
-
-def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
-    """McNemar's exact test, from what each run classified correctly, bool [N]."""
-    from scipy.stats import binomtest
-
-    b, c = int((first & ~second).sum()), int((~first & second).sum())
-    both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    p = float(binomtest(b, b + c).pvalue) if b + c else 1.0
-    return McNemar(b, c, both, neither, p)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -18,8 +18,9 @@ from matplotlib import rc_context
 
 from fmnist.errors import RunError
 from fmnist.evidence.effects import RESOLUTION, Comparison
+from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.evidence.text import SCOPE, p_words
+from fmnist.evidence.text import SCOPE, mean_words, p_words
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
     cell_convergence,
@@ -29,13 +30,11 @@ from fmnist.reporting.cell_convergence import (
 from fmnist.reporting.charts import STYLE, Chart, inline_svg
 from fmnist.reporting.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
 from fmnist.reporting.effects import (
-    McNemar,
     compare_cells,
     compare_levels,
     in_words,
     interactions,
     level_means,
-    mcnemar,
 )  # fmt: skip
 from fmnist.reporting.run_figures import comparison_curves
 from fmnist.reporting.sweep_figures import (
@@ -119,6 +118,20 @@ def write_report(
 
 def render(page: Page, svgs: Mapping[str, bytes]) -> str:
     """The page as HTML. Whatever comes from a run is escaped by the template."""
+    return fill(
+        "report", page.title, svgs, table=page.table, scope=SCOPE,
+        counts=Counter(row.status for row in page.table.rows), **page.values,
+    )  # fmt: skip
+
+
+def fill(template: str, title: str, svgs: Mapping[str, bytes], **values: Any) -> str:
+    """A page of the reports' style as HTML.
+
+    Args:
+        template: its name, without the ending.
+        svgs: documents of the figures, by the name of the chart.
+        values: what the template is about, escaped by it.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.ChainableUndefined,  # older records lack some facts
@@ -138,16 +151,14 @@ def render(page: Page, svgs: Mapping[str, bytes]) -> str:
     script = (HERE / "report.js").read_text(encoding="utf-8")
     # The only script that may run is ours: see the page's Content-Security-Policy.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.jinja").render(
-        title=page.title,
-        table=page.table,
+    return environment.get_template(f"{template}.html.jinja").render(
+        title=title,
+        kind_of_page=f"fmnist {template}",
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        counts=Counter(row.status for row in page.table.rows),
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         digest=digest,
-        scope=SCOPE,
-        **page.values,
+        **values,
     )
 
 
@@ -374,19 +385,15 @@ def flat(node: Any, path: str = "") -> list[tuple[str, str]]:
     return pairs
 
 
-def show_mean(interval: Summary | None) -> str:
-    """ "90.12 ± 0.34", in the interval's unit."""
-    if interval is None:
-        return "–"  # noqa: RUF001
-    if math.isnan(interval.low):
-        return f"{interval.mean:.2f}"
-    return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f}"
+def show_mean(interval: Summary | None, least: float = 0.0, most: float = 100.0) -> str:
+    """ "90.12 ± 0.34", in the interval's unit; percent unless the bounds say otherwise."""
+    return "–" if interval is None else mean_words(interval, bounds=(least, most))  # noqa: RUF001
 
 
 def show_bound(found: CellConvergence, what: str) -> str:
     """Epochs or seconds until the target, "≥ 7.33" where some runs never reached it."""
-    interval = getattr(found, what)
-    return ("≥ " if found.censored else "") + show_mean(interval)
+    interval, least = getattr(found, what), 1.0 if what == "epochs" else 0.0
+    return ("≥ " if found.censored else "") + show_mean(interval, least, math.inf)
 
 
 def show_difference(comparison: Comparison) -> str:

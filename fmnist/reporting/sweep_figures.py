@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from fmnist.evidence.statistics import Summary
+from fmnist.evidence.text import mean_words
 from fmnist.reporting.charts import (
     HALF,
     MUTED,
@@ -60,16 +61,20 @@ def main_effect(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
 
 def _point_with_interval(axes: Axes, interval: Summary, place: float) -> None:
     if not math.isnan(interval.low):
-        axes.plot([interval.low, interval.high], [place, place], color=SERIES[0], linewidth=2.2)
+        ends = [max(0.0, interval.low), min(100.0, interval.high)]
+        axes.plot(ends, [place, place], color=SERIES[0], linewidth=2.2)
     (dot,) = axes.plot([interval.mean], [place], "o", color=SERIES[0], markersize=6.5)
-    name_on_hover(dot, show_interval(interval))
+    name_on_hover(dot, f"{mean_words(interval, bounds=(0.0, 100.0))} %")
 
 
-def show_interval(interval: Summary) -> str:
-    """ "90.12 ± 0.34 %", or the mean alone where there is no interval."""
-    if math.isnan(interval.low):
-        return f"{interval.mean:.2f} %"
-    return f"{interval.mean:.2f} ± {interval.high - interval.mean:.2f} %"
+def bounded_errors(intervals: Sequence[Summary | None]) -> "np.ndarray":
+    """How far the 95 % intervals of accuracies reach down and up, in 0 to 100: float [2, N]."""
+    lows, highs = [], []
+    for item in intervals:
+        known = item is not None and not math.isnan(item.low)
+        lows.append(item.mean - max(0.0, item.low) if item and known else 0.0)
+        highs.append(min(100.0, item.high) - item.mean if item and known else 0.0)
+    return np.array([lows, highs])
 
 
 def two_factors(
@@ -137,10 +142,10 @@ def _lines(
     for index, level in enumerate(factors[down]):
         line = [means.get((column, level)) for column in columns]
         color = SERIES[index % len(SERIES)]
-        errors = [0.0 if i is None or math.isnan(i.low) else i.high - i.mean for i in line]
+        errors = bounded_errors(line)
         marker = "osD^vPX"[index % 7]
         axes.errorbar(
-            xs, [_mean(i) for i in line], yerr=errors if any(errors) else None, color=color,
+            xs, [_mean(i) for i in line], yerr=errors if errors.any() else None, color=color,
             marker=marker, capsize=2, elinewidth=0.8, label=level,
         )  # fmt: skip
     if places and min(places) > 0 and max(places) / min(places) >= 4:
@@ -171,8 +176,9 @@ def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
     figure, axes = new_figure((HALF[0], max(1.8, 0.8 + 0.4 * len(order))))
     for place, key in enumerate(order):
         interval = means[key]
-        half = 0.0 if math.isnan(interval.low) else interval.high - interval.mean
-        axes.barh(place, 100 - interval.mean, xerr=half or None, height=0.6, color=SERIES[5],
+        errors = bounded_errors([interval])[::-1]  # of the error: high and low change places
+        axes.barh(place, 100 - interval.mean, xerr=errors if errors.any() else None,
+                  height=0.6, color=SERIES[5],
                   error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": MUTED})  # fmt: skip
         label = f"{interval.mean:.2f} % correct"
         axes.text((100 - interval.mean) * 0.03, place, label, va="center", fontsize=8,

@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from torch import nn
 
 from fmnist.evidence.effects import Comparison
+from fmnist.evidence.images import mcnemar
 from fmnist.evidence.statistics import summarize
 from fmnist.models.lenet5 import LeNet5
 from fmnist.reporting.effects import (
@@ -20,7 +21,6 @@ from fmnist.reporting.effects import (
     in_words,
     interactions,
     level_means,
-    mcnemar,
     pareto_front,
 )  # fmt: skip
 from fmnist.reporting.gallery import confident_errors, pair_errors, typical

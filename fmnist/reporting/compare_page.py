@@ -1,0 +1,144 @@
+"""Settings beside each other as a page of the report's style."""
+
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from matplotlib import rc_context
+from numpy.typing import NDArray
+
+from fmnist.errors import RunError, UserError
+from fmnist.reporting.charts import HALF, MUTED, SERIES, STYLE, Chart, name_on_hover, new_figure
+from fmnist.reporting.detail import Gallery, test_images
+from fmnist.reporting.gallery import samples
+from fmnist.reporting.page import fill
+from fmnist.reporting.run_figures import whole_epochs
+from fmnist.reporting.side_by_side import SideBySide, common_seeds, images_lines, verdict_line
+from fmnist.runs.evaluation import Evaluation
+from fmnist.runs.run import write_atomically
+
+MARKERS = "osD^vP"
+PICTURES = 16
+
+
+def write_page(found: SideBySide, path: Path) -> None:
+    """The page, in one file.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    letters = found.letters
+    with rc_context(STYLE):
+        curves = [_curves(found, *what) for what in CURVES]
+        scores = [_class_dots(found)] if found.classes else []
+        galleries, note = _galleries(found)
+        svgs = {chart.name: chart.files()["svg"] for chart in [*curves, *scores]}
+    pairs = [(letter, letters[0]) for letter in letters[1:]]
+    names = [side.name for side in found.sides]
+    place = dict(zip(names, letters, strict=True))
+    html = fill(
+        "compare", " against ".join(names), svgs, found=found, curves=curves, scores=scores,
+        verdicts=[verdict_line(item, (place[item.first], letters[0])) for item in found.against],
+        image_lines=[
+            images_lines(images, pair)
+            for images, pair in zip(found.images, pairs, strict=True)
+            if images
+        ],
+        galleries=galleries, galleries_note=note,
+    )  # fmt: skip
+    try:
+        write_atomically(path, html.encode())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+CURVES = (
+    ("val_acc", "Validation accuracy", "accuracy (%)", 100), ("val_loss", "Validation loss",
+     "cross-entropy (nats)", 1), ("train_loss", "Training loss", "cross-entropy (nats)", 1),
+)  # fmt: skip
+
+
+def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> Chart:
+    """A thin line a run, a thick one for the mean over seeds as far as all were trained."""
+    figure, axes = new_figure()
+    longest, ends = 1, []
+    for letter, side, color, marker in zip(
+        found.letters, found.sides, SERIES, MARKERS, strict=False
+    ):
+        lines = [
+            [factor * getattr(row, key) for row in run.record.epochs] for run in side.runs.values()
+        ]
+        heights = [mean(values) for values in zip(*lines, strict=False)]
+        for line in lines if len(lines) > 1 else []:
+            axes.plot(range(1, len(line) + 1), line, color=color, linewidth=0.7, alpha=0.45)
+        (thick,) = axes.plot(
+            range(1, len(heights) + 1), heights, color=color, marker=marker, label=letter
+        )
+        name_on_hover(thick, side.name)
+        longest = max(longest, *map(len, lines))
+        ends.append(f"{letter} ends at {heights[-1]:.4g}")
+    axes.set(xlabel="epoch", ylabel=unit)
+    whole_epochs(axes, range(1, longest + 1))
+    axes.legend()
+    caption = f"Thick: mean over seeds; thin: each seed. {'; '.join(ends)}."
+    return Chart(key, title, caption, figure)
+
+
+def _class_dots(found: SideBySide) -> Chart:
+    """Recall of every class: a dot a side, joined by a line as long as their difference."""
+    names = [line.what for line in found.classes][::-1]
+    figure, axes = new_figure((HALF[0], 0.9 + 0.3 * len(names)))
+    means = np.array([
+        [mean(side.values(f"test/recall/{name}").values()) for name in names]
+        for side in found.sides
+    ])  # fmt: skip
+    places = np.arange(len(names))
+    axes.hlines(places, means.min(0), means.max(0), color=MUTED, linewidth=1)
+    for letter, row, color, marker in zip(found.letters, means, SERIES, MARKERS, strict=False):
+        axes.plot(row, places, marker, color=color, label=letter)
+    axes.set_yticks(places, names)
+    axes.set(xlabel="recall (%)")
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.12), ncols=len(found.letters))
+    most = found.classes[0]
+    caption = (
+        f"Largest difference: {most.what}, {' against '.join(most.values)} %. "
+        "Means over seeds, classes by their difference."
+    )
+    return Chart("classes", "Recall by class", caption, figure)
+
+
+def _galleries(found: SideBySide) -> tuple[list[Gallery], str]:
+    """What one of the first two sides gets right and the other wrong, or why it is not shown."""
+    if len(found.evaluations) < 2 or not found.images[0]:
+        return [], "the runs have no predictions of the same images"
+    one, other = found.sides[:2]
+    seed = common_seeds([one, other])[0]
+    try:
+        pixels = test_images(one.runs[seed], found.evaluations[0]).numpy()
+    except UserError as error:
+        return [], str(error)
+    first, second = found.evaluations[:2]
+    made = [_gallery("A", "B", first, second, pixels), _gallery("B", "A", second, first, pixels)]
+    return [gallery for gallery in made if gallery is not None], ""
+
+
+def _gallery(
+    right: str, wrong: str, winner: Evaluation, loser: Evaluation, pixels: NDArray[np.uint8]
+) -> Gallery | None:
+    """What the one side alone gets right; None where there is no such image."""
+    chosen = _sure_errors(winner, loser)
+    if not chosen:
+        return None
+    caption = (
+        f"{len(chosen)} image{'s' * (len(chosen) > 1)}, those of which {wrong} is surest. Under "
+        f"each: what {wrong} says, and what it is."
+    )
+    shown = samples(loser, pixels, chosen[:PICTURES])
+    return Gallery(f"only_{right}", f"Right in {right}, wrong in {wrong}", caption, shown)
+
+
+def _sure_errors(winner: Evaluation, loser: Evaluation) -> list[int]:
+    """Images that the one gets right and the other wrong, the surest of it first."""
+    found = np.flatnonzero(winner.correct & ~loser.correct)
+    return [int(i) for i in found[np.argsort(-loser.probabilities[found].max(1), kind="stable")]]

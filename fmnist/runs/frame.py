@@ -1,0 +1,35 @@
+"""Runs as a table of pandas, for notebooks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmnist.runs.find import find_runs
+from fmnist.runs.rows import FACTS, rows_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def frame(paths: Iterable[str | Path]) -> "DataFrame":
+    """A row a run that has ended; a column is of numbers where all it has are numbers.
+
+    Raises:
+        RunError: see `find_runs`.
+        ImportError: pandas is not installed.
+    """
+    try:
+        from pandas import DataFrame, to_numeric
+    except ImportError as error:
+        raise ImportError("fmnist.rows needs pandas: pip install 'fmnist[notebook]'") from error
+
+    rows = rows_of(find_runs(paths).runs)
+    table = DataFrame([row.facts | row.settings | row.metrics for row in rows])
+    metrics = {name for row in rows for name in row.metrics}
+    for name in table.columns.difference([*metrics]):
+        try:
+            table[name] = to_numeric(table[name])
+        except (ValueError, TypeError):
+            continue  # words
+    order = [*FACTS, *sorted({name for row in rows for name in row.settings}), *sorted(metrics)]
+    return table.reindex(columns=order)
