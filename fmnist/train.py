@@ -10,7 +10,9 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,13 @@ from omegaconf import DictConfig
 from fmnist.config.arguments import ask_for_sweep, order_arguments
 from fmnist.config.build import build
 from fmnist.config.check import check
+from fmnist.config.compose import compose_run
 from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain, fail, own_line
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
-from fmnist.process.messages import send_library_messages_to_log
+from fmnist.process.messages import run_log, send_library_messages_to_log
 from fmnist.process.terminal import forgiving_terminal, say
 from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
@@ -101,6 +104,16 @@ def train(config: dict[str, Any], job: Job) -> float:
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)
     return run.record.metrics["val/acc_best"]
+
+
+def train_here(overrides: Sequence[str], folder: str | Path | None) -> Run:
+    """A run of this process, which may be a notebook's; see `fmnist.train_run`."""
+    config, choices = compose_run(overrides)
+    made = folder or f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
+    job = Job(Path(made).absolute(), choices, tuple(overrides))
+    with run_log(job.dir / job.log):
+        train(config, job)
+    return load_run(job.dir)
 
 
 def train_beside() -> None:

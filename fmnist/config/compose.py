@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fmnist.config.check import check
-from fmnist.config.command import check_overrides
+from fmnist.config.command import ALONE, check_overrides
 from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
@@ -25,14 +25,27 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: a setting that does not exist or has a value that it cannot have.
     """
+    return compose_run(overrides)[0]
+
+
+def compose_run(overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """The configuration, and the option of every group; see `compose`."""
     from hydra import compose as composed
 
     with hydra_over_conf(overrides):
         check_overrides(overrides)
-        plain = check(composed("config", overrides=list(overrides)))
+        config = composed("config", overrides=list(overrides), return_hydra_config=True)
+        options = config.hydra.runtime.choices.items()
+        choices = {key: name for key, name in options if name and not key.startswith("hydra/")}
+        for group in ALONE:
+            if group in choices:
+                raise ConfigError(
+                    f"{group}={choices[group]}: many runs: fmnist train {group}={choices[group]}"
+                )
+        plain = check(config)
     check_devices(plain)
     try_out(plain)
-    return plain
+    return plain, choices
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from fmnist.runs.record import Epoch
 from fmnist.runs.run import Run
@@ -25,7 +25,8 @@ from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
-# Not tqdm's own lock, one of multiprocessing's, which a killed process would leak.
+# In a notebook a widget, elsewhere the terminal's. Not tqdm's own lock, one of multiprocessing's,
+# which a killed process would leak.
 tqdm.set_lock(threading.RLock())
 INTERVAL = 0.2  # seconds between updates of the bar: what makes it cost nothing measurable
 
@@ -80,7 +81,7 @@ class EpochBar(Callback):
             bar_format="{desc} {percentage:3.0f}% |{bar:24}| {n}/{total} steps, {rate_fmt}",
             unit=" steps",
             leave=False,
-            disable=not (self.shown and trainer.is_global_zero and sys.stderr.isatty()),
+            disable=not (self.shown and trainer.is_global_zero and _draws()),
         )
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -102,6 +103,11 @@ class EpochBar(Callback):
         if self.bar is not None:
             self.bar.close()
         self.bar = None
+
+
+def _draws() -> bool:
+    """Whether a bar is seen: in a terminal, or in a notebook, whose stream is no terminal."""
+    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
 
 
 class RecordEpochs(Callback):

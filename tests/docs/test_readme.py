@@ -122,7 +122,7 @@ def test_the_links_of_the_readme_lead_somewhere():
 def test_the_docs_build_as_a_site_without_a_dead_link(tmp_path):
     done = command("mkdocs", "build", "--strict", "--site-dir", str(tmp_path), cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr
-    assert "load_run" in (tmp_path / "api/index.html").read_text()
+    assert "load_run" in (tmp_path / "python/index.html").read_text()
 
 
 @pytest.mark.parametrize("path", sorted(CONF_DIR.glob("experiment/*.yaml")), ids=lambda p: p.stem)

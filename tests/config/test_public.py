@@ -1,0 +1,52 @@
+"""What is public: named in `__all__`, typed, cheap to import, and working as docs/python.md says."""
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fmnist
+from tests.conftest import CHECKOUT, TINY
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    code = "import sys, fmnist; print(sorted(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    loaded = set(re.findall(r"'(\w+)'", done.stdout))
+    assert not {"torch", "hydra", "omegaconf", "numpy", "pandas", "lightning", "scipy"} & loaded
+
+
+def test_all_names_what_the_page_describes_and_each_says_what_it_raises() -> None:
+    page = (CHECKOUT / "docs/python.md").read_text()
+    for name in fmnist.__all__:
+        assert f"fmnist.{name}(" in page, name
+        assert "Raises:" in (getattr(fmnist, name).__doc__ or ""), name
+    assert (CHECKOUT / "fmnist/py.typed").exists()
+
+
+def test_the_examples_of_the_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In their order, in one namespace; what a comment promises of a value is true of it."""
+    monkeypatch.chdir(tmp_path)
+    page = (CHECKOUT / "docs/python.md").read_text()
+    names: dict[str, object] = {"TINY": list(TINY)}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    runs = sorted(path.name for path in tmp_path.glob("study/*"))
+    assert runs == ["avg-0", "avg-1", "avg-2", "max-0", "max-1", "max-2"]
+    assert "epoch 1/1" in capsys.readouterr().out
+    assert "epoch 1/1" in (tmp_path / "study/avg-0/train.log").read_text()
+    ours = logging.getLogger("fmnist")
+    assert ours.propagate
+    assert not [handler for handler in ours.handlers if "train.log" in str(handler)]
+
+
+def test_a_sweep_from_python_is_refused_with_the_command_that_runs_it() -> None:
+    with pytest.raises(fmnist.errors.ConfigError, match="fmnist train ablation=s2_pooling"):
+        fmnist.train_run(["ablation=s2_pooling"])
