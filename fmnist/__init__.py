@@ -7,6 +7,7 @@ its room. Importing this costs nothing: torch is imported when something is firs
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ __all__ = ["build", "compare", "compose", "find_runs", "load_run", "rows", "trai
 
 if sys.platform == "win32":  # files are locked, and processes forked, in the ways of Unix
     sys.exit("error: fmnist needs Linux, macOS or WSL: this is Windows")
+
+
+class _Face(ModuleType):
+    """This package: importing a command does not put its module in the place of its function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
 
 
 def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is public: named in `__all__`, typed, cheap to import, and working as docs/python.md says."""
+"""What is public: named in `__all__`, typed, cheap to import, as docs/python.md says."""
 
 import logging
 import re
@@ -27,6 +27,13 @@ def test_all_names_what_the_page_describes_and_each_says_what_it_raises() -> Non
         assert f"fmnist.{name}(" in page, name
         assert "Raises:" in (getattr(fmnist, name).__doc__ or ""), name
     assert (CHECKOUT / "fmnist/py.typed").exists()
+
+
+def test_a_command_does_not_take_the_place_of_the_function_of_its_name() -> None:
+    from fmnist.compare import main
+
+    assert callable(fmnist.compare)
+    assert callable(main)
 
 
 def test_the_examples_of_the_page_run(
