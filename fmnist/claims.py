@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fmnist.errors import RunError, UserError
+from fmnist.errors import RunError
 from fmnist.evidence.claim import RESULTS_DIR, Claim, ClaimError, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.text import (
@@ -30,7 +30,7 @@ from fmnist.evidence.text import (
     shown_metric,
     verdict_words,
 )
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.find import Found, find_runs
 from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leak_warning
@@ -178,10 +178,9 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
     return buffer.getvalue()
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.claims", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("claims", __doc__)
     parser.add_argument(
         "sources",
         nargs="*",
@@ -203,20 +202,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--csv", metavar="FILE", help="write the table there as well")
     options = parser.parse_args(arguments)
     code, scope = 0, FOREIGN_SCOPE if options.rows else SCOPE
-    try:
-        if options.rows:
-            outcomes, states = foreign(options)
-            claims = [outcome.claim for outcome in outcomes]
-        else:
-            claims = asked_claims(options.claims)
-            rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
-            outcomes, states = evaluate(claims, rows, options.only), states_in_words(rows, found)
-            code = 0 if rows and not found.asked else found.exit_code
-        if options.csv:
-            write_csv(Path(options.csv), to_csv(outcomes))
-    except UserError as error:
-        print(f"error: {escaped(error)}", file=sys.stderr)
-        return error.exit_code
+    if options.rows:
+        outcomes, states = foreign(options)
+        claims = [outcome.claim for outcome in outcomes]
+    else:
+        claims = asked_claims(options.claims)
+        rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
+        outcomes, states = evaluate(claims, rows, options.only), states_in_words(rows, found)
+        code = 0 if rows and not found.asked else found.exit_code
+    if options.csv:
+        write_csv(Path(options.csv), to_csv(outcomes))
     print(states)
     print(escaped(table(outcomes, claims, scope)))
     return code
@@ -230,6 +225,4 @@ def write_csv(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

@@ -4,13 +4,11 @@ Builds each net from the run's own configuration, loads best.ckpt, reads the tes
 with the record. Exit code 0: all reproduced exactly; 1: some not; 2: some could not be read.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command_parser, refuse, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import known
 from fmnist.runs.run import Run, load_run
@@ -54,9 +52,7 @@ def evaluate(run: Run) -> tuple[float, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.evaluate", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("evaluate", __doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR", help="run directory")
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)
@@ -70,7 +66,7 @@ def reproduce(directory: str) -> int:
         run = load_run(directory)
         loss, accuracy = evaluate(run)
     except UserError as error:
-        print(f"error: {escaped(error, keep='')}", file=sys.stderr)
+        refuse(error)
         return 2
     recorded, facts = run.record.metrics, known(run.record.dataset)
     same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
@@ -86,6 +82,4 @@ def reproduce(directory: str) -> int:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

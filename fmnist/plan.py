@@ -6,17 +6,14 @@ at hand: runs below multirun/ and outputs/, and the committed rows of results/. 
 setting that does not exist or has a value that it cannot have.
 """
 
-import argparse
 import statistics
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist.errors import UserError
 from fmnist.evidence.matching import MACHINE, settings_of
 from fmnist.process.machine import processor_name
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import Cell
@@ -112,22 +109,15 @@ def show(sweep: Sweep, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.plan", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("plan", __doc__)
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for fmnist.train")
     parser.add_argument("-m", "--multirun", action="store_true", help="may be left out here")
     asked = parser.parse_intermixed_args(arguments)
-    try:
-        print(escaped(show(sweep_of(asked.overrides), rows_at_hand())))
-    except UserError as error:
-        print(f"error: {escaped(error)}", file=sys.stderr)
-        return error.exit_code
+    print(escaped(show(sweep_of(asked.overrides), rows_at_hand())))
     return 0
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

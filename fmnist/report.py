@@ -5,7 +5,6 @@ is trained and nothing is fetched. Exit code 0: the report was written; 2: there
 report, or it cannot be written.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -13,15 +12,14 @@ from pathlib import Path
 
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import UserError
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.text import shown
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.report", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("report", __doc__)
     parser.add_argument(
         "directories", nargs="+", metavar="DIR", type=Path, help="run or sweep directory"
     )
@@ -44,24 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     began = time.perf_counter()
     out = options.out or options.directories[0] / "report"
-    try:
-        missing = [path for path in options.directories if not path.is_dir()]
-        if missing:  # before anything heavy is imported
-            print(escaped(f"error: {missing[0]}: no such directory", keep=""), file=sys.stderr)
-            return UserError.exit_code
-        if options.target is not None and not 0 <= options.target <= 1:
-            raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
-        if not options.out and (out.is_symlink() or (out / "figures").is_symlink()):
-            raise UserError(f"{out}: leads to another folder; --out says where to write")
-        from fmnist.reporting.page import write_report
+    missing = [path for path in options.directories if not path.is_dir()]
+    if missing:  # before anything heavy is imported
+        raise UserError(f"{missing[0]}: no such directory")
+    if options.target is not None and not 0 <= options.target <= 1:
+        raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
+    if not options.out and (out.is_symlink() or (out / "figures").is_symlink()):
+        raise UserError(f"{out}: leads to another folder; --out says where to write")
+    from fmnist.reporting.page import write_report
 
-        with trust(options.trust):
-            path, table = write_report(
-                options.directories, out, options.compare, not options.no_latency, options.target
-            )
-    except UserError as error:
-        print(f"error: {escaped(error)}", file=sys.stderr)
-        return error.exit_code
+    with trust(options.trust):
+        path, table = write_report(
+            options.directories, out, options.compare, not options.no_latency, options.target
+        )
     for row in table.rows:
         if row.status == "damaged":
             print(escaped(f"damaged: {row.name}: {row.reason}"), file=sys.stderr)
@@ -73,6 +66,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

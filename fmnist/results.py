@@ -8,7 +8,6 @@ were made on a CPU like this one's. `render` writes results/README.md from the f
 the claims alone.
 """
 
-import argparse
 import math
 import sys
 from collections import Counter
@@ -18,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fmnist.config.trusted import TRUST_HELP, Untrusted, trust
-from fmnist.errors import RunError, UserError
+from fmnist.errors import RunError
 from fmnist.evidence.claim import Claim, asked_claims, unit
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
@@ -34,7 +33,7 @@ from fmnist.evidence.text import (
     runs_in_words,
     verdict_words,
 )  # fmt: skip
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
@@ -292,10 +291,9 @@ def missing_list(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines) or "Every claim was measured."
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.results", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("results", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
     collecting.add_argument("directories", nargs="+", metavar="DIR", help="run or sweep directory")
@@ -304,22 +302,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
     collecting.add_argument("--trust", action="store_true", help=TRUST_HELP)
-    for command in (collecting, rendering):
-        command.add_argument("--results", default="results", metavar="FOLDER",
+    for each in (collecting, rendering):
+        each.add_argument("--results", default="results", metavar="FOLDER",
                              help="where the files are (default: results)")  # fmt: skip
     options = parser.parse_args(arguments)
     folder = Path(options.results)
-    try:
-        if options.command == "collect":
-            with trust(options.trust):
-                lines, code = collect(options.directories, folder, options.latency)
-        else:
-            text = render(study_rows(folder), asked_claims(options.claims))
-            write_page(folder / "README.md", text)
-            lines, code = [f"{folder / 'README.md'}: written"], 0
-    except UserError as error:
-        print(f"error: {escaped(error)}", file=sys.stderr)
-        return error.exit_code
+    if options.command == "collect":
+        with trust(options.trust):
+            lines, code = collect(options.directories, folder, options.latency)
+    else:
+        text = render(study_rows(folder), asked_claims(options.claims))
+        write_page(folder / "README.md", text)
+        lines, code = [f"{folder / 'README.md'}: written"], 0
     for line in lines:
         print(escaped(line, keep=""))
     return code
@@ -338,6 +332,4 @@ def write_page(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

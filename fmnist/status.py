@@ -4,8 +4,6 @@ Reads records only, so it works for every launcher and from another machine with
 Exit code 0: every cell finished; 1: not (yet); 2: nothing to read there.
 """
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from fmnist.errors import UserError
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command_parser, refuse, start
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning, leaks
@@ -121,17 +119,14 @@ def show(directory: str, found: Status) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.status", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("status", __doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR", help="sweep, or folder of runs")
     code = 0
     for directory in parser.parse_args(arguments).directories:
         try:
             found = status(directory)
         except UserError as error:
-            print(f"error: {escaped(error)}", file=sys.stderr)
-            code = 2
+            code = refuse(error)
             continue
         print(escaped(show(directory, found)))
         code = max(code, found.code or bool(found.lines))
@@ -139,6 +134,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

@@ -5,10 +5,8 @@ whose panels are grouped by what the study varies, parallel coordinates and para
 Needs `pip install 'fmnist[workspaces]'`, and a W&B account to upload; --json needs no account.
 """
 
-import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.run import write_atomically
 
 if TYPE_CHECKING:
@@ -210,10 +208,9 @@ def upload(workspace: Any, reports: Sequence[Any]) -> None:
         raise UserError(f"W&B: {' '.join(str(error).split())}") from error
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.workspace", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("workspace", __doc__)
     parser.add_argument("--entity", help="account or team; otherwise the key's own")
     parser.add_argument("--project", default="fmnist")
     parser.add_argument(
@@ -223,11 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--json", type=Path, metavar="FILE", help="write what would be uploaded, upload nothing"
     )
     options = parser.parse_args(arguments)
-    try:
-        build_and_save(options.entity, options.project, options.report, options.json)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    build_and_save(options.entity, options.project, options.report, options.json)
     return 0
 
 
@@ -280,6 +273,4 @@ def default_entity() -> str:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

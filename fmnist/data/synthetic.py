@@ -72,7 +72,7 @@ def _ellipse(x: Field, y: Field, width: Field | float, height: Field | float) ->
     return near * np.minimum(width, height, dtype=np.float32)
 
 
-def _upper(c: _Canvas, shoulder: Field, waist: Field, hem: Field, long: Any) -> Garment:
+def _upper(c: _Canvas, shoulder: Field, waist: Field, hem: Field | float, long: Any) -> Garment:
     """A body from shoulders to hem with a round neck, and sleeves, long ones or short ones."""
     x, y = np.abs(c.x), c.y
     half = _line(y, (-0.85, shoulder), (-0.3, waist), (hem, waist * c.draw(0.95, 1.12)))
@@ -123,7 +123,7 @@ def _dress(c: _Canvas) -> Garment:
     half = _line(c.y, (-0.5, shoulder), (-0.2, waist), (0.98, c.draw(0.26, 0.65)))
     neck = _ellipse(c.x, c.y + 0.98, shoulder * c.draw(0.4, 0.7), c.draw(0.1, 0.4))
     margin = _both(half - x, 0.98 - c.y, c.y + 0.98 - 0.2 * x, -neck)
-    dressed, tone = _upper(c, shoulder, waist, np.float32(0.2), c.coin(0.4))
+    dressed, tone = _upper(c, shoulder, waist, 0.2, c.coin(0.4))
     margin = np.where(c.coin(0.6), margin, np.maximum(margin, dressed))  # without sleeves, or with
     return margin, tone + c.mark(0.05 - np.abs(c.y + 0.2), 0.1, 0.6, 0.5)  # a belt
 
@@ -202,7 +202,8 @@ def _render(label: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8
     light = c.draw(-0.3, 0.3) * c.x + c.draw(-0.3, 0.3) * c.y
     edges = 1.0 - c.draw(0.0, 0.4) * np.clip(1.0 - 6.0 * margin, 0.0, 1.0)
     cloth = c.draw(70.0, 240.0) * (tone + stripes + grain + light) * edges
-    return np.clip(cloth * _cover(margin), 0.0, 255.0).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(cloth * _cover(margin), 0.0, 255.0).astype(np.uint8)
+    return pixels
 
 
 def garments(count: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,43 @@
+"""What the commands that read runs share: their parser, a mistake in one line, their end."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import NoReturn
+
+from fmnist.errors import UserError
+from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.foreign_text import escaped
+
+
+def command_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """Of `python -m fmnist.NAME`, whose module's docstring begins with what it does."""
+    about = (doc or "").split("\n\n")[0]
+    return argparse.ArgumentParser(prog=f"fmnist.{name}", description=about)
+
+
+def refuse(error: UserError) -> int:
+    """Say in one line on stderr what is wrong. The exit code."""
+    print(f"error: {escaped(error, keep='')}", file=sys.stderr)
+    return error.exit_code
+
+
+def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
+    """A mistake of the user's ends it with one line."""
+
+    @wraps(main)
+    def wrapped(arguments: Sequence[str] | None = None) -> int:
+        try:
+            return main(arguments)
+        except UserError as error:
+            return refuse(error)
+
+    return wrapped
+
+
+def start(main: Callable[..., int]) -> NoReturn:
+    """The whole process."""
+    with forgiving_terminal():
+        code = main()
+    sys.exit(code)
