@@ -25,8 +25,9 @@ from torch import nn
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser
-from benchmarks.throughput import BATCH, compose_config
+from benchmarks.throughput import BATCH
 from fmnist.config.build import build
+from fmnist.config.compose import compose
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.text import threads_text
 from fmnist.training.cost import flops
@@ -146,7 +147,7 @@ def main() -> None:
     arguments = options.parse_intermixed_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     configs = {
-        model: compose_config(f"model={model}", *arguments.overrides) for model in arguments.models
+        model: compose([f"model={model}", *arguments.overrides]) for model in arguments.models
     }
     operations = {
         model: 3 * BATCH * flops(build(config["model"])) for model, config in configs.items()

@@ -34,15 +34,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
 from fmnist.config.build import build
-from fmnist.config.check import check
-from fmnist.config.schema import CONF_DIR
+from fmnist.config.compose import compose
 from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
 from fmnist.runs.job import Job
 from fmnist.runs.record import Record
@@ -77,11 +75,6 @@ class PilImages(Dataset[tuple[Any, int]]):
 
         image = Image.fromarray(self.pixels[index].numpy(), mode="L")
         return self.transform(image), int(self.labels[index])
-
-
-def compose_config(*overrides: str) -> dict[str, Any]:
-    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
-        return check(compose("config", overrides=list(overrides)))
 
 
 def loop(
@@ -188,10 +181,10 @@ def measure(
         f"trainer.accelerator={device.type}",
     ]  # fmt: skip
     arguments += overrides
-    config = compose_config(*arguments)
-    half = compose_config(*arguments, "trainer.precision=bf16-mixed", "channels_last=true")
-    full = compose_config(*arguments, "trainer.precision=32-true", "channels_last=false")
-    plain = compose_config(*arguments, "logger=csv")
+    config = compose([*arguments])
+    half = compose([*arguments, "trainer.precision=bf16-mixed", "channels_last=true"])
+    full = compose([*arguments, "trainer.precision=32-true", "channels_last=false"])
+    plain = compose([*arguments, "logger=csv"])
     data = build_data(config)
     data.train_images = Images(data.train_images.pixels[:size], data.train_images.labels[:size])
 

@@ -4,15 +4,12 @@ A RUN is a run directory, a folder with the seeds of one setting, or a sweep, wh
 Every setting is compared with the first. Exit code 0: compared; 2: there is nothing to compare.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmnist.config.trusted import TRUST_HELP, trust
-from fmnist.errors import UserError
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.text import shown
 
@@ -22,31 +19,26 @@ if TYPE_CHECKING:
 WIDTH, LEAST = 80, 8  # of a terminal, and of a column: longer values are cut
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="fmnist.compare", description=(__doc__ or "").split("\n\n")[0]
-    )
+    parser = command_parser("compare", __doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run, folder of seeds, or sweep")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with figures, too")
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)
-    try:
-        from fmnist.evidence.settings import read_settings
+    from fmnist.evidence.settings import read_settings
 
-        sides = read_settings(options.runs)
-        from fmnist.reporting.side_by_side import side_by_side
+    sides = read_settings(options.runs)
+    from fmnist.reporting.side_by_side import side_by_side
 
-        found = side_by_side(sides)
-        print(escaped(text(found)))
-        if options.html is not None:
-            from fmnist.reporting.compare_page import write_page
+    found = side_by_side(sides)
+    print(escaped(text(found)))
+    if options.html is not None:
+        from fmnist.reporting.compare_page import write_page
 
-            with trust(options.trust):
-                write_page(found, options.html)
-            print(f"\n{escaped(shown(options.html.absolute()))}")
-    except UserError as error:
-        print(f"error: {escaped(error)}", file=sys.stderr)
-        return error.exit_code
+        with trust(options.trust):
+            write_page(found, options.html)
+        print(f"\n{escaped(shown(options.html.absolute()))}")
     return 0
 
 
@@ -104,6 +96,4 @@ def _cut(text: str, most: int) -> str:
 
 
 if __name__ == "__main__":
-    with forgiving_terminal():
-        code = main()
-    sys.exit(code)
+    start(main)

@@ -48,11 +48,11 @@ def side(selection: Selection, metric: str) -> Side:
 @cache
 def composed(options: tuple[str, ...]) -> Any:
     """The configuration of `fmnist.train` with these options of groups, not yet resolved."""
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
 
-    from fmnist.config.schema import CONF_DIR
+    from fmnist.config.compose import hydra_over_conf
 
-    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+    with hydra_over_conf(options):
         return compose("config", overrides=list(options))
 
 

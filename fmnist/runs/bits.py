@@ -10,14 +10,12 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
-from zlib import error as ZlibError
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fmnist.errors import RunError
-from fmnist.runs.plain import open_regular
+from fmnist.runs.plain import Damaged, open_regular, reading
 from fmnist.runs.predictions import read_array
 from fmnist.runs.run import write_atomically
 
@@ -72,18 +70,15 @@ def read_right(path: Path) -> dict[str, Right]:
     Raises:
         RunError: the file is missing or damaged.
     """
-    try:
-        with open_regular(path) as file, ZipFile(file) as archive:
-            count = int(read_array(archive, COUNT, np.dtype("<i8"), ()))
-            if not 0 < count <= MOST_IMAGES:
-                raise ValueError(f"{count} test images")
-            shape, bits = (2, -(-count // 8)), np.dtype(np.uint8)
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            return {
-                name: _unpacked(read_array(archive, name, bits, shape), count)
-                for name in names
-                if name != COUNT
-            }
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, SyntaxError,
-            BadZipFile, ZlibError) as error:  # fmt: skip
-        raise RunError(f"{path}: cannot be read: {error}") from error
+    with reading(path, "is no archive of bits"), open_regular(path) as file:
+        archive = ZipFile(file)
+        count = int(read_array(archive, COUNT, np.dtype("<i8"), ()))
+        if not 0 < count <= MOST_IMAGES:
+            raise Damaged(f"{count} test images")
+        shape, bits = (2, -(-count // 8)), np.dtype(np.uint8)
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        return {
+            name: _unpacked(read_array(archive, name, bits, shape), count)
+            for name in names
+            if name != COUNT
+        }

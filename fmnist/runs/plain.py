@@ -10,11 +10,14 @@ import math
 import os
 import stat
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin, get_type_hints
+
+from fmnist.errors import RunError
 
 LARGEST = 64 * 2**20  # bytes of a file: a hundred thousand epochs are half of it
 DEEPEST = 40  # of lists and dictionaries inside each other; a configuration has six
@@ -47,6 +50,24 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise Damaged("is no ordinary file")
     return os.fdopen(descriptor, "rb")
+
+
+@contextmanager
+def reading(path: Path, otherwise: str) -> Iterator[None]:
+    """Around reading a file that somebody may have damaged, which can raise anything.
+
+    Raises:
+        RunError: what is wrong, in a line; `otherwise` for what no reader foresees.
+    """
+    try:
+        yield
+    except RunError:
+        raise
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        words = str(error) if isinstance(error, Damaged) else otherwise
+        raise RunError(f"{path}: damaged: {words}") from error
 
 
 def read_json(path: Path) -> tuple[Any, bool]:

@@ -3,10 +3,8 @@
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import error as ZlibError
 
-from fmnist.errors import RunError
-from fmnist.runs.plain import Damaged, open_regular
+from fmnist.runs.plain import Damaged, open_regular, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +22,7 @@ def read_predictions(path: Path, images: int, classes: int) -> "tuple[np.ndarray
     """
     import numpy as np
 
-    try:
+    with reading(path, "is no archive of logits and labels"):
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             logits = read_array(archive, "logits", np.dtype("<f4"), (images, classes))
             labels = read_array(archive, "labels", np.dtype("<i8"), (images,))
@@ -32,15 +30,6 @@ def read_predictions(path: Path, images: int, classes: int) -> "tuple[np.ndarray
             raise Damaged("holds logits that are not finite")
         if images and not 0 <= labels.min() <= labels.max() < classes:
             raise Damaged(f"holds labels outside the {classes} classes")
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: is missing") from error
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Damaged as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-    except (ValueError, KeyError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile,
-            ZlibError) as error:  # fmt: skip
-        raise RunError(f"{path}: damaged: is no archive of logits and labels") from error
     return logits, labels
 
 

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from fmnist.errors import RunBusy, RunError, UserError
 from fmnist.runs.origin import code_version, package_versions
-from fmnist.runs.plain import Damaged, open_regular
+from fmnist.runs.plain import Damaged, open_regular, reading
 from fmnist.runs.predictions import read_predictions
 from fmnist.runs.record import (
     RESULT,
@@ -196,17 +196,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     import torch
 
-    try:
-        # weights_only: a checkpoint from somebody else must not run code.
-        with open_regular(path) as file:
-            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-            state = checkpoint["state_dict"]
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file can raise anything; torch advises to trust it
-        raise RunError(
-            f"{path}: damaged, or not a checkpoint of tensors and plain values: not loaded"
-        ) from error
+    # weights_only: a checkpoint from somebody else must not run code; torch advises to trust it.
+    with reading(path, "not a checkpoint of tensors and plain values"), open_regular(path) as file:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        state = checkpoint["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise RunError(f"{path}: its state_dict is not one of tensors by name")
     return dict(checkpoint)
@@ -219,14 +212,11 @@ def load_run(path: str | Path) -> Run:
         RunError: there is no readable record.
     """
     run_dir = Path(path)
-    try:
-        return Run(run_dir, read_record(run_dir / RESULT))
-    except FileNotFoundError as error:
-        raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
-    except Damaged as error:
-        raise RunError(f"{run_dir / RESULT}: damaged: {error}") from error
-    except OSError as error:
-        raise RunError(f"{run_dir / RESULT}: cannot be read: {error.strerror or error}") from error
+    with reading(run_dir / RESULT, "is no record"):
+        try:
+            return Run(run_dir, read_record(run_dir / RESULT))
+        except FileNotFoundError as error:
+            raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
 
 
 @contextmanager

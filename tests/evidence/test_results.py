@@ -107,7 +107,7 @@ def test_the_bits_of_a_studys_runs_lie_beside_its_table_and_are_read_with_it(tmp
     right_file(table).write_bytes(again[:100])  # of committed results it is said
     capsys.readouterr()
     assert collect(results, tmp_path / "a") == 2
-    assert "s2_best_worst.right.npz: cannot be read" in capsys.readouterr().err
+    assert "s2_best_worst.right.npz: damaged" in capsys.readouterr().err
 
 
 def test_runs_side_by_side_cost_the_clock_once_and_pauses_nothing(tmp_path):
