@@ -68,7 +68,7 @@ def verdicts(outcomes: list[Outcome]) -> str:
     table = markdown(["claim", "ours [interval]", "published", "seeds", "verdict"], lines)
     return (
         f"{table}\n\n{SCOPE}. Of {len(published)} claims {len(measured)} have been measured; "
-        f"{len(measured) - len(decided)} of these are undecided, for want of seeds: "
+        f"{len(measured) - len(decided)} of these are undecided, for want of seeds or readings: "
         "[results/README.md](results/README.md)."
     )
 

@@ -23,12 +23,15 @@ from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import is_study, misfit
 from fmnist.evidence.text import (
+    READINGS,
+    READINGS_TOLD,
     SCOPE,
     effect,
     looks_in_words,
     markdown,
     number,
     p_words,
+    readings_cells,
     remarks,
     runs_in_words,
     verdict_words,
@@ -152,6 +155,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     costs = [outcome for outcome in outcomes if outcome.claim.costs]
     asked = [outcome for outcome in outcomes if not outcome.claim.costs]
     measured = [outcome for outcome in asked if outcome.statement]
+    readings = readings_cells(measured)
     leak = leak_warning(sum(row.leaks for row in rows), len(rows))
     return "\n\n".join(
         [
@@ -167,6 +171,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "## Verdicts",
             VERDICTS if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
+            *(["## Readings", READINGS_TOLD, markdown(READINGS, readings)] if readings else []),
             "## What the sources' machines needed",
             "Another machine's seconds and memory are compared with ours, and not judged.",
             published_table(costs),

@@ -48,6 +48,7 @@ class Config:
     tta: str = field(default="none", metadata={NEUTRAL: "none"})
     ema_decay: float | None = field(default=None, metadata={NEUTRAL: None})
     looks: list[int] | None = None  # of a study: seeds at which its claims are judged
+    readings: Any = None  # what a source left open: see fmnist.config.readings
     init_from: str | None = field(default=None, metadata={NEUTRAL: None})
     ckpt_path: str | None = field(default=None, metadata={NEUTRAL: None})
     tags: list[str] = field(default_factory=list)
@@ -72,7 +73,7 @@ COSMETIC = {
     ("trainer", "num_sanity_val_steps"), ("trainer", "log_every_n_steps"),
     ("trainer", "enable_model_summary"), ("trainer", "enable_progress_bar"),
     ("trainer", "detect_anomaly"), ("trainer", "profiler"), ("trainer", "limit_predict_batches"),
-    ("looks",),
+    ("looks",), ("readings",),
 }  # fmt: skip
 
 

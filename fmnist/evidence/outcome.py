@@ -35,6 +35,8 @@ from fmnist.evidence.matching import (
     side,
     unknown_settings,
 )  # fmt: skip
+from fmnist.evidence.readings import experiments, name_of, under_readings
+from fmnist.evidence.study import first_seed
 from fmnist.evidence.verdict import Judgement, Part, Rule, Statement, judge
 from fmnist.runs.rows import INFERENCE, Row, newest, rows_of
 from fmnist.runs.run import Run
@@ -59,6 +61,10 @@ class Outcome:
         leaking: finished runs whose epoch the test images chose.
         statement: None when there was nothing to measure.
         note: why there was nothing, when that needs saying.
+        reading: of what the source left open, in words; "" where nothing is listed.
+        readings: this claim under each of them, ours first, which this outcome shows; none where
+            there is none but ours.
+        holds_under: the reading under which a value holds.
     """
 
     claim: Claim
@@ -70,6 +76,9 @@ class Outcome:
     never: int = 0
     leaking: int = 0
     note: str = ""
+    reading: str = ""
+    readings: "tuple[Outcome, ...]" = ()
+    holds_under: "Outcome | None" = None
 
     @property
     def part(self) -> Part | None:
@@ -121,6 +130,34 @@ def is_exact(claim: Claim) -> bool:
 
 
 def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
+    """Under all readings of the claim's source."""
+    own = _under_one(claim, rows, family)
+    asked = [] if claim.costs or is_exact(claim) else under_readings(claim)
+    if not asked:
+        return own
+    first, count = first_seed(experiments(claim)), len(asked) if claim.about else 1
+    counted = [row for row in rows if row.seed >= first]
+    under = [
+        replace(_under_one(read, counted, family, count), reading=name_of(reading))
+        for reading, read in asked
+    ]
+    if not claim.about:  # our reading's verdict is the claim's, with all its seeds
+        return replace(own, readings=(replace(own, reading=under[0].reading), *under[1:]))
+    ours, verdicts = under[0], {item.judgement.verdict for item in under}
+    holding = [item for item in under if item.judgement.verdict == "holds"]
+    if holding:
+        best = min(holding, key=lambda item: item.judgement.p or 0.0)
+        judgement = replace(ours.judgement, verdict="holds", p=best.judgement.p)
+        return replace(ours, judgement=judgement, readings=tuple(under), holds_under=best)
+    judgement = ours.judgement
+    if verdicts == {"does not hold"}:
+        judgement = replace(judgement, p=max(item.judgement.p or 0.0 for item in under))
+    elif judgement.verdict == "does not hold":
+        judgement = replace(judgement, verdict="undecided", p=None)  # of all readings: unknown
+    return replace(ours, judgement=judgement, readings=tuple(under))
+
+
+def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1) -> Outcome:
     sides = [side(selection, claim.metric) for selection in claim.selections]
     chosen = select(rows, sides)
     finished = [row for row in chosen if row.finished]
@@ -139,7 +176,8 @@ def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
     excuse = _no_verdict(claim, failed)
     counted = [row if row.finished else _at_chance(row, claim.metric) for row in chosen]
     parts = [] if note else _parts(claim, finished if excuse else counted)
-    statement = Statement(tuple(parts), looks_of(claim), max(1, family), excuse) if parts else None
+    looks = looks_of(claim)
+    statement = Statement(tuple(parts), looks, max(1, family), excuse, readings) if parts else None
     if finished and not parts and not note:
         note = _unmatched(claim, finished, sides)
     return Outcome(

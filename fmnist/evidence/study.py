@@ -1,4 +1,5 @@
-"""What belongs to a study: runs whose settings are those of one of its cells, with any seed.
+"""What belongs to a study: runs whose settings are those of one of its cells, with any seed, and
+under any reading where it runs them.
 
 A study is a file of conf/ablation, an experiment of conf/experiment, or a claim's `sweep`, such as
 `ablation=leak experiment=s2_base`. A part of its levels and other seeds belong to it; a level that
@@ -7,13 +8,17 @@ of a single epoch, on other data, or of a time when the study was defined otherw
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from fmnist.config.readings import OURS
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.matching import settings_of
+from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.runs.rows import canonical, flatten, is_value
 
 # What one has at hand, and no result depends on by intent.
@@ -42,7 +47,6 @@ def definitions(study: str) -> list[tuple[str, ...]]:
 def axes(ablation: str) -> dict[str, list[str]]:
     """The levels of every factor of an ablation, without the seed."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf
 
     file = OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml")
     params = OmegaConf.select(file, "hydra.sweeper.params") or {}
@@ -52,6 +56,38 @@ def axes(ablation: str) -> dict[str, list[str]]:
         for key, levels in params.items()
         if key != "seed"
     }
+
+
+@cache
+def sweep_of_readings(experiment: str) -> str:
+    """The ablation that runs the experiment under its readings; "" where there is none."""
+    for path in sorted((CONF_DIR / "ablation").glob("*.yaml")):
+        if runs_readings(path.stem) and experiment in experiments_of(path.stem):
+            return path.stem
+    return ""
+
+
+def experiments_of(ablation: str) -> list[str]:
+    """That an ablation sweeps, or the one that it is about."""
+    if levels := axes(ablation).get("experiment"):
+        return levels
+    file = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml"))
+    assert isinstance(file, dict)
+    chosen = [item for item in file.get("defaults", []) if isinstance(item, dict)]
+    return [str(item[key]) for item in chosen for key in item if str(key).endswith("/experiment")]
+
+
+def first_seed(experiments: Iterable[str]) -> int:
+    """From which seed on runs count under a reading: the first of the sweep that runs them."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    firsts = [0]
+    for sweep in {sweep_of_readings(name) for name in experiments} - {""}:
+        file = OmegaConf.load(CONF_DIR / "ablation" / f"{sweep}.yaml")
+        given = f"seed={OmegaConf.select(file, 'hydra.sweeper.params.seed')}"
+        seeds = OverridesParser.create().parse_override(given).sweep_string_iterator()
+        firsts.append(min(map(int, seeds)))
+    return max(firsts)
 
 
 def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) -> str:
@@ -89,9 +125,14 @@ def _misfit(
     }
     if strange := [key for key, level in levels.items() if level is None]:
         return [f"{key}={has[key]} (there: {', '.join(factors[key])})" for key in strange]
-    wanted = settings_of((*overrides, *(f"{key}={level}" for key, level in levels.items())))
-    return [
-        f"{key}={value} (there: {wanted.get(key, 'none')})"
-        for key, value in own.items()
-        if wanted.get(key) != value and (key not in DEVICES or key in factors)
+    cell = (*overrides, *(f"{key}={level}" for key, level in levels.items()))
+    under = readings_of(str(choices.get("experiment"))) if runs_readings(name) else (OURS,)
+    found = [
+        [
+            f"{key}={value} (there: {wanted.get(key, 'none')})"
+            for key, value in own.items()
+            if wanted.get(key) != value and (key not in DEVICES or key in factors)
+        ]
+        for wanted in (settings_of((*cell, *reading)) for reading in under)
     ]
+    return min(found, key=len)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fmnist.evidence.claim import is_share, unit
 from fmnist.evidence.outcome import Outcome
@@ -58,7 +59,30 @@ def effect(outcome: Outcome) -> str:
 
 
 def verdict_words(outcome: Outcome) -> str:
-    """The verdict with its size, and at which look an undecided claim is judged next."""
+    """The verdict with its size, at which look an undecided claim is judged next, and readings."""
+    readings, verdict = outcome.readings, outcome.judgement.verdict
+    if not readings or verdict in ("not measured", "not judged"):
+        return verdict_alone(outcome)
+    judged = [item for item in readings if item.judgement.look]
+    if not outcome.claim.about:
+        alike = sum(item.judgement.verdict == verdict for item in judged)
+        of = f"{len(judged)} readings" + f" judged of {len(readings)}" * (judged != [*readings])
+        shown = verdict in ("holds", "does not hold") and len(judged) > 1
+        return verdict_alone(outcome) + f"; in {alike} of {of}" * shown
+    if outcome.holds_under:
+        return f"holds under {outcome.holds_under.reading}"
+    if verdict == "does not hold":
+        return f"does not hold: under none of {len(readings)} readings"
+    slowest = min(readings, key=lambda item: item.judgement.look)
+    if not (missing := len(readings) - len(judged)):
+        return verdict_alone(
+            replace(outcome, judgement=replace(slowest.judgement, verdict=verdict))
+        )
+    return f"undecided: {missing} of {len(readings)} readings not judged"
+
+
+def verdict_alone(outcome: Outcome) -> str:
+    """Of one reading."""
     judgement, claim = outcome.judgement, outcome.claim
     if judgement.verdict == "holds" and judgement.size:
         size = f"{claim.margin:g} {unit(claim.metric)}".rstrip()
@@ -69,7 +93,7 @@ def verdict_words(outcome: Outcome) -> str:
         return judgement.verdict
     later = [look for look in judgement.looks if look > judgement.look]
     if not later:
-        return f"undecided after {judgement.look} seeds"
+        return f"open after {judgement.look} seeds: {effect(outcome)}"
     if not judgement.look and judgement.seeds < FEWEST:
         return f"undecided: {seeds_in_words(judgement.seeds)}, judged at {later[0]}"
     return f"undecided: judged next at {later[0]} seeds"
@@ -114,6 +138,8 @@ def remarks(outcome: Outcome) -> list[str]:
     if wider := outcome.judgement.wider:
         ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
         made.insert(0, f"on other images, too: [{ends}]")
+    if (holding := outcome.holds_under) and holding is not outcome.readings[0]:
+        made.append(f"under {holding.reading}: {effect(holding)}")
     if part and statement and not statement.exact:
         made.append(worst_seed(part, shown_metric(outcome)))
         if (extra := len(part.seeds) - statement.shown) > 0:
@@ -121,6 +147,27 @@ def remarks(outcome: Outcome) -> list[str]:
             do = "seeds do" if extra > 1 else "seed does"
             made.append(f"{extra} more {do} not count yet: {mean} with all")
     return made + ([outcome.claim.note] if outcome.claim.note else [])
+
+
+READINGS_TOLD = (
+    "What a source left open was read in several ways, ours first. A published value holds under a "
+    "reading with that reading's p times their number, and does not hold when it holds under none "
+    "of them; of a comparison the verdict is that of our reading."
+)
+READINGS = ("claim", "reading", "effect [interval]", "seeds", "p", "verdict")
+
+
+def readings_cells(outcomes: Iterable[Outcome]) -> list[list[str]]:
+    """A line of READINGS for every reading of the claims that were measured under several."""
+    return [
+        [
+            outcome.claim.name, item.reading, effect(item), looks_in_words(item),
+            p_words(item.judgement.p), verdict_alone(item),
+        ]
+        for outcome in outcomes
+        if sum(item.statement is not None for item in outcome.readings) > 1
+        for item in outcome.readings
+    ]  # fmt: skip
 
 
 def worst_seed(part: Part, metric: str) -> str:

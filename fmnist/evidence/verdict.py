@@ -38,7 +38,11 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
    failed runs gets no verdict.
 8. Whole numbers (epochs until an accuracy) break the t test. A > B is shown by an exact permutation
    test, and refuted when that test shows B > A; other claims about them get no verdict.
-9. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), and is
+9. A source leaves settings open, and each way of reading it that its experiment lists is judged at
+   the same looks. A value holds under a reading with that reading's p times their number; it does
+   not hold when it does under none of them, all of them judged (the largest p counts). Another
+   claim's verdict is that of our reading; under how many others it comes out the same is shown.
+10. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), and is
    that of all looks taken together, so that it never contradicts the verdict.
 
 All this is about other seeds of these settings, on these 10,000 test images and this split. Beside
@@ -160,12 +164,14 @@ class Statement:
         looks: declared; none: all seeds are one look.
         family: how many claims are judged with it, itself among them.
         excuse: why there is no verdict; "" where there can be one.
+        readings: under how many the value is asked, one of them here; 1 of what is no value.
     """
 
     parts: tuple[Part, ...]
     looks: tuple[int, ...] = ()
     family: int = 1
     excuse: str = ""
+    readings: int = 1
 
     @property
     def exact(self) -> bool:
@@ -188,7 +194,7 @@ class Statement:
 
     @property
     def factor(self) -> int:
-        """On every p."""
+        """On every p; what is shown counts once more for every reading."""
         return self.family * len(self.declared)
 
     def test(self, n: int) -> P:
@@ -252,8 +258,17 @@ def judge(statement: Statement | None) -> Judgement:
     if not taken:
         return Judgement("undecided", looks=looks, seeds=n)
     p = at_looks([statement.test(look) for look in taken]).times(statement.factor)
-    open_ = Judgement("undecided", min(p.shown, p.refuted), "", taken[-1], looks, n,
-                      interval_of(statement), wider_interval_of(statement))  # fmt: skip
+    p = replace(p, shown=min(1.0, statement.readings * p.shown))
+    open_ = Judgement("undecided", min(p.shown, p.refuted), "", taken[-1], looks, n)
+    decided = _decided(statement, p, open_)
+    # At the level that decides: what refutes a value is not corrected for its readings.
+    tail = LEVEL / statement.factor
+    tail /= 1 if decided.verdict == "does not hold" else statement.readings
+    interval = interval_of(statement, tail)
+    return replace(decided, interval=interval, wider=_wider(statement, tail, interval))
+
+
+def _decided(statement: Statement, p: P, open_: Judgement) -> Judgement:
     compatible = all(part.rule == "higher" for part in statement.parts)  # 0 < d < margin
     if p.shown < LEVEL and (compatible or p.shown <= p.refuted):
         size: Size = "more" if p.more < LEVEL else "less" if p.less < LEVEL else ""
@@ -269,9 +284,9 @@ def at_looks(found: Sequence[P]) -> P:
     return P(*(min(column) for column in columns))
 
 
-def interval_of(statement: Statement) -> tuple[float, float] | None:
-    """Of the part that is shown, at the level that decides; None for whole numbers."""
-    part, tail = statement.weakest, LEVEL / statement.factor
+def interval_of(statement: Statement, tail: float) -> tuple[float, float] | None:
+    """Of the part that is shown, leaving out `tail` at each end; None for whole numbers."""
+    part = statement.weakest
     if part.whole:
         return None
     lows, highs = [], []
@@ -284,19 +299,21 @@ def interval_of(statement: Statement) -> tuple[float, float] | None:
     return None if math.isnan(low) else (low, high)
 
 
-def wider_interval_of(statement: Statement) -> tuple[float, float] | None:
-    """As `interval_of`, and covering other test images, too; None where bits are missing.
+def _wider(
+    statement: Statement, tail: float, ends: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The interval `ends`, made to cover other test images, too; None where bits are missing.
 
     It is never the narrower one: the seeds' part is here paired by image and so by seed, which by
     chance may give less than Welch's.
     """
     from fmnist.evidence.images import crossed
 
-    part, ends = statement.weakest, interval_of(statement)
+    part = statement.weakest
     if ends is None or not part.right or len(part.right[0]) < statement.shown:
         return None
     difference = part.right[0] if len(part.right) == 1 else part.right[0] - part.right[1]
-    found = [crossed(100 * difference[:n], 2 * LEVEL / statement.factor) for n in statement.taken]
+    found = [crossed(100 * difference[:n], 2 * tail) for n in statement.taken]
     low = max(item.mean - item.both for item in found)
     high = min(item.mean + item.both for item in found)
     return min(low, ends[0]), max(high, ends[1])

@@ -225,7 +225,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         "kind": "sweep", "summaries": summaries(table), "pair": [], "mcnemar": None,
         "effects": [], "bars": [], "grids": [], "front": [], "parallel": [], "sentences": [],
         "levels": {}, "interactions": [], "cells": [], "against": None, "curves": [],
-        "claims": [], "claims_note": "", "best_cell": None, "convergence": [],
+        "claims": [], "claims_note": "", "readings": [], "best_cell": None, "convergence": [],
         "leak": leak_warning(sum(row.leaks for row in table.rows), len(table.rows)),
     }  # fmt: skip
     if not cells:
@@ -235,7 +235,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         summary for summary in values["summaries"] if summary.levels == best_cell.levels
     )
     try:
-        values["claims"] = claims_of(table)
+        values |= claims_of(table)
     except Exception as error:  # of a claim's file or a damaged run: no reason to show nothing
         values["claims_note"] = " ".join(str(error).split())
     values |= _convergence(page, cells)
@@ -359,13 +359,21 @@ def _same_images(first: Any, second: Any) -> bool:
     return bool(first.labels.tolist() == second.labels.tolist())
 
 
-def claims_of(table: Table) -> list[Any]:
-    """The claims of the sources that these runs measure, with their verdicts."""
+def claims_of(table: Table) -> dict[str, Any]:
+    """The claims of the sources that these runs measure, with their verdicts, and the readings."""
     from fmnist.evidence.outcome import evaluate_claims
-    from fmnist.evidence.text import effect, looks_in_words, remarks, verdict_words
+    from fmnist.evidence.text import (
+        READINGS,
+        READINGS_TOLD,
+        effect,
+        looks_in_words,
+        readings_cells,
+        remarks,
+        verdict_words,
+    )
 
     outcomes = evaluate_claims([row.run for row in table.rows if row.run])
-    return [
+    claims = [
         {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
          "effect": effect(o), "seeds": looks_in_words(o), "p": o.judgement.p,
          "verdict": verdict_words(o), "remarks": remarks(o),
@@ -373,6 +381,10 @@ def claims_of(table: Table) -> list[Any]:
         for o in outcomes
         if o.statement is not None
     ]  # fmt: skip
+    return {
+        "claims": claims, "readings_columns": READINGS, "readings_told": READINGS_TOLD,
+        "readings": readings_cells(outcomes),
+    }  # fmt: skip
 
 
 def flat(node: Any, path: str = "") -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-from fmnist.runs.find import Found, factors, find_runs, key_of, setting
+from fmnist.config.readings import key_of
+from fmnist.runs.find import Found, factors, find_runs, setting
 from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leaks
 from fmnist.runs.record import COSTS, METRICS, Record

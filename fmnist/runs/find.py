@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fmnist.config.readings import key_of
 from fmnist.errors import RunError
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import RESULT, SWEEP, read_manifest
@@ -130,11 +131,6 @@ def _run_folders(given: Path) -> tuple[list[Path], dict[Path, list[str]], dict[P
             if place not in listed:
                 del inside[place]
     return sorted(inside), {k: v for k, v in missing.items() if k not in inside}, closed
-
-
-def key_of(override: str) -> str:
-    """ "optim.lr" of "+optim.lr=1"."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 def setting(run: Run, key: str) -> Any:

@@ -231,10 +231,13 @@ def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str,
 
 
 def newest(rows: Iterable[Row]) -> list[Row]:
-    """One row a configuration: a finished one before a failed one, then the latest."""
-    latest: dict[str, Row] = {}
+    """One row a configuration: a finished one before a failed one, then the latest.
+
+    Equal settings are one configuration, whatever its hash, which counts how updates are rounded.
+    """
+    latest: dict[tuple[int, frozenset[tuple[str, str]]], Row] = {}
     for row in sorted(rows, key=lambda row: (row.finished, row.facts["started"])):
-        latest[row.facts["config_hash"]] = row
+        latest[row.seed, frozenset(row.settings.items())] = row
     return list(latest.values())
 
 

@@ -1,6 +1,6 @@
 """The cells that a command line asks for, without running any of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from fmnist.config.compose import hydra_over_conf
-from fmnist.config.schema import CONF_DIR
+from fmnist.config.readings import key_of, readings
+from fmnist.config.schema import CONF_DIR, resolve
 from fmnist.runs.record import Cell
 from fmnist.sweeps.names import sweep_name, varied_keys
 from fmnist.sweeps.plan import fingerprint, plan, read_manifest
@@ -28,6 +29,30 @@ class Sweep:
 
     folder: Path
     cells: list[Cell]
+
+
+def with_readings(
+    cells: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]
+) -> tuple[list[list[str]], list[str]]:
+    """Every cell under every reading of its experiment, and the keys that readings set.
+
+    A reading that sets what the cell sets itself is left out: so the command line narrows them.
+
+    Args:
+        cells: their overrides.
+        compose: the configuration of one; asked once for all seeds of a cell.
+    """
+    known: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    made = []
+    for cell in cells:
+        settings = tuple(text for text in cell if key_of(text) != "seed")
+        if settings not in known:
+            given = {key_of(text) for text in cell}
+            listed = readings(resolve(compose(cell))["readings"])
+            known[settings] = [r for r in listed if not given & {key_of(text) for text in r}]
+        made += [[*cell, *reading] for reading in known[settings]]
+    set_by_them = [key_of(text) for listed in known.values() for r in listed for text in r]
+    return made, list(dict.fromkeys(set_by_them))
 
 
 def sweep_of(overrides: Sequence[str]) -> Sweep:
@@ -58,6 +83,9 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
         )
         names = [str(key) for key in params]
         folder = Path("multirun") / sweep_name(overrides, names)
+        if asked.get("readings"):
+            cells, keys = with_readings(cells, lambda cell: compose("config", overrides=cell))
+            names += keys
         return Sweep(
             folder,
             plan(

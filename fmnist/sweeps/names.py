@@ -15,10 +15,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fmnist.config.readings import key_of
 from fmnist.config.schema import COSMETIC, config_hash, resolve
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
-from fmnist.runs.find import key_of
 
 NAMED = ("ablation", "search")  # groups whose options give the sweep its folder
 NAME_LENGTH, NAME_BYTES = 120, 255  # of a folder: ours, and what file systems allow

@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 
 from fmnist.config.check import check
 from fmnist.config.devices import check_devices
+from fmnist.config.readings import key_of
 from fmnist.config.schema import Config, config_hash, resolve
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, RunError
-from fmnist.runs.find import key_of
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
 from fmnist.runs.record import read_manifest as read_manifest_file

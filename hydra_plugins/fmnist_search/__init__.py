@@ -152,7 +152,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
 
     def _launch(self, wanted: list[list[str]], ended: int) -> Sequence[JobReturn]:
         """What the launcher returns, after the cells are listed in sweep.json and announced."""
-        from fmnist.runs.find import key_of
+        from fmnist.config.readings import key_of
         from fmnist.runs.job import BASIC_LAUNCHER
         from fmnist.sweeps.names import is_own_name, varied_keys
         from fmnist.sweeps.plan import plan, write_manifest

@@ -11,7 +11,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 # Launchers whose cells may find their data and devices on another machine.
 ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
@@ -19,9 +19,10 @@ ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
 
 @dataclass
 class ResumeSweeperConfig:
-    """The settings of Hydra's basic sweeper."""
+    """The settings of Hydra's basic sweeper, and whether every cell runs under every reading."""
 
     _target_: str = "hydra_plugins.fmnist_sweeper.ResumeSweeper"
+    readings: bool = False  # see fmnist.config.readings
     max_batch_size: int | None = None
     params: dict[str, str] | None = field(default_factory=dict)
 
@@ -38,8 +39,18 @@ ConfigStore.instance().store(
 class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
     """Re-running the same command finishes the sweep."""
 
+    def __init__(
+        self,
+        max_batch_size: int | None,
+        params: dict[str, str] | None = None,
+        readings: bool = False,
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.readings = readings
+
     def sweep(self, arguments: list[str]) -> Any:
         from fmnist.runs.job import BASIC_LAUNCHER
+        from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.launch import launch, left
         from fmnist.sweeps.names import is_own_name, varied_keys
         from fmnist.sweeps.plan import (
@@ -54,13 +65,19 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
         loader, hydra = self.hydra_context.config_loader, self.config.hydra
         folder = Path(hydra.sweep.dir).absolute()
         own_names = is_own_name(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"])
+        parser = OverridesParser.create(config_loader=loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        (cells,) = self.split_arguments(overrides, None)
+        if self.readings:
+            cells, keys = with_readings(
+                cells, lambda cell: loader.load_sweep_config(self.config, cell)
+            )
+            with flag_override(self.config, ["readonly", "struct"], False):
+                hydra.sweeper.params.update(dict.fromkeys(keys, ""))  # varied, too
         if not own_names:
             # Resolved before the cells' configurations are made: they are handed the cached names.
             OmegaConf.select(self.config, "hydra.sweep.subdir")
         varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
-        parser = OverridesParser.create(config_loader=loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (cells,) = self.split_arguments(overrides, None)
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
         new: list[tuple[str, DictConfig]] = []  # cells that were not planned before

@@ -15,6 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 
 from fmnist.config.schema import CONF_DIR, config_hash
+from fmnist.evidence.readings import readings_of, runs_readings
+from fmnist.evidence.study import experiments_of
 from fmnist.runs.run import load_run
 from tests.conftest import TINY, command, composed
 
@@ -139,8 +141,13 @@ def test_a_sweep_says_what_it_is(name: str) -> None:
     assert re.search("on 2 cores, (estimated|measured)", text)
     stated = re.search(r"(\d+) cells \(([^)]*)\)", text)
     assert stated is not None
-    sizes = [len(level) for level in levels.values()]
-    assert int(stated[1]) == math.prod(sizes)
+    sizes = {key: len(level) for key, level in levels.items()}
+    cells = math.prod(sizes.values())
+    if runs_readings(name):
+        names = experiments_of(name)
+        read = sum(len(readings_of(experiment)) for experiment in names)
+        cells = read * cells // sizes.get("experiment", 1)
+    assert int(stated[1]) == cells
     assert f"{len(levels['seed'])} seeds" in stated[2]
     assert next(iter(levels)) == "seed"  # a sweep that is cut short has whole seeds
 
@@ -163,7 +170,7 @@ def test_its_example_of_narrowing_leaves_some_of_its_cells(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ABLATIONS if "experiment" in axes(name)])
 def test_a_sweep_over_experiments_leaves_each_as_it_is(name: str) -> None:
     for experiment in axes(name)["experiment"]:
-        # A study says besides at which numbers of seeds it is judged.
+        # A study says besides at how many seeds it is judged.
         assert composed(f"ablation={name}", experiment) | {"looks": None} == composed(experiment)
 
 

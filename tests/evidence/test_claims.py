@@ -67,7 +67,7 @@ def row(*overrides: str, seed: int = 0, status: str = "finished", started: str =
     """A row; `test_acc=91.0` is percent."""
     settings = settings_of(*overrides)
     facts = {
-        "seed": str(seed), "status": status, "started": started, "git_commit": "",
+        "study": "", "seed": str(seed), "status": status, "started": started, "git_commit": "",
         "config_hash": f"{sorted(settings.items())} {seed}",
     }  # fmt: skip
     values = {name.replace("_", "/", 1): value / 100 for name, value in metrics.items()}

@@ -1,0 +1,178 @@
+"""What a source left open: the readings that experiments list, and verdicts under all of them."""
+
+import json
+
+import pytest
+
+from fmnist.config.readings import OURS, readings
+from fmnist.config.schema import CONF_DIR, config_hash, select
+from fmnist.errors import ConfigError
+from fmnist.evidence.claim import CLAIMS_DIR, load_claims, looks_of
+from fmnist.evidence.outcome import evaluate
+from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
+from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
+from fmnist.evidence.text import readings_cells, remarks, verdict_words
+from fmnist.runs.find import find_runs
+from fmnist.sweeps.cells import sweep_of
+from tests.conftest import TINY, command, composed
+from tests.evidence.test_claims import CLAIMS, configuration, row
+
+EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
+READ = [name for name in EXPERIMENTS if len(readings_of(name)) > 1]
+BY_NAME = {claim.name: claim for claim in load_claims(CLAIMS_DIR)}
+
+
+def test_ours_is_first_and_levels_are_not_crossed():
+    node = {"aug": ["on", "flip"], "optim.lr": [0.01, 0.05, 0.1], "patience": [5, None],
+            "together": [{"aug": "flip", "optim.lr": 0.1}]}  # fmt: skip
+    assert readings(node) == [
+        OURS, ("aug=flip",), ("optim.lr=0.05",), ("optim.lr=0.1",), ("patience=null",),
+        ("aug=flip", "optim.lr=0.1"),
+    ]  # fmt: skip
+    assert readings(None) == readings({}) == [OURS]
+
+
+@pytest.mark.parametrize("node", [["aug"], {"aug": "on"}, {"aug": []}, {"together": ["aug=on"]}])
+def test_other_lists_are_refused(node):
+    with pytest.raises(ConfigError, match="readings: should be settings with lists of levels"):
+        readings(node)
+
+
+@pytest.mark.parametrize("experiment", READ)
+def test_an_experiment_does_what_its_first_reading_says(experiment):
+    config, choices, _ = configuration(f"experiment={experiment}")
+    for key, levels in config["readings"].items():
+        if key != "together":
+            assert choices.get(key, select(config, key)) == levels[0]
+    read = [composed(f"experiment={experiment}", *reading) for reading in readings_of(experiment)]
+    assert len({config_hash(plain) for plain in read}) == len(read)
+
+
+@pytest.mark.parametrize("experiment", READ)
+def test_a_sweep_runs_every_experiment_under_its_readings_at_the_looks_of_its_claims(experiment):
+    sweep = sweep_of_readings(experiment)
+    assert sweep
+    cells = sweep_of([f"ablation={sweep}", "seed=1", *narrowed(sweep, experiment)]).cells
+    assert {cell.config_hash for cell in cells} == {
+        config_hash(composed(f"experiment={experiment}", "seed=1", *grid(sweep), *reading))
+        for reading in readings_of(experiment)
+    }
+    looks = tuple(configuration(f"ablation={sweep}")[0]["looks"])
+    asked = [c for c in CLAIMS if experiment in experiments(c) and under_readings(c) and c.about]
+    assert all(looks_of(claim) == looks for claim in asked)
+
+
+def grid(sweep):
+    return ("data.batch_size=32", "trainer.max_epochs=1") if sweep == "s0_readings" else ()
+
+
+def narrowed(sweep, experiment):
+    return grid(sweep) or (f"experiment={experiment}",)
+
+
+def test_the_command_line_narrows_the_readings_and_folders_tell_them(tmp_path):
+    fixed = ("ablation=s2_readings", "seed=1", "experiment=s2_best", "optim.lr=0.01",
+             "optim.momentum=0.9", "aug=on", "~readings.together")  # fmt: skip
+    assert len(sweep_of(fixed[:-1]).cells) == 3  # ours, and two lengths of training
+    two = ("ablation=s3_readings", "seed=1", "experiment=s3_better", "model.width=0.02")
+    tiny = [text for text in TINY if not text.startswith("data.batch_size")]
+    done = command("fmnist.train", *two, *tiny, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = find_runs([tmp_path / "multirun"]).runs
+    assert [run.dir.name.rpartition("-")[0] for run in runs] == [
+        "seed=1,experiment=s3_better,data.batch_size=128", "seed=1,experiment=s3_better",
+    ]  # fmt: skip
+    (manifest,) = tmp_path.rglob("sweep.json")
+    cells = json.loads(manifest.read_text())["cells"]
+    assert {cell["dir"] for cell in cells} == {run.dir.name for run in runs}
+    assert {run.record.choices["ablation"] for run in runs} == {"s3_readings"}
+
+
+def test_runs_under_a_reading_belong_to_their_sweep_and_to_no_other():
+    def why(study, *overrides):
+        config, choices, _ = configuration(*overrides)
+        return misfit(study, config, choices)
+
+    read = ("experiment=s2_best", "aug=flip", "trainer.max_epochs=20")
+    assert why("s2_readings", "experiment=s2_best") == why("s2_readings", *read) == ""
+    assert "aug.degrees=0 (there: 10)" in why("s2_best_worst", *read)
+    assert why("s2_readings", *read, "optim.momentum=0.5")
+    assert runs_readings("s2_readings")
+    assert not runs_readings("s2_best_worst")
+
+
+# Verdicts
+
+
+def measured(accuracies, seeds=range(1, 11), experiment="s3_baseline"):
+    """Ten seeds of every reading of an experiment, at these mean accuracies."""
+    return [
+        row(f"experiment={experiment}", *reading, seed=seed, test_acc_last=mean + 0.1 * (seed % 3))
+        for reading, mean in zip(readings_of(experiment), accuracies, strict=False)
+        for seed in seeds
+    ]
+
+
+def judged(name, rows):
+    (outcome,) = evaluate(CLAIMS, rows, [name])
+    return outcome
+
+
+def test_a_value_holds_under_a_reading_with_p_times_their_number():
+    outcome = judged("s3_baseline_value", measured([75, 69.1, 88, 73]))
+    assert (outcome.judgement.verdict, outcome.reading) == ("holds", "our reading")
+    assert verdict_words(outcome) == "holds under model.width=0.125"
+    assert any(text.startswith("under model.width=0.125: 69.") for text in remarks(outcome))
+    statement = outcome.holds_under.statement
+    uncorrected = min(statement.test(look).shown for look in (5, 10)) * statement.factor
+    assert outcome.judgement.p == pytest.approx(4 * uncorrected)
+    assert [cells[1:2] + cells[-1:] for cells in readings_cells([outcome])] == [
+        ["our reading", "does not hold"], ["model.width=0.125", "holds"],
+        ["optim.momentum=0.9", "does not hold"], ["data.batch_size=128", "does not hold"],
+    ]  # fmt: skip
+
+
+def test_a_value_does_not_hold_only_under_none_of_them():
+    rows = measured([75, 60, 88, 73])
+    outcome = judged("s3_baseline_value", rows)
+    assert verdict_words(outcome) == "does not hold: under none of 4 readings"
+    assert outcome.judgement.p == max(item.judgement.p for item in outcome.readings)
+    without = judged("s3_baseline_value", measured([75, 60, 88]))
+    assert without.judgement.verdict == "undecided"
+    assert verdict_words(without) == "undecided: 1 of 4 readings not judged"
+    ours = judged("s3_baseline_value", measured([75]))
+    assert verdict_words(ours) == "undecided: 3 of 4 readings not judged"
+    assert readings_cells([ours]) == []
+
+
+def test_a_comparisons_verdict_is_that_of_our_reading():
+    baseline, better = measured([75, 60, 95, 73]), measured([90, 88, 89], experiment="s3_better")
+    outcome = judged("s3_baseline_better", [*baseline, *better])
+    # With momentum the baseline beats the better net, which has no such reading.
+    assert verdict_words(outcome) == "holds, by more than 0.2 points; in 3 of 4 readings"
+    momentum = next(item for item in outcome.readings if item.reading == "optim.momentum=0.9")
+    assert momentum.judgement.verdict == "does not hold"
+    alone = judged("s3_baseline_better", [r for r in [*baseline, *better]
+                                          if r.settings["model.width"] == "0.25"])  # fmt: skip
+    assert alone.judgement == outcome.judgement
+    assert verdict_words(alone).endswith("; in 2 of 3 readings judged of 4")
+    shown = {cells[1]: cells[2] for cells in readings_cells([outcome])}
+    assert shown["optim.momentum=0.9"].startswith("-5.00 [")
+
+
+def test_seeds_known_before_the_readings_were_listed_count_in_none_of_them():
+    assert first_seed(["s2_best", "s2_worst"]) == 1
+    assert first_seed(["s3_baseline"]) == first_seed(["s1_main"]) == 0
+    rows = [row("experiment=s2_best", seed=seed, test_acc=86 + seed % 3, train_acc=84 + seed % 3,
+                **{"val_acc_best": 85 + seed % 3}) for seed in range(10)]  # fmt: skip
+    outcome = judged("s2_best_value", rows)
+    assert outcome.statement.parts[0].seeds == tuple(range(1, 10))
+    both = [*rows, *(row("experiment=s2_worst", seed=s, test_acc=80 + s % 3) for s in range(10))]
+    assert judged("s2_best_worst", both).statement.parts[0].seeds == tuple(range(10))
+
+
+def test_a_claim_that_fixes_a_setting_is_not_asked_under_readings_of_it():
+    for name in ("s0_epochs_help", "s0_batch_size_stable"):
+        assert len(under_readings(BY_NAME[name])) == 3
+    assert under_readings(BY_NAME["s1_main_value"]) == []
+    assert under_readings(BY_NAME["s2_optimizer"]) == []
