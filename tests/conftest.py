@@ -1,13 +1,18 @@
 """What the tests share: small data, composed configurations, whole runs, the command line."""
 
 import functools
+import importlib
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any
 
 # One thread a process, before torch is imported: the tests run in parallel, and threads of several
@@ -26,6 +31,7 @@ from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 
 CHECKOUT = Path(__file__).parents[1]
+TEMPORARY = tempfile.gettempdir()
 
 # Files of minutes, most first: begun last, they would keep one processor waiting for the other.
 LONG = (
@@ -83,12 +89,46 @@ def no_key_and_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.delenv(f"WANDB_{name}", raising=False)
 
 
+@contextmanager
+def as_before() -> Iterator[None]:
+    """What a command changes in its process for good is put back: other tests follow there."""
+    signals = {number: signal.getsignal(number) for number in (SIGHUP, SIGINT, SIGTERM)}
+    logged = {each: ([*each.handlers], each.level, each.propagate) for each in _loggers()}
+    environment, folder, modules = os.environ.copy(), Path.cwd(), {*sys.modules}
+    argv, path, raising = sys.argv, [*sys.path], logging.raiseExceptions
+    try:
+        yield
+    finally:
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        for each in _loggers():
+            handlers, level, each.propagate = logged.get(each, ([], logging.NOTSET, True))
+            for handler in {*each.handlers} - {*handlers}:
+                handler.close()
+            each.handlers[:] = handlers
+            each.setLevel(level)
+            each.disabled = False
+        logging.disable(logging.NOTSET)
+        logging.raiseExceptions = raising
+        for name in {*sys.modules} - modules:  # those of a test's own folder
+            if str(Path(getattr(sys.modules[name], "__file__", None) or "/")).startswith(TEMPORARY):
+                del sys.modules[name]
+        sys.argv, sys.path[:] = argv, path
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.root.manager.loggerDict.values()
+    return [logging.root, *(each for each in known if isinstance(each, logging.Logger))]
+
+
 @pytest.fixture(autouse=True)
-def loggers_speak() -> None:
-    """Whatever an earlier test of the same process has configured."""
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith("fmnist")]:
-        logging.getLogger(name).disabled = False
-    logging.disable(logging.NOTSET)
+def process_as_before() -> Iterator[None]:
+    """Whatever a test configures in its process."""
+    with as_before():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -138,3 +178,51 @@ def command(
         cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def here(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """What `command` gives, of a command that this process runs, which has imported everything.
+
+    Cells of sweeps are processes of their own also here, of one server for all tests.
+    """
+    module, *words = once(*arguments)
+    main = importlib.import_module(module).main
+    code: object = None
+    with as_before(), tempfile.TemporaryDirectory() as folder:
+        os.chdir(cwd)
+        os.environ.update(env)
+        sys.path.insert(0, str(cwd))
+        sys.argv = [module, *words]
+        files = [Path(folder, name) for name in ("out", "err")]
+        with output_to(*files):
+            try:
+                code = main()
+            except SystemExit as end:
+                code = end.code
+        said = [file.read_text(encoding="utf-8") for file in files]
+    if isinstance(code, str):  # sys.exit("a message")
+        code, said[1] = 1, f"{said[1]}{code}\n"
+    assert isinstance(code, int | None)
+    return subprocess.CompletedProcess([module, *words], code or 0, *said)
+
+
+@contextmanager
+def output_to(*files: Path) -> Iterator[None]:
+    """Standard output and standard error are these files, for Python and for everybody else."""
+    streams, kept = (sys.stdout, sys.stderr), [os.dup(number) for number in (1, 2)]
+    for number, file in enumerate(files, 1):
+        opened = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdout, sys.stderr = (
+        open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        for number in (1, 2)
+    )
+    try:
+        yield
+    finally:
+        for number, old in enumerate(kept, 1):
+            (sys.stdout, sys.stderr)[number - 1].flush()
+            os.dup2(old, number)
+            os.close(old)
+        sys.stdout, sys.stderr = streams

@@ -140,7 +140,7 @@ def _write_to_logs(error: Exception) -> list[str]:
 def _explain_missing(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group or not error.options:
-        return in_one_line(error)
+        return " ".join(str(error).split())
     options = [name.removesuffix(".yaml") for name in error.options]
     return f"{group}={option}: no such option{near_or_all(option, options)}"
 

@@ -10,7 +10,7 @@ from fmnist.config.command import check_command, check_overrides
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
-from tests.conftest import TINY, command, composed
+from tests.conftest import TINY, composed, here
 
 # A file of a group, and what a command that names it is answered.
 FILES = {
@@ -212,7 +212,7 @@ def test_the_command_leaves_nothing_behind(
 ) -> None:
     flags = [word for word in typed if word == "-m"]
     overrides = [word for word in typed if word != "-m"]
-    done = command("fmnist.train", *flags, *TINY, *overrides, cwd=tmp_path)
+    done = here("fmnist.train", *flags, *TINY, *overrides, cwd=tmp_path)
     assert done.stderr.startswith(f"error: {line}")
     assert done.stderr.count("\n") == 1
     assert (done.stdout, done.returncode) == ("", 2)

@@ -18,7 +18,7 @@ from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.evidence.study import experiments_of
 from fmnist.runs.run import load_run
-from tests.conftest import TINY, command, composed
+from tests.conftest import TINY, composed, here
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
 ABLATIONS = sorted(path.stem for path in (CONF_DIR / "ablation").glob("*.yaml"))
@@ -184,7 +184,7 @@ def test_the_factorial_has_every_level_of_every_experiment_of_s2() -> None:
 
 def test_a_study_runs_without_multirun_and_the_command_line_narrows_it(tmp_path: Path) -> None:
     narrowed = ("ablation=s2_activation", "seed=3", "model.activation=relu")
-    done = command("fmnist.train", *narrowed, *TINY, cwd=tmp_path)
+    done = here("fmnist.train", *narrowed, *TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.rglob("result.json")
     record = load_run(path.parent).record

@@ -1,13 +1,9 @@
 """Command lines as people mistype them, answered in this process: one line, nothing left behind."""
 
-import logging
 import os
 import shlex
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from logging import Logger
 from pathlib import Path
 
 import pytest
@@ -31,7 +27,11 @@ MISTAKES = [
     ("--config-name", "--config-name/-cn: expected one argument"),
     ("--config-name nope", "nope.yaml: in no folder of configurations"),
     ("--config-dir nope", "Additional config directory"),
-    ("--config-path /nope", "config.yaml: in no folder of configurations"),
+    ("--config-path {cwd}/full", "config.yaml: in no folder of configurations"),
+    (
+        "--config-path /nope",
+        "Primary config directory not found. Check that the config directory '/nope' exists",
+    ),
     ("hydra.run.dir=", "hydra.run.dir=: should name a folder"),
     ("hydra.run.dir=null", "hydra.run.dir=null: "),
     ("hydra.run.dir='${nope}'", "hydra.run.dir: Interpolation key 'nope' not found"),
@@ -55,25 +55,6 @@ MISTAKES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def same_process_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command configures logging and signals of its process for good; here others follow."""
-    for name in ("HYDRA_FULL_ERROR", "FMNIST_FULL_ERROR"):
-        monkeypatch.setenv(name, "0")
-    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
-    root, hangup = logging.root, signal.getsignal(signal.SIGHUP)
-    handlers, level = list(root.handlers), root.level
-    loggers = [each for each in root.manager.loggerDict.values() if isinstance(each, Logger)]
-    disabled = [each for each in loggers if each.disabled]
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers, root.level = handlers, level
-    for each in loggers:
-        each.disabled = each in disabled
-    signal.signal(signal.SIGHUP, hangup)
-
-
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a file and a folder that hold somebody's work."""
@@ -92,7 +73,8 @@ def test_what_is_mistyped_is_answered_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["fmnist.train", *shlex.split(typed)])
+    words = shlex.split(typed.replace("{cwd}", str(empty)))
+    monkeypatch.setattr(sys, "argv", ["fmnist.train", *words])
     with pytest.raises(SystemExit) as caught:
         train.main()
     said = capfd.readouterr()

@@ -10,7 +10,7 @@ import yaml
 from benchmarks import readme
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.run import load_run
-from tests.conftest import CHECKOUT, TINY, command, composed
+from tests.conftest import CHECKOUT, TINY, command, composed, here
 
 TEXT = (CHECKOUT / "README.md").read_text()
 DOCUMENTS = {str(path.relative_to(CHECKOUT)): path.read_text() for path in readme.DOCUMENTS}
@@ -42,7 +42,7 @@ def test_every_training_command_composes(arguments):
 def test_a_sweep_of_the_readme_runs_cell_by_cell(tmp_path):
     sweep = next(arguments for arguments in TRAIN if "--multirun" in arguments)
     narrow = [text for text in sweep if not text.startswith("seed")]
-    done = command("fmnist.train", *narrow, *TINY, "hydra.sweep.dir=sweep", cwd=tmp_path)
+    done = here("fmnist.train", *narrow, *TINY, "hydra.sweep.dir=sweep", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     records = [load_run(path.parent).record for path in tmp_path.glob("sweep/*/result.json")]
     assert len(records) == 4
@@ -59,6 +59,7 @@ def test_make_targets_of_the_readme_exist():
     assert all(f"\n{target}: " in makefile for target in targets)
 
 
+@pytest.mark.long
 def test_the_readmes_own_net_trains_from_one_file_and_one_yaml(tmp_path):
     copy = tmp_path / "checkout"
     for name in ("fmnist", "conf", "tests"):
@@ -92,14 +93,14 @@ def test_a_net_outside_the_checkout_needs_config_dir_only(tmp_path):
     path = tmp_path / "conf/model/tinynet.yaml"
     path.write_text(text.replace("fmnist.models.tinynet", "tinynet"))
     wanted = ["--config-dir", "conf", "model=tinynet", *TINY, "hydra.run.dir=run"]
-    done = command("fmnist.train", *wanted, cwd=tmp_path)
+    done = here("fmnist.train", *wanted, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert load_run(tmp_path / "run").record.status == "finished"
 
 
 def test_the_readmes_error_is_the_real_one(tmp_path):
     shown = re.search(r"\$ python -m fmnist\.train (\S+)\n(error: .*)\n", TEXT)
-    done = command("fmnist.train", shown[1], cwd=tmp_path)
+    done = here("fmnist.train", shown[1], cwd=tmp_path)
     assert done.stderr.strip() == shown[2]
 
 

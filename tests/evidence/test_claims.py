@@ -37,7 +37,7 @@ from fmnist.runs.rows import (
     rows_of,
 )
 from fmnist.runs.run import Run
-from tests.conftest import CHECKOUT, command
+from tests.conftest import CHECKOUT, here
 from tests.records import FACTS, a_record, an_epoch
 
 CLAIMS = load_claims(CLAIMS_DIR)
@@ -571,7 +571,7 @@ def sweep(tmp_path_factory):
 
 
 def test_the_command_says_which_claims_hold(sweep, tmp_path):
-    done = command("fmnist.claims", str(sweep), "--csv", "claims.csv", cwd=tmp_path)
+    done = here("fmnist.claims", str(sweep), "--csv", "claims.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()

@@ -10,7 +10,7 @@ import torch
 from fmnist.config.build import build
 from fmnist.errors import ConfigError
 from fmnist.training.preflight import try_net
-from tests.conftest import TINY, command
+from tests.conftest import TINY, here
 from tests.faults import hostile_nets
 
 HERE = Path(__file__).parent / "hostile_nets.py"
@@ -100,7 +100,7 @@ def own_net(folder: Path, text: str) -> list[str]:
 def test_a_file_that_cannot_be_imported_leaves_no_run_directory(
     text: str, line: str, tmp_path: Path
 ) -> None:
-    done = command("fmnist.train", *own_net(tmp_path, text), cwd=tmp_path)
+    done = here("fmnist.train", *own_net(tmp_path, text), cwd=tmp_path)
     assert done.stderr == f"error: {line.format(folder=tmp_path)}\n"
     assert done.returncode == 2
     assert not (tmp_path / "outputs").exists()
@@ -118,7 +118,7 @@ def test_a_sweep_tries_its_nets_before_the_first_cell_trains(
 ) -> None:
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/mine.yaml").write_text(f"_target_: tests.faults.hostile_nets.{net}\n")
-    done = command(
+    done = here(
         "fmnist.train", "-m", *TINY, "--config-dir", "conf", "model=logistic,mine", "seed=0,1",
         cwd=tmp_path,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_an_error_of_ones_own_net_in_the_middle_is_one_line(tmp_path: Path) -> N
         "        return self.linear(x.flatten(1))\n"
     )
     arguments = own_net(tmp_path, text)
-    done = command("fmnist.train", *arguments, "hydra.run.dir=run", cwd=tmp_path)
+    done = here("fmnist.train", *arguments, "hydra.run.dir=run", cwd=tmp_path)
     assert done.stderr == (
         f"error: LookupError: the third step, at {tmp_path}/my_nets.py:12 "
         "(run/train.log says more)\n"

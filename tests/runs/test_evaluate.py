@@ -11,7 +11,7 @@ from fmnist.errors import RunError
 from fmnist.evaluate import evaluate, main
 from fmnist.runs.run import load_run, write_atomically
 from fmnist.runs.text import LEAK
-from tests.conftest import command
+from tests.conftest import here
 
 
 def test_evaluate_reproduces_the_test_numbers_exactly(run_tiny, capsys):
@@ -66,7 +66,7 @@ def test_evaluate_goes_on_after_a_directory_that_is_none(run_tiny, tmp_path, cap
 
 def test_evaluate_as_a_command_needs_no_dashboard_and_says_it_in_a_line(run_tiny, tmp_path):
     run = run_tiny()
-    done = command("fmnist.evaluate", str(run.dir), cwd=tmp_path)
+    done = here("fmnist.evaluate", str(run.dir), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert not (tmp_path / "wandb").exists()

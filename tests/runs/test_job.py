@@ -13,7 +13,7 @@ from fmnist.config.command import check_command
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
 from fmnist.runs.job import Job, hydra_value
-from tests.conftest import TINY, command
+from tests.conftest import TINY, here
 
 NET = """
 from torch import nn
@@ -49,9 +49,9 @@ def own_net(folder: Path) -> None:
 def test_the_recorded_command_repeats_the_run_from_any_folder(tmp_path: Path) -> None:
     folder = tmp_path / "Anna's runs"
     own_net(folder)
-    done = command(
+    done = here(
         "fmnist.train", *TINY, "-cd", "conf", "model=mine",
-        "hydra.run.dir=run", "hydra.job.chdir=true", cwd=folder, timeout=200,
+        "hydra.run.dir=run", "hydra.job.chdir=true", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     first = json.loads((folder / "run/result.json").read_text())

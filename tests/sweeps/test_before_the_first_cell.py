@@ -9,7 +9,7 @@ from fmnist.errors import ConfigError, DataUnavailable, RunError
 from fmnist.runs.record import Record
 from fmnist.runs.run import Run
 from fmnist.sweeps.plan import Cell, plan, refuse_other_runs, require_data
-from tests.conftest import TINY, command, composed
+from tests.conftest import TINY, composed, here
 
 
 def composed_cell(overrides):
@@ -99,7 +99,7 @@ def test_every_data_set_is_asked_for_once(tmp_path, monkeypatch):
 def test_a_missing_data_set_ends_a_sweep_as_it_ends_a_run(tmp_path):
     """Whether it can be fetched is asked of a proxy that is not there."""
     nowhere = "http://127.0.0.1:9"
-    done = command(
+    done = here(
         "fmnist.train", "-m", *(text for text in TINY if not text.startswith("data")),
         "data=kmnist", "data.root=nowhere", "seed=0,1,2", "hydra.sweep.dir=sweep", cwd=tmp_path,
         http_proxy=nowhere, https_proxy=nowhere,

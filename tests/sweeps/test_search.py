@@ -15,7 +15,7 @@ import pytest
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
 from hydra_plugins.fmnist_search import SearchSweeper
-from tests.conftest import CHECKOUT, TINY, command, once
+from tests.conftest import CHECKOUT, TINY, here, once
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")
 SEARCH = ["fmnist.train", "search=lenet5", "hydra.sweep.dir=search", *TINY]
@@ -49,7 +49,7 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     (killed,) = trials(tmp_path)
     assert killed.state.name == "RUNNING"
 
-    done = command(*SEARCH, "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    done = here(*SEARCH, "hydra.sweeper.n_trials=2", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2, of which 0 ended before" in done.stdout
     ended = [trial for trial in trials(tmp_path) if trial.state.name == "COMPLETE"]
@@ -62,7 +62,7 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     assert {trial.value for trial in ended} == accuracies
     assert f"the best: val acc {best.value:.4f}" in done.stdout
 
-    again = command(*SEARCH, "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    again = here(*SEARCH, "hydra.sweeper.n_trials=2", cwd=tmp_path)
     assert again.returncode == 0
     assert "2, of which 2 ended before" in again.stdout
     assert len(trials(tmp_path)) == len(ended) + 1  # and the killed one
@@ -125,7 +125,7 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused_in_one_line(texts, w
     ],
 )
 def test_a_search_that_cannot_be_is_refused_before_a_trial(setting, words, tmp_path):
-    done = command(*SEARCH, setting, cwd=tmp_path)
+    done = here(*SEARCH, setting, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: hydra.sweeper.")
@@ -209,7 +209,7 @@ def test_trials_that_were_running_are_asked_for_again_and_count_once():
 
 def test_failed_trials_count_and_end_no_search(tmp_path):
     failing = [*SEARCH, "optim=sgd", "optim.lr=1e30"]  # a fixed value leaves the space
-    done = command(*failing, "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    done = here(*failing, "hydra.sweeper.n_trials=2", cwd=tmp_path)
     assert done.returncode == 1
     assert "no trial has a result" in done.stdout + done.stderr
     assert [trial.state.name for trial in trials(tmp_path)] == ["FAIL", "FAIL"]
@@ -218,10 +218,9 @@ def test_failed_trials_count_and_end_no_search(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_without_optuna_one_line_says_what_to_install(tmp_path):
-    (tmp_path / "optuna.py").write_text("raise ModuleNotFoundError('optuna')")
-    path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
-    done = command(*SEARCH, cwd=tmp_path, PYTHONPATH=path)
+def test_without_optuna_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    done = here(*SEARCH, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "error: hydra/sweeper=optuna: Optuna is not installed: pip install 'fmnist[optuna]'"

@@ -20,14 +20,14 @@ from fmnist.sweeps.names import NAME_LENGTH, cell_name, distinct, folder_name, s
 from fmnist.sweeps.plan import fingerprint, plan, read_manifest, write_manifest
 from fmnist.sweeps.process import PRELOADED
 from fmnist.train import train
-from tests.conftest import CHECKOUT, TINY, command, composed, once
+from tests.conftest import CHECKOUT, TINY, composed, here, once
 from tests.records import a_record, put_record
 
 TIMES = ("seconds", "train/images_per_second")
 
 
 def in_sweep(*arguments: str, cwd: Path, **keywords) -> subprocess.CompletedProcess:
-    return command("fmnist.train", "-m", *TINY, *arguments, cwd=cwd, **keywords)
+    return here("fmnist.train", "-m", *TINY, *arguments, cwd=cwd, **keywords)
 
 
 def started(*arguments: str, cwd: Path) -> subprocess.Popen:
