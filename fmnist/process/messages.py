@@ -1,8 +1,5 @@
 """What libraries say belongs to the log."""
 
-import fmnist.process.startup  # noqa: F401 (before what it quickens)
-
-# isort: split
 import logging
 import sys
 import warnings
@@ -21,6 +18,9 @@ def send_library_messages_to_log() -> None:
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
     # Lightning's, wherever Slurm is installed; here a cluster's job is one process.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
+    import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+    # isort: split
     import lightning
 
     logger = logging.getLogger(lightning.__name__)

@@ -98,10 +98,10 @@ def test_flags_and_settings_may_be_mixed() -> None:
 def test_of_what_nobody_knows_one_line_is_said_and_the_log_holds_the_rest(
     empty: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(config: object, data: object) -> None:
+    def fails(*arguments: object) -> None:
         raise LookupError("a bug\nof two lines")
 
-    monkeypatch.setattr(train, "try_net", fails)
+    monkeypatch.setattr("fmnist.training.preflight.try_net", fails)
     monkeypatch.setattr(sys, "argv", ["fmnist.train", *TINY, "hydra.run.dir=run"])
     with pytest.raises(SystemExit) as caught:
         train.main()
