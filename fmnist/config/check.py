@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fmnist.config.across import check_across
+from fmnist.config.groups import grouping_settings
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
 from fmnist.config.schema import BETTER, SEVERAL, Config, resolve, select
@@ -181,6 +182,10 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         right = "should be true" if path in PARTIAL else "should be left out"
         value = node.get("_partial_")
         raise ConfigError(f"{path}._partial_={show(value)}: {right}: fmnist.train decides it")
+    if path == "optim":
+        ours = grouping_settings()
+        _check_grouping(node, ours)
+        node = {key: value for key, value in node.items() if key not in ours}
     signature = read_signature(target)
     if signature is None:
         return
@@ -202,6 +207,15 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
                 raise ConfigError(f"{path}.{key}=null: should be a number")
             _check_range(f"{path}.{key}", node[key], text)
     _check_required(path, node, signature)
+
+
+def _check_grouping(node: dict[str, Any], ours: dict[str, Parameter]) -> None:
+    """The settings of an optimiser that are ours."""
+    for key in ours.keys() & node.keys():
+        _check_value(f"optim.{key}", node[key], ours[key])
+    signature = read_signature(node["_target_"])
+    if node.get("no_decay") and signature is not None and "weight_decay" not in signature:
+        raise ConfigError(f"optim.no_decay=true: {node['_target_']} has no weight_decay")
 
 
 def _check_value(key: str, value: Any, parameter: Parameter) -> None:

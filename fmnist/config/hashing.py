@@ -17,6 +17,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fmnist.config.groups import grouping_settings
 from fmnist.config.known import canonical
 from fmnist.config.signature import UNKNOWN, read_signature
 
@@ -50,6 +51,8 @@ def _node(node: dict[str, Any], path: Path, cosmetic: Collection[Path]) -> dict[
     """What of a node counts, at every depth."""
     target = node.get("_target_")
     signature = (read_signature(target) if isinstance(target, str) else None) or {}
+    if path == ("optim",):
+        signature = signature | grouping_settings()
     kept: dict[str, Any] = {}
     for key, value in node.items():
         if (*path, key) in cosmetic or key in ("_partial_", "_convert_", "_recursive_"):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import InstantiationException
 
 from fmnist.config.build import build, maker
+from fmnist.config.groups import split_grouping
 from fmnist.config.known import is_known
 from fmnist.errors import ConfigError
 
@@ -59,7 +60,7 @@ def try_out(plain: dict[str, Any]) -> None:
         _try_augmentation(json.dumps(plain["aug"]))
     optim, scheduler = plain["optim"], plain["scheduler"]
     policy = scheduler.get("policy")
-    if not (is_known(optim) and (policy is None or is_known(policy))):
+    if not (is_known(split_grouping(optim)[0]) and (policy is None or is_known(policy))):
         epochs = plain["trainer"]["max_epochs"] or 1
         _try_optimizer(*map(json.dumps, (optim, scheduler, plain["model"])), epochs)
     trainer = plain["trainer"]
@@ -124,7 +125,7 @@ def _step(node: dict[str, Any], parameters: "list[Parameter]") -> "Optimizer":
     """An optimiser that has made one step and whose state can be saved and loaded back."""
     torch = _torch()
     with _explained("optim", node):
-        optimizer: Optimizer = maker(node)(parameters)
+        optimizer: Optimizer = maker(split_grouping(node)[0])(parameters)
         for parameter in parameters:
             parameter.grad = torch.ones_like(parameter)
         optimizer.step(lambda: 0.0)  # some evaluate the loss again and again

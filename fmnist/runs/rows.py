@@ -46,6 +46,7 @@ CHOSEN = "formats"  # who chose number and memory format: "auto", by net and mac
 # Settings of later versions, and what was done before they existed.
 ADDED = {
     "tta": "none", "ema_decay": "null", "init_from": "null", "ckpt_path": "null", CHOSEN: "auto",
+    "optim.no_decay": "false", "optim.head_lr": "null",
 }  # fmt: skip
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001

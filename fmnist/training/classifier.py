@@ -20,8 +20,10 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from fmnist.config.build import build, maker
+from fmnist.config.groups import split_grouping
 from fmnist.errors import ConfigError, Diverged
 from fmnist.training.divergence import REMEDY, refuse_divergence
+from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
 from fmnist.training.tta import mean_logits
 
@@ -106,7 +108,11 @@ class Classifier(LightningModule):
             update = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
             self.average.requires_grad_(False)  # DDP waits for gradients of what could have one
-        self.optimizer = maker(optimizer) if isinstance(optimizer, Mapping) else optimizer
+        self.grouping: dict[str, Any] = {}
+        if isinstance(optimizer, Mapping):
+            node, self.grouping = split_grouping(optimizer)
+            optimizer = maker(node)
+        self.optimizer = optimizer
         self.schedule: Schedule = (
             build(schedule) if isinstance(schedule, Mapping) else (schedule or CONSTANT)
         )
@@ -141,19 +147,29 @@ class Classifier(LightningModule):
 
     def configure_optimizers(self) -> Any:
         rate = {} if self.lr is None else {"lr": self.lr}
-        optimizer = self.optimizer(self.net.parameters(), **rate)
+        optimizer = self.optimizer(parameter_groups(self.net, **self.grouping), **rate)
         schedule = self.schedule
         if schedule.policy is None:
             return optimizer
         length = {schedule.horizon: self.run_length()} if schedule.horizon else {}
         config: dict[str, Any] = {
-            "scheduler": schedule.policy(optimizer, **length), "interval": schedule.interval,
-        }  # fmt: skip
+            "scheduler": schedule.policy(optimizer, **length, **self._peaks(optimizer)),
+            "interval": schedule.interval,
+        }
         if schedule.monitor:
             # The metric is there when there has been a validation.
             every = self.trainer.check_val_every_n_epoch
             config |= {"monitor": schedule.monitor, "frequency": every or 1, "strict": bool(every)}
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _peaks(self, optimizer: torch.optim.Optimizer) -> dict[str, list[float]]:
+        """Of a policy with a peak: one a group, in proportion to the groups' own rates."""
+        peak = getattr(self.schedule.policy, "keywords", {}).get("max_lr")
+        rates = [float(group["lr"]) for group in optimizer.param_groups]
+        if peak is None or isinstance(peak, list) or len(set(rates)) == 1:
+            return {}
+        usual = optimizer.defaults["lr"]
+        return {"max_lr": [peak * rate / usual for rate in rates]}
 
     def steps_per_epoch(self) -> float:
         """Optimiser steps of an epoch; infinite where the data have no length."""

@@ -1,0 +1,113 @@
+"""Groups of parameters, and Muon with AdamW: who is trained how, and that a run goes on from it."""
+
+import pytest
+import torch
+from torch import nn
+
+from fmnist.config.schema import config_hash
+from fmnist.errors import ConfigError
+from fmnist.training.build import build_classifier
+from fmnist.training.groups import parameter_groups
+from fmnist.training.muon import MuonAdamW
+from tests.conftest import composed
+
+
+def a_net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(),
+        nn.Linear(4 * 16, 8), nn.Linear(8, 10),
+    )  # fmt: skip
+
+
+def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    torch.manual_seed(1)
+    optimizer.zero_grad()
+    net(torch.randn(8, 1, 8, 8)).square().mean().backward()
+    optimizer.step()
+
+
+def test_biases_and_norms_are_spared_decay_and_the_head_has_its_own_rate() -> None:
+    net = a_net()
+    groups = list(parameter_groups(net, no_decay=True, head_lr=0.5))
+    told = {
+        id(tensor): (group.get("lr"), group.get("weight_decay"))
+        for group in groups
+        for tensor in group["params"]
+    }
+    said = {name: told[id(tensor)] for name, tensor in net.named_parameters()}
+    assert said["0.weight"] == (None, None)
+    assert said["0.bias"] == said["1.weight"] == said["1.bias"] == (None, 0.0)
+    assert said["6.weight"] == (0.5, None)
+    assert said["6.bias"] == (0.5, 0.0)
+    assert list(parameter_groups(net)) == list(net.parameters())
+    with pytest.raises(ConfigError, match=r"head_lr=0\.5: Conv2d has no linear layer"):
+        parameter_groups(nn.Conv2d(1, 1, 1), head_lr=0.5)
+
+
+def test_they_are_settings_that_change_the_hash_only_where_they_are_used() -> None:
+    usual = composed()
+    without = composed()
+    for key in ("no_decay", "head_lr"):
+        del without["optim"][key]
+    assert config_hash(usual) == config_hash(without)
+    assert config_hash(composed("optim.no_decay=true")) != config_hash(usual)
+    for wrong, words in (
+        ("optim.no_decay=3", r"optim\.no_decay=3: should be true or false"),
+        ("optim.head_lr=-1", r"optim\.head_lr=-1: should be greater than 0"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            composed(wrong)
+
+
+def test_the_optimiser_of_a_configuration_has_these_groups_and_a_peak_for_each() -> None:
+    settings = ("optim=adamw", "optim.no_decay=true", "optim.head_lr=0.01", "optim.lr=0.001")
+    module = build_classifier(composed(*settings))
+    optimizer = module.configure_optimizers()
+    rates = [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups]
+    assert rates == [(0.001, 0.01), (0.001, 0.0), (0.01, 0.01), (0.01, 0.0)]
+    module = build_classifier(composed(*settings, "scheduler=onecycle"))
+    assert module._peaks(optimizer) == {"max_lr": [0.001, 0.001, 0.01, 0.01]}
+
+
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_muon_turns_a_step_of_a_hidden_matrix_into_an_orthogonal_one(
+    format: torch.memory_format,
+) -> None:
+    """All singular values of the change are near the rate, whatever the gradient's are."""
+    net = a_net().to(memory_format=format)
+    before = {name: tensor.detach().clone() for name, tensor in net.named_parameters()}
+    step(net, MuonAdamW(net.parameters(), lr=0.1, adamw_lr=0.001, weight_decay=0.0))
+    after = dict(net.named_parameters())
+    change = {name: (after[name] - before[name]).detach().flatten(1) for name in before
+              if before[name].ndim > 1}  # fmt: skip
+    for name in ("0.weight", "3.weight", "5.weight"):
+        values = torch.linalg.svdvals(change[name])
+        assert 0.02 < values.min() <= values.max() < 0.2, name
+    assert change["6.weight"].abs().max() < 0.0011  # the head is AdamW's
+    assert (after["1.bias"] - before["1.bias"]).abs().max() < 0.0011
+
+
+def test_muon_goes_on_from_its_saved_state_as_if_it_had_never_stopped() -> None:
+    whole, first, second = a_net(), a_net(), a_net()
+    one = MuonAdamW(whole.parameters())
+    for _ in range(4):
+        step(whole, one)
+    two = MuonAdamW(first.parameters())
+    step(first, two)
+    step(first, two)
+    second.load_state_dict(first.state_dict())
+    three = MuonAdamW(second.parameters())
+    three.load_state_dict(two.state_dict())
+    step(second, three)
+    step(second, three)
+    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_run_with_muon_and_a_schedule_trains(run_tiny) -> None:
+    run = run_tiny("optim=muon", "scheduler=onecycle", "optim.no_decay=true", "patience=null")
+    assert run.record.status == "finished"
+    assert run.record.metrics["test/acc"] > 0.2
+    state = torch.load(run.checkpoints / "last.ckpt", weights_only=True)["optimizer_states"][0]
+    assert len(state["inner"]) == len(state["param_groups"])
