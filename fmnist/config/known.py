@@ -6,6 +6,8 @@ good, and nothing heavy has to be imported to know it.
 
 from typing import Any
 
+from fmnist.config.groups import grouping_settings
+
 RATE, SHARE, WEIGHT = "(0, inf)", "[0, 1)", "[0, inf)"
 ANY = ""  # torch's annotation says it all
 
@@ -16,6 +18,10 @@ RANGES = {
     "torch.optim.Adam": {"lr": RATE, "weight_decay": WEIGHT, "fused": ANY},
     "torch.optim.AdamW": {"lr": RATE, "weight_decay": WEIGHT, "fused": ANY},
     "torch.optim.RMSprop": {"lr": RATE, "alpha": SHARE, "weight_decay": WEIGHT, "momentum": SHARE},
+    # Its own annotations say the ranges.
+    "fmnist.training.muon.MuonAdamW": dict.fromkeys(
+        ("lr", "adamw_lr", "momentum", "weight_decay"), ANY
+    ),
     "torch.optim.lr_scheduler.StepLR": {"step_size": "[1, inf)", "gamma": RATE},
     "torch.optim.lr_scheduler.ReduceLROnPlateau": {
         "mode": ANY, "factor": "(0, 1)", "patience": WEIGHT,
@@ -47,4 +53,5 @@ def ranges(target: str) -> dict[str, str]:
 def is_known(node: dict[str, Any]) -> bool:
     """Whether every key of a node stands here."""
     known = RANGES.get(canonical(str(node.get("_target_"))))
-    return known is not None and all(key in known for key in node if not key.startswith("_"))
+    keys = [key for key in node if not key.startswith("_") and key not in grouping_settings()]
+    return known is not None and all(key in known for key in keys)

@@ -60,7 +60,7 @@ def try_out(plain: dict[str, Any]) -> None:
         _try_augmentation(json.dumps(plain["aug"]))
     optim, scheduler = plain["optim"], plain["scheduler"]
     policy = scheduler.get("policy")
-    if not (is_known(split_grouping(optim)[0]) and (policy is None or is_known(policy))):
+    if not (is_known(optim) and (policy is None or is_known(policy))):
         epochs = plain["trainer"]["max_epochs"] or 1
         _try_optimizer(*map(json.dumps, (optim, scheduler, plain["model"])), epochs)
     trainer = plain["trainer"]

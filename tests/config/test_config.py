@@ -162,7 +162,10 @@ REFUSED_BY_HYDRA = [
         "scheduler.policy.step_size=3",
         "scheduler.policy.step_size: no such setting; there are none under scheduler.policy here",
     ),
-    ("optim.momentum=0.9", "optim.momentum: no such setting; there are fused, lr, weight_decay"),
+    (
+        "optim.momentum=0.9",
+        "optim.momentum: no such setting; there are fused, head_lr, lr, no_decay, weight_decay",
+    ),
     (
         "model.num_classes=5",
         "model.num_classes: not in the configuration; +model.num_classes=... adds it",
