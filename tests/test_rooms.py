@@ -15,12 +15,12 @@ from tests.conftest import CHECKOUT
 PACKAGE = CHECKOUT / "fmnist"
 TOP = {
     "__init__", "__main__", "errors", "train", "plan", "evaluate", "status", "report", "claims",
-    "results", "workspace", "compare",
+    "results", "workspace", "predict", "export", "compare",
 }  # fmt: skip
 # From the top of the house to its cellar.
 ROOMS = (
-    "reporting", "sweeps", "tracking", "training", "evidence", "runs", "data", "models", "config",
-    "process",
+    "reporting", "sweeps", "tracking", "using", "training", "evidence", "runs", "data", "models",
+    "config", "process",
 )  # fmt: skip
 FLOOR = {room: floor for floor, room in enumerate(ROOMS, start=1)}
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from fmnist.data.augment import Augmentation
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.files import FILES, is_checked, read_data_set
+from fmnist.data.look import measure_look
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
 
@@ -302,6 +303,7 @@ class ImageData(LightningDataModule):
             std=std if self.std is None else self.std,
             select_on=self.select_on,
             checked=is_checked(self.source),
+            look=measure_look(self.train_images.pixels.numpy()),
         )
         return self.facts
 

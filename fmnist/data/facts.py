@@ -1,6 +1,20 @@
 """What a run record says of its data. Imports nothing, so that reading a record stays quick."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the images of a set stand in their frames; measured by `fmnist.data.look`.
+
+    Args:
+        background: of pixels up to 255, one value for every channel; empty: photographs, which have
+            no common background.
+        content: the longest side of what is shown, as a share of the frame's; the median.
+    """
+
+    background: list[float]
+    content: float
 
 
 @dataclass(frozen=True)
@@ -13,6 +27,8 @@ class DatasetFacts:
         mean, std: of training pixels in [0, 1].
         select_on: "val", or "test": then every accuracy of the run is optimistic.
         checked: whether the checksums were compared with published ones.
+        shape: of an image: channels, height, width.
+        look: of the training images; None: not measured, by a version that did not.
     """
 
     name: str
@@ -27,3 +43,5 @@ class DatasetFacts:
     std: float
     select_on: str = "val"
     checked: bool = True
+    shape: list[int] = field(default_factory=lambda: [1, 28, 28])  # of records that do not say
+    look: Look | None = None

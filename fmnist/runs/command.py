@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import NoReturn
 
-from fmnist.errors import UserError
+from fmnist.errors import RunError, UserError
 from fmnist.process.terminal import forgiving_terminal
 from fmnist.runs.foreign_text import escaped
 
@@ -34,6 +35,19 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
             return refuse(error)
 
     return wrapped
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around what writes the files that somebody asked for.
+
+    Raises:
+        RunError: one cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{error.filename}: cannot be written: {error.strerror}") from error
 
 
 def start(main: Callable[..., int]) -> NoReturn:

@@ -392,6 +392,8 @@ def test_facts_of_files(tmp_path):
         "std": pytest.approx(pixels.std()),
         "select_on": "val",
         "checked": False,
+            "shape": [1, 28, 28],
+            "look": {"background": [], "content": 1.0},
     }
     assert np.array_equal(data.val_images.pixels, arrays["train-images-idx3-ubyte"][val])
     assert torch.equal(data.val_images.labels, labels[val])

@@ -1,0 +1,186 @@
+"""A trained net as one file for other programs: images in, logits out, nothing else needed.
+
+The file takes pixels as decoders give them, uint8 [B, C, S, S], of any number of images; mean and
+deviation are inside, so that nobody has to know them. It computes in float32 what the run's own
+evaluation computes, test-time augmentation included.
+"""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import io
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fmnist.data.facts import DatasetFacts
+from fmnist.errors import RunError, UserError
+from fmnist.runs.command import writing
+from fmnist.runs.record import known
+from fmnist.runs.run import write_atomically
+from fmnist.training.tta import mean_logits
+
+if TYPE_CHECKING:
+    from fmnist.runs.run import Run
+
+CHECKED = 256  # test images
+CLOSE = 1e-4  # of logits; larger ones may differ by this share of them
+HALF = ("bf16-mixed", "16-mixed", "bf16-true", "16-true")
+Compute = Callable[[Tensor], Tensor]  # uint8 [B, C, S, S] -> float [B, classes]
+
+
+class FromPixels(nn.Module):
+    """uint8 [B, C, S, S] -> logits float [B, classes], as `fmnist.data.datamodule.Normalize` and
+    `fmnist.training.predict.predict` make them.
+    """
+
+    mean: Tensor  # [1, C or 1, 1, 1], of pixels up to 255
+    std: Tensor
+
+    def __init__(self, net: nn.Module, facts: DatasetFacts, tta: str) -> None:
+        super().__init__()
+        self.net, self.tta = net.eval(), tta
+        for name, value in (("mean", facts.mean), ("std", facts.std)):
+            self.register_buffer(name, 255 * torch.tensor(value).reshape(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        images = (pixels.float() - self.mean) / self.std
+        return mean_logits(self.net, images, self.tta)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written, and how near it comes to the run.
+
+    Args:
+        images: test images on which it was compared.
+        to_net: the largest difference of a logit to the run's net in float32.
+        to_record: to the recorded logits; of a run in half precision it may be larger.
+    """
+
+    path: Path
+    images: int
+    to_net: float
+    to_record: float
+
+
+def export(run: "Run", path: Path, kind: str) -> Exported:
+    """Write the best net of a finished run as one file, after its logits have been compared.
+
+    Args:
+        kind: "pt2", by torch.export, or "onnx".
+
+    Raises:
+        UserError: ONNX is not installed; the net cannot be exported; its logits differ.
+        DataError, DataUnavailable: the test images are not there.
+    """
+    facts, data = known(run.record.dataset), run.data()
+    pixels = _test_pixels(run, data)
+    net = FromPixels(run.net("best"), facts, str(run.formats()["tta"]))
+    with torch.inference_mode():
+        wanted = net(pixels)
+    try:
+        with _quiet():
+            content, compute = WRITERS[kind](net, pixels[:2].clone(), metadata(run))
+            found = compute(pixels)
+            alone = compute(pixels[:1])
+    except UserError:
+        raise
+    except Exception as error:  # exporters raise whatever a net meets in them
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RunError(f"{run.dir}: its net cannot be written as {kind}: {reason[:300]}") from error
+    recorded = torch.from_numpy(run.predictions()[0][: len(pixels)])
+    same = run.record.precision not in HALF
+    for logits, reference in ((found, wanted), (alone, wanted[:1]), (found, recorded)):
+        if reference is recorded and not same:
+            continue
+        if not torch.allclose(logits, reference, rtol=CLOSE, atol=CLOSE):
+            what = "recorded logits" if reference is recorded else "net's own"
+            raise RunError(
+                f"{run.dir}: as {kind} its logits differ by {_difference(logits, reference):.2g} "
+                f"from the {what}: should be at most {CLOSE:g}; nothing was written"
+            )
+    with writing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    differences = _difference(found, wanted), _difference(found, recorded)
+    return Exported(path, len(pixels), *differences)
+
+
+def metadata(run: "Run") -> dict[str, str]:
+    """What a file says of itself, by name: classes, as JSON, in the order of the logits."""
+    facts = known(run.record.dataset)
+    return {
+        "classes": json.dumps(facts.classes),
+        "input": f"uint8 [batch, {', '.join(map(str, facts.shape))}], pixels from 0 to 255",
+        "output": "float32 [batch, classes], logits",
+        "dataset": facts.name,
+        "config_hash": run.record.config_hash,
+    }
+
+
+def _test_pixels(run: "Run", data: Any) -> Tensor:
+    """The first test images, uint8 [CHECKED, C, S, S]."""
+    if data.load().checksums != known(run.record.dataset).checksums:
+        raise RunError(f"{run.dir}: was made with other data files than those found now")
+    pixels: Tensor = data.test_images.pixels[:CHECKED]
+    return pixels.unsqueeze(1) if pixels.ndim == 3 else pixels
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What exporters say of their own libraries is nothing that a user could act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _as_pt2(net: nn.Module, example: Tensor, says: dict[str, str]) -> tuple[bytes, Compute]:
+    """The bytes of a .pt2 file, and what they compute, read back."""
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(net, (example,), dynamic_shapes=({0: batch},))
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files=dict(says))
+    buffer.seek(0)
+    module = torch.export.load(buffer).module()
+    return buffer.getvalue(), lambda pixels: module(pixels).detach()
+
+
+def _as_onnx(net: nn.Module, example: Tensor, says: dict[str, str]) -> tuple[bytes, Compute]:
+    """The bytes of an .onnx file, and what ONNX Runtime makes of them on the CPU."""
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401 (torch's exporter needs it)
+    except ImportError as error:
+        raise UserError(
+            f"--onnx: {error.name} is not installed; pip install 'fmnist[onnx]' brings it"
+        ) from error
+    program = torch.onnx.export(
+        net, (example,), input_names=["pixels"], output_names=["logits"], dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, says)
+    content = model.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def compute(pixels: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"pixels": pixels.numpy()})[0])
+
+    return content, compute
+
+
+WRITERS = {"pt2": _as_pt2, "onnx": _as_onnx}

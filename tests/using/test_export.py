@@ -1,0 +1,82 @@
+"""A trained net as one file: what it computes, what it says of itself, and what is refused."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fmnist.config.schema import CONF_DIR
+from fmnist.errors import RunError
+from fmnist.export import main
+from fmnist.runs.run import load_run
+from fmnist.using.export import export
+
+NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
+SMALL = ("data.train_size=96", "data.val_size=32", "data.test_size=40")
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_every_net_can_be_exported_and_computes_what_it_was_tested_with(net, run_tiny, tmp_path):
+    run = run_tiny(f"model={net}", *SMALL)
+    made = export(run, tmp_path / "net.pt2", "pt2")
+    assert made.to_net < 1e-4
+    if run.record.precision == "32-true":
+        assert made.to_record < 1e-4
+    program = torch.export.load(tmp_path / "net.pt2").module()
+    data = run.data()
+    data.load()
+    for count in (1, 3, 40):
+        logits = program(data.test_images.pixels[:count].unsqueeze(1)).detach().numpy()
+        assert np.allclose(logits, run.predictions()[0][:count], atol=0.2)
+
+
+def test_an_onnx_file_needs_neither_torch_nor_mean_and_deviation(run_tiny, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    run = run_tiny("tta=flip")
+    capsys.readouterr()
+    assert main([str(run.dir), "--onnx"]) == 0
+    assert "net.onnx" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(run.dir / "net.onnx", providers=["CPUExecutionProvider"])
+    data = run.data()
+    data.load()
+    for count in (1, 7):
+        pixels = data.test_images.pixels[:count].unsqueeze(1).numpy()
+        (logits,) = session.run(None, {"pixels": pixels})
+        assert np.allclose(logits, run.predictions()[0][:count], atol=1e-4)
+    says = session.get_modelmeta().custom_metadata_map
+    assert json.loads(says["classes"]) == run.record.dataset.classes
+
+
+def test_a_file_names_its_classes_and_its_run(run_tiny, tmp_path):
+    run = run_tiny(*SMALL)
+    export(run, tmp_path / "net.pt2", "pt2")
+    found = {"classes": "", "config_hash": ""}
+    torch.export.load(tmp_path / "net.pt2", extra_files=found)
+    assert json.loads(found["classes"]) == run.record.dataset.classes
+    assert found["config_hash"] == run.record.config_hash
+    assert (tmp_path / "net.pt2").stat().st_size < 10**6  # no test images are in it
+
+
+def test_a_net_whose_logits_are_not_the_recorded_ones_is_not_written(run_tiny, tmp_path, capsys):
+    run = run_tiny(*SMALL)
+    logits, labels = run.predictions()
+    with (run.dir / "predictions.npz").open("wb") as file:
+        np.savez(file, logits=logits + 0.001, labels=labels)
+    with pytest.raises(RunError, match=r"differ by 0\.001 from the recorded logits"):
+        export(load_run(run.dir), tmp_path / "net.pt2", "pt2")
+    assert not (tmp_path / "net.pt2").exists()
+    run.write(replace(run.record, status="failed"))
+    assert main([str(run.dir)]) == 2
+    assert "status is failed" in capsys.readouterr().err
+
+
+def test_without_its_extra_onnx_is_refused_in_one_line(run_tiny, monkeypatch, capsys):
+    run = run_tiny(*SMALL)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    capsys.readouterr()
+    assert main([str(run.dir), "--onnx"]) == 2
+    assert "fmnist[onnx]" in capsys.readouterr().err
+    assert not list(run.dir.glob("*.onnx"))

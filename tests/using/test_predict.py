@@ -1,0 +1,179 @@
+"""Pictures that are no images of the data set: how they are prepared, and what is said of them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from sklearn.datasets import load_sample_images
+from torch import nn
+
+from fmnist.data.facts import Look
+from fmnist.data.look import measure_look
+from fmnist.data.pictures import prepare, read_picture
+from fmnist.data.synthetic import garments
+from fmnist.errors import DataError
+from fmnist.predict import main
+from fmnist.using.classify import Familiar, features_of
+
+GREY, DARK = (1, 28, 28), Look([0.0], 1.0)
+PHOTOS = Look([], 1.0)
+
+
+def ellipse(width: int, height: int, shade: int = 200) -> Image.Image:
+    """A bright ellipse that fills a dark picture."""
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    return Image.fromarray(np.where(x**2 + y**2 <= 1, shade, 0).astype(np.uint8))
+
+
+def on_paper(content: Image.Image, paper: int = 255) -> Image.Image:
+    """Negated, as shops show their goods: off the middle of a bright colour picture."""
+    picture = Image.new("RGB", (640, 400), (paper,) * 3)
+    picture.paste(ImageOps.invert(content).convert("RGB"), (30, 90))
+    return picture
+
+
+def test_a_product_picture_becomes_what_the_sets_authors_would_have_made_of_it():
+    made = prepare(on_paper(ellipse(140, 280)), GREY, DARK).astype(int)
+    assert made.shape == (28, 28)
+    wanted = np.zeros((28, 28), int)
+    wanted[:, 7:21] = np.asarray(ellipse(140, 280).resize((14, 28), Image.Resampling.BOX))
+    assert np.abs(made - wanted).mean() < 8
+    assert made[:, :6].max() == 0  # the background is the set's, not nearly so
+
+
+def test_a_background_that_is_not_quite_white_is_cut_off_as_well():
+    assert (prepare(on_paper(ellipse(140, 280), 240), GREY, DARK)[:, :6] == 0).all()
+
+
+def test_an_image_of_the_set_stays_as_it_is_and_its_negative_becomes_it():
+    images = garments(20, seed=3)[0].numpy()
+    look = measure_look(images)
+    for image in images:
+        for given in (Image.fromarray(image), ImageOps.invert(Image.fromarray(image))):
+            assert np.abs(prepare(given, GREY, look).astype(int) - image).max() <= 23
+
+
+def test_content_is_as_large_as_the_sets_is():
+    made = prepare(on_paper(ellipse(200, 200)), GREY, Look([0.0], 20 / 28))
+    rows = np.flatnonzero(made.max(1) > 20)
+    assert (rows[0], rows[-1]) == (4, 23)
+
+
+def test_how_a_set_stands_in_its_frames_is_measured():
+    digits = np.zeros((50, 28, 28), np.uint8)
+    digits[:, 4:24, 8:20] = 255
+    assert measure_look(digits) == Look([0.0], 0.7143)
+    assert measure_look(255 - digits).background == [255.0]
+    photographs = np.random.default_rng(0).integers(0, 256, (50, 3, 32, 32), np.uint8)
+    assert measure_look(photographs) == PHOTOS
+    assert measure_look(np.repeat(digits[:, None], 3, 1)) == Look([0.0] * 3, 0.7143)
+
+
+def test_of_real_photographs_a_set_of_photographs_gets_the_middle():
+    for pixels in load_sample_images().images:
+        made = prepare(Image.fromarray(pixels), (3, 32, 32), PHOTOS)
+        assert made.shape == (3, 32, 32)
+        middle = pixels[:, 106:533].mean((0, 1))
+        assert np.abs(made.mean((1, 2)) - middle).max() < 2
+
+
+def test_transparent_upright_and_deep_pictures_are_what_a_viewer_shows(tmp_path):
+    content = ellipse(100, 50)
+    clear = Image.new("RGBA", (200, 200))
+    clear.paste(Image.new("RGB", (100, 50), (55, 55, 55)), (50, 70), content.convert("L"))
+    clear.putalpha(Image.fromarray(np.pad(np.asarray(content), ((70, 80), (50, 50)))))
+    upright = prepare(clear, GREY, DARK)
+    assert upright[14].max() > 50
+    assert upright[:6].max() == 0
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side
+    on_paper(ellipse(50, 300)).rotate(90, expand=True).save(tmp_path / "p.png", exif=exif)
+    assert np.array_equal(
+        prepare(read_picture(tmp_path / "p.png"), GREY, DARK),
+        prepare(on_paper(ellipse(50, 300)), GREY, DARK),
+    )
+
+    deep = Image.fromarray(np.asarray(ellipse(56, 56)).astype(np.uint16) * 257)
+    assert np.array_equal(prepare(deep, GREY, DARK), prepare(ellipse(56, 56), GREY, DARK))
+
+
+def test_an_empty_picture_is_an_empty_image():
+    assert prepare(Image.new("RGB", (300, 200), "white"), GREY, DARK).max() == 0
+
+
+def test_what_is_no_picture_is_said_in_one_line(tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"notes\.png: not a picture") as caught:
+        read_picture(tmp_path / "notes.png")
+    assert "\n" not in str(caught.value)
+
+
+def test_features_are_what_the_last_linear_layer_sees():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 5), nn.ReLU(), nn.Linear(5, 10))
+    images = torch.rand(4, 1, 28, 28)
+    formats = {"precision": "32-true", "channels_last": False, "tta": "flip"}
+    found = features_of(net, [(images, torch.zeros(4))], formats)
+    assert torch.equal(found, net[:3](images))
+    assert not net[3]._forward_pre_hooks
+
+
+def test_far_is_a_direction_in_which_no_training_image_lies():
+    seen = nn.functional.normalize(torch.eye(3)[0] + 0.01 * torch.randn(50, 3), dim=1)
+    near, far = Familiar(seen, 0.0).distances(torch.tensor([[5.0, 0, 0], [0, 5.0, 0]])).tolist()
+    assert near < 0.1 < 1 < far
+
+
+def test_predict_shows_writes_and_saves_what_it_found(run_tiny, tmp_path, capsys):
+    run = run_tiny("model=logistic")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, pixels in enumerate(load_sample_images().images):
+        Image.fromarray(pixels).save(pictures / f"photo{number}.jpg")
+    image = run.data()
+    image.load()
+    Image.fromarray(image.test_images.pixels[0].numpy()).save(pictures / "garment.png")
+    (pictures / "readme.txt").write_text("no picture")
+    files = {name: tmp_path / name for name in ("out.csv", "out.json", "seen")}
+    capsys.readouterr()
+    code = main(
+        [str(run.dir), str(pictures), "--csv", str(files["out.csv"]), "--json",
+         str(files["out.json"]), "--save-inputs", str(files["seen"])]
+    )  # fmt: skip
+    out = capsys.readouterr()
+    assert (code, out.err) == (0, "")
+    lines = out.out.splitlines()
+    assert len(lines) == 4
+    assert all(line.endswith("far from the training data") for line in lines[2:])
+    rows = list(csv.DictReader(files["out.csv"].read_text().splitlines()))
+    found = json.loads(files["out.json"].read_text())["pictures"]
+    assert [row["file"] for row in rows] == [one["file"] for one in found]
+    shares = [float(value) for key, value in rows[0].items() if key.startswith("p(")]
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
+    # Of a test image it says what the run's own test said.
+    logits, _ = run.predictions()
+    assert found[0]["class"] == run.record.dataset.classes[int(logits[0].argmax())]
+    first = torch.from_numpy(logits[0]).double().softmax(0).max()
+    assert found[0]["probability"] == pytest.approx(float(first), abs=0.05)
+    seen = sorted(files["seen"].iterdir())
+    assert [path.name for path in seen] == [
+        "0001_garment.png", "0002_photo0.png", "0003_photo1.png"
+    ]  # fmt: skip
+    assert read_picture(seen[0]).size == (28, 28)
+
+
+def test_a_picture_that_cannot_be_read_costs_itself(run_tiny, tmp_path, capsys):
+    run = run_tiny("model=logistic")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nonsense")
+    ellipse(40, 80).save(tmp_path / "good.png")
+    capsys.readouterr()
+    assert main([str(run.dir), str(tmp_path / "broken.jpg"), str(tmp_path / "good.png")]) == 2
+    out = capsys.readouterr()
+    assert len(out.err.splitlines()) == 1
+    assert "broken.jpg" in out.err
+    assert len(out.out.splitlines()) == 2
+    assert main([str(run.dir), str(tmp_path / "nowhere")]) == 2
+    assert "nowhere: no such file or folder" in capsys.readouterr().err
