@@ -11,7 +11,7 @@ endif
 endif
 ARGS ?= model=lenet5 optim=adam
 
-.PHONY: help setup train dashboard test slurm-test lint format docs clean
+.PHONY: help setup train dashboard test slurm-test lint format results docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -58,6 +58,10 @@ lint: setup ## ruff and the type checker
 format: setup ## let ruff put everything in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+results: setup ## every table, figure and verdict, from the rows in results/
+	$(BIN)/python -m fmnist.results render
+	$(BIN)/python -m benchmarks.readme
 
 docs: setup ## the documentation as a site in build/site; a dead link fails
 	$(BIN)/python -m mkdocs build --strict

@@ -13,17 +13,21 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from fmnist.errors import RunError
 from fmnist.evidence.claim import RESULTS_DIR, Claim, ClaimError, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.superiority import Chance, Odds
 from fmnist.evidence.text import (
     FOREIGN_SCOPE,
     SCOPE,
+    chance_of,
     effect,
     looks_in_words,
     number,
+    odds_of,
     p_words,
     remarks,
     runs_in_words,
@@ -112,13 +116,13 @@ def foreign(options: argparse.Namespace) -> tuple[list[Outcome], str]:
 
 def table(outcomes: Sequence[Outcome], claims: Sequence[Claim], scope: str = SCOPE) -> str:
     """For the terminal: two lines or more a claim that was measured, one line for the others."""
-    header = f"{'claim':27}{'effect [interval]':34}{'seeds':14} {'p':8} verdict"
+    header = f"{'claim':27} {'effect [interval]':33}{'seeds':14} {'p':8} verdict"
     lines = [header, "-" * WIDTH]
     for outcome in outcomes:
         if outcome.statement is None:
             continue
         p, claim = p_words(outcome.judgement.p), outcome.claim
-        lines.append(f"{claim.name:27}{effect(outcome):34}{looks_in_words(outcome):14} {p:8} "
+        lines.append(f"{claim.name:27} {effect(outcome):33}{looks_in_words(outcome):14} {p:8} "
                      f"{verdict_words(outcome)}")  # fmt: skip
         lines += textwrap.wrap(explanation(outcome, claims), WIDTH, initial_indent="    ",
                                subsequent_indent="    ")  # fmt: skip
@@ -153,13 +157,17 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
 
 CSV_COLUMNS = (
     "claim", "source", "verdict", "size", "metric", "part", "mean", "low", "high", "images_low",
-    "images_high", "seeds", "look", "looks", "margin", "p", "runs", "failed", "lacking", "never",
-    "leaking", "words",
+    "images_high", "seeds", "look", "looks", "margin", "p", "beats", "beats_low", "beats_high",
+    "above", "within", "below", "runs", "failed", "lacking", "never", "leaking", "words",
 )  # fmt: skip
 
 
 def to_csv(outcomes: Iterable[Outcome]) -> str:
-    """One line a claim; shares in percent, intervals at the level that decides."""
+    """One line a claim; shares in percent, intervals at the level that decides.
+
+    `beats` is P(A > B) with its 95 % interval; above, within and below the margin are the odds of
+    what is undecided (`fmnist.evidence.superiority`).
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -171,11 +179,16 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
         values = [
             claim.name, claim.source, judgement.verdict, judgement.size, shown_metric(outcome),
             part.label if part else "", *numbers, judgement.seeds, judgement.look,
-            " ".join(map(str, judgement.looks)), claim.margin, judgement.p, outcome.runs,
+            " ".join(map(str, judgement.looks)), claim.margin, judgement.p,
+            *_four_digits(chance_of(outcome)), *_four_digits(odds_of(outcome)), outcome.runs,
             outcome.failed, outcome.lacking, outcome.never, outcome.leaking, claim.claim,
         ]  # fmt: skip
         writer.writerow(map(to_cell, values))
     return buffer.getvalue()
+
+
+def _four_digits(record: Chance | Odds | None) -> list[float | str]:
+    return [round(x, 4) for x in astuple(record)] if record else [""] * 3
 
 
 @command

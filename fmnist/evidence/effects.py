@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize, welch
+from fmnist.evidence.superiority import Chance, beats
 
 RESOLUTION = 0.01  # points: one image of 10,000
 # Two sides that differ in nothing else come of one training, or as good as: they are paired by
@@ -38,6 +39,15 @@ def contrast(
     return welch(sides, signs)
 
 
+def compare(
+    first: str, second: str, values: Mapping[int, Sequence[float]], *, paired: bool = False
+) -> "Comparison":
+    """Two sides, named, over seeds; see `contrast`."""
+    a, b = zip(*values.values(), strict=True)
+    chance = beats(a, b, paired) if len(a) > 1 else None
+    return Comparison(first, second, contrast(values, paired=paired), beats=chance)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """`first` minus `second` over matched seeds, when no claim says which should be higher.
@@ -46,12 +56,14 @@ class Comparison:
 
     Args:
         together: how many comparisons are made with it, itself among them.
+        beats: how often a run of `first` is above one of `second`; None for one seed.
     """
 
     first: str
     second: str
     difference: Summary
     together: int = 1
+    beats: Chance | None = None
 
     @property
     def p(self) -> float:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fmnist.evidence.claim import is_share, unit
 from fmnist.evidence.outcome import Outcome
 from fmnist.evidence.statistics import FEWEST, Summary
+from fmnist.evidence.superiority import Chance, Odds, beats, odds
 from fmnist.evidence.verdict import Part
 
 # What every table of verdicts says of itself.
@@ -140,6 +141,7 @@ def remarks(outcome: Outcome) -> list[str]:
         made.insert(0, f"on other images, too: [{ends}]")
     if (holding := outcome.holds_under) and holding is not outcome.readings[0]:
         made.append(f"under {holding.reading}: {effect(holding)}")
+    made += likelihoods(outcome)
     if part and statement and not statement.exact:
         made.append(worst_seed(part, shown_metric(outcome)))
         if (extra := len(part.seeds) - statement.shown) > 0:
@@ -168,6 +170,48 @@ def readings_cells(outcomes: Iterable[Outcome]) -> list[list[str]]:
         if sum(item.statement is not None for item in outcome.readings) > 1
         for item in outcome.readings
     ]  # fmt: skip
+
+
+def likelihoods(outcome: Outcome) -> list[str]:
+    """Of a comparison: how often a run of A is above one of B; of an open one the odds."""
+    chance, left = chance_of(outcome), odds_of(outcome)
+    made = [f"P(A > B) {chance_words(chance)}"] if chance else []
+    if left:
+        margin = f"{outcome.claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
+        made.append(
+            f"A above B by more than {margin}: {percent(left.above)}, within: "
+            f"{percent(left.within)}, below: {percent(left.below)}"
+        )
+    return made
+
+
+def chance_of(outcome: Outcome) -> Chance | None:
+    """P(A > B) of the part that is shown; None where there are no two sides, or one seed."""
+    part, statement = outcome.part, outcome.statement
+    if part is None or statement is None or len(part.sides) != 2 or statement.exact:
+        return None
+    a, b = (values[: statement.shown] for values in part.sides)
+    return beats(a, b, part.paired) if len(a) > 1 else None
+
+
+def odds_of(outcome: Outcome) -> Odds | None:
+    """What is likely where a comparison is undecided."""
+    part, statement = outcome.part, outcome.statement
+    if outcome.judgement.verdict != "undecided" or part is None or statement is None:
+        return None
+    if len(part.sides) != 2 or part.whole or not outcome.claim.margin:
+        return None
+    return odds(part.summary(statement.shown), outcome.claim.margin)
+
+
+def chance_words(chance: Chance) -> str:
+    """ "0.94 [0.78, 0.99]"."""
+    return f"{chance.p:.2f} [{chance.low:.2f}, {chance.high:.2f}]"
+
+
+def percent(share: float) -> str:
+    """Never 0 or 100 where it is only nearly so."""
+    return "<1 %" if share < 0.01 else ">99 %" if share > 0.99 else f"{100 * share:.0f} %"
 
 
 def worst_seed(part: Part, metric: str) -> str:

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from fmnist.evidence.effects import Comparison, contrast, corrected, one_training
+from fmnist.evidence.effects import (
+    Comparison,
+    compare,
+    contrast,
+    corrected,
+    one_training,
+)  # fmt: skip
 from fmnist.evidence.matching import over_seeds
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.text import p_words
@@ -56,7 +62,7 @@ def compare_cells(
         first, second = a.values(metric), b.values(metric)
         paired = one_training(name for name in a.levels if a.levels[name] != b.levels[name])
         if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
-            made.append(Comparison(a.label, b.label, contrast(values, paired=paired)))
+            made.append(compare(a.label, b.label, values, paired=paired))
     return corrected(made)
 
 
@@ -86,8 +92,7 @@ def compare_levels(
         grid = Grid(cells, [name], metric)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
-                difference = contrast(values, paired=one_training([name]))
-                made.append((name, Comparison(a, b, difference)))
+                made.append((name, compare(a, b, values, paired=one_training([name]))))
     together = corrected([comparison for _, comparison in made])
     result: dict[str, list[Comparison]] = {name: [] for name in factors}
     for (name, _), comparison in zip(made, together, strict=True):

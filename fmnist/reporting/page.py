@@ -20,7 +20,7 @@ from fmnist.errors import RunError
 from fmnist.evidence.effects import RESOLUTION, Comparison
 from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.evidence.text import SCOPE, mean_words, p_words
+from fmnist.evidence.text import SCOPE, chance_words, mean_words, p_words
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
     cell_convergence,
@@ -142,6 +142,7 @@ def fill(template: str, title: str, svgs: Mapping[str, bytes], **values: Any) ->
         "bound": show_bound,
         "difference": show_difference,
         "p": p_words,
+        "chance": lambda chance: chance_words(chance) if chance else "",
         "duration": duration,
         "flat": flat,
         "svg": lambda chart: Markup(
