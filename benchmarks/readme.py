@@ -64,7 +64,7 @@ def verdicts(outcomes: list[Outcome]) -> str:
     measured = [outcome for outcome in published if outcome.statement]
     decided = [o for o in measured if o.judgement.verdict in ("holds", "does not hold")]
     claims = [outcome.claim for outcome in published]
-    lines = [(cells[0], *cells[1:4], cells[-1]) for cells in verdict_cells(decided, claims)]
+    lines = [(cells[0], *cells[1:4], cells[5]) for cells in verdict_cells(decided, claims)]
     table = markdown(["claim", "ours [interval]", "published", "seeds", "verdict"], lines)
     return (
         f"{table}\n\n{SCOPE}. Of {len(published)} claims {len(measured)} have been measured; "
@@ -77,7 +77,7 @@ def own(outcomes: list[Outcome]) -> str:
     """Our own claims that were measured, decided or not."""
     asked = [o for o in outcomes if o.claim.source == OWN and o.statement]
     lines = [(cells[0], cells[1], *cells[3:]) for cells in verdict_cells(asked, [])]
-    table = markdown(["claim", "effect [interval]", "seeds", "p", "verdict"], lines)
+    table = markdown(["claim", "effect [interval]", "seeds", "p", "verdict", "remarks"], lines)
     return f"{table}\n\n{SCOPE}."
 
 

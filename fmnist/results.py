@@ -209,7 +209,7 @@ def mean(summary: Summary, metric: str) -> str:
 
 
 def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
-    columns = ["claim", "effect [interval]", "published", "seeds", "p", "verdict"]
+    columns = ["claim", "effect [interval]", "published", "seeds", "p", "verdict", "remarks"]
     return markdown(columns, verdict_cells(outcomes, claims))
 
 
@@ -229,11 +229,12 @@ def verdict_cells(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[
         lines.append(
             [
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
-                "; ".join([effect(outcome) + (f" ({part.label})" if part.label else ""), *notes]),
+                effect(outcome) + (f" ({part.label})" if part.label else ""),
                 published,
                 looks_in_words(outcome),
                 p_words(outcome.judgement.p),
                 f"**{verdict_words(outcome)}**",
+                "; ".join(notes),
             ]
         )
     return lines
