@@ -39,13 +39,15 @@ def contrast(
     return welch(sides, signs)
 
 
-def compare(
-    first: str, second: str, values: Mapping[int, Sequence[float]], *, paired: bool = False
-) -> "Comparison":
+def compare_sides(
+    first: str, second: str, values: Mapping[int, Sequence[float]], *, paired: bool = False,
+    resolution: float = RESOLUTION,
+) -> "Comparison":  # fmt: skip
     """Two sides, named, over seeds; see `contrast`."""
     a, b = zip(*values.values(), strict=True)
     chance = beats(a, b, paired) if len(a) > 1 else None
-    return Comparison(first, second, contrast(values, paired=paired), beats=chance)
+    difference = contrast(values, paired=paired, resolution=resolution)
+    return Comparison(first, second, difference, beats=chance)
 
 
 @dataclass(frozen=True)

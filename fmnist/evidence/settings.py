@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fmnist.errors import RunError
 from fmnist.evidence.claim import is_share
-from fmnist.evidence.effects import RESOLUTION, Comparison, contrast, one_training
+from fmnist.evidence.effects import RESOLUTION, Comparison, compare_sides, one_training
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, is_value, row_of
 from fmnist.runs.run import Run
@@ -123,7 +123,7 @@ def difference(first: Setting, second: Setting, metric: str = "test/acc") -> Com
         raise RunError(f"{metric}: no seed in common: seeds {words}")
     paired = one_training(filter(is_value, differing([first, second])))
     resolution = RESOLUTION if is_share(metric) else 0.0
-    return Comparison(first.name, second.name, contrast(both, paired=paired, resolution=resolution))
+    return compare_sides(first.name, second.name, both, paired=paired, resolution=resolution)
 
 
 def compare(first: Runs, second: Runs, metric: str = "test/acc") -> Comparison:

@@ -10,7 +10,7 @@ from itertools import combinations
 
 from fmnist.evidence.effects import (
     Comparison,
-    compare,
+    compare_sides,
     contrast,
     corrected,
     one_training,
@@ -62,7 +62,7 @@ def compare_cells(
         first, second = a.values(metric), b.values(metric)
         paired = one_training(name for name in a.levels if a.levels[name] != b.levels[name])
         if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
-            made.append(compare(a.label, b.label, values, paired=paired))
+            made.append(compare_sides(a.label, b.label, values, paired=paired))
     return corrected(made)
 
 
@@ -92,7 +92,7 @@ def compare_levels(
         grid = Grid(cells, [name], metric)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
-                made.append((name, compare(a, b, values, paired=one_training([name]))))
+                made.append((name, compare_sides(a, b, values, paired=one_training([name]))))
     together = corrected([comparison for _, comparison in made])
     result: dict[str, list[Comparison]] = {name: [] for name in factors}
     for (name, _), comparison in zip(made, together, strict=True):
