@@ -1,11 +1,11 @@
-"""`python -m fmnist.results collect DIR ...` and `render`: from runs to tables that are committed.
+"""`python -m fmnist.results collect|render|table`: from runs to tables that are committed.
 
 `collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what
 is in it); a run that is there already, with the same configuration and commit, is replaced, and
 nothing else is lost. Only runs of a study as it is defined count (fmnist/evidence/study.py); which
 were left out, and why, is said. With `--latency` it also measures inference, now, of the runs that
 were made on a CPU like this one's. `render` writes results/README.md from the files of studies and
-the claims alone.
+the claims alone. `table` prints one study for a paper (fmnist/reporting/paper_table.py).
 """
 
 import math
@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fmnist.config.trusted import TRUST_HELP, Untrusted, trust
+from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.claim import Claim, asked_claims, unit
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
@@ -40,7 +41,15 @@ from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning
-from fmnist.runs.rows import Row, merged, read_rows, read_tables, rows_of, write_rows
+from fmnist.runs.rows import (
+    Row,
+    is_rows_file,
+    merged,
+    read_rows,
+    read_tables,
+    rows_of,
+    write_rows,
+)  # fmt: skip
 from fmnist.runs.run import Run, write_atomically
 from fmnist.runs.text import threads_text
 
@@ -297,6 +306,25 @@ def missing_list(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(lines) or "Every claim was measured."
 
 
+def table(study: str, folder: Path, form: str, metrics: str, by: str) -> str:
+    """A study as a table for a paper.
+
+    Raises:
+        RunError: no such study, factor or metric.
+    """
+    from fmnist.reporting import paper_table as paper
+
+    path = folder / f"{study}.csv"
+    if not path.is_file():
+        names = [other.stem for other in sorted(folder.glob("*.csv")) if is_rows_file(other)]
+        raise RunError(f"{path}: no such study{near_or_all(study, names)}")
+    rows = read_rows(path)
+    if not rows:
+        raise RunError(f"{path}: holds no run")
+    write = {"latex": paper.to_latex, "markdown": paper.to_markdown, "csv": paper.to_csv}[form]
+    return write(paper.paper_table(rows, metrics.split(","), by.split(",") if by else ()))
+
+
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("results", __doc__)
@@ -308,11 +336,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
     collecting.add_argument("--trust", action="store_true", help=TRUST_HELP)
-    for each in (collecting, rendering):
+    printing = commands.add_parser("table", help="one study as a table for a paper")
+    printing.add_argument("study", metavar="STUDY", help="a file of results/, such as s2_factorial")
+    form = printing.add_mutually_exclusive_group()
+    for name in ("markdown", "latex", "csv"):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name)
+    printing.set_defaults(form="markdown")
+    printing.add_argument("--by", default="", metavar="FACTOR,...",
+                          help="a line a combination of these, mean over the others")  # fmt: skip
+    printing.add_argument("--metric", default="test/acc", metavar="METRIC,...",
+                          help="columns of numbers (default: test/acc)")  # fmt: skip
+    for each in (collecting, rendering, printing):
         each.add_argument("--results", default="results", metavar="FOLDER",
-                             help="where the files are (default: results)")  # fmt: skip
+                          help="where the files are (default: results)")  # fmt: skip
     options = parser.parse_args(arguments)
     folder = Path(options.results)
+    if options.command == "table":
+        print(table(options.study, folder, options.form, options.metric, options.by), end="")
+        return 0
     if options.command == "collect":
         with trust(options.trust):
             lines, code = collect(options.directories, folder, options.latency)

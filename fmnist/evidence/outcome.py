@@ -174,7 +174,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
     elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
         note = "none of its runs came so far"
     excuse = _no_verdict(claim, failed)
-    counted = [row if row.finished else _at_chance(row, claim.metric) for row in chosen]
+    counted = [row if row.finished else at_chance(row, claim.metric) for row in chosen]
     parts = [] if note else _parts(claim, finished if excuse else counted)
     looks = looks_of(claim)
     statement = Statement(tuple(parts), looks, max(1, family), excuse, readings) if parts else None
@@ -213,7 +213,7 @@ def _is_accuracy(metric: str) -> bool:
     return "/acc" in metric and not metric.endswith("setback")
 
 
-def _at_chance(row: Row, metric: str) -> Row:
+def at_chance(row: Row, metric: str) -> Row:
     """A failed run as one that knows nothing."""
     return replace(row, metrics=row.metrics | {metric: CHANCE}) if _is_accuracy(metric) else row
 

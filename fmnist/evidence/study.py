@@ -28,15 +28,19 @@ SHOWN = 3  # settings that are named of a run that does not belong
 
 def is_study(name: str) -> bool:
     """Whether an ablation or an experiment of this project has that name."""
-    return bool(re.fullmatch(r"\w+", name)) and any(
-        (CONF_DIR / group / f"{name}.yaml").is_file() for group in ("ablation", "experiment")
-    )
+    experiment = CONF_DIR / "experiment" / f"{name}.yaml"
+    return is_ablation(name) or bool(re.fullmatch(r"\w+", name) and experiment.is_file())
+
+
+def is_ablation(name: str) -> bool:
+    """Whether it is one of conf/ablation."""
+    return bool(re.fullmatch(r"\w+", name)) and (CONF_DIR / "ablation" / f"{name}.yaml").is_file()
 
 
 @cache
 def definitions(study: str) -> list[tuple[str, ...]]:
     """The arguments of `fmnist.train` that run a study."""
-    if not (CONF_DIR / "ablation" / f"{study}.yaml").is_file():
+    if not is_ablation(study):
         return [(f"experiment={study}",)]
     sweeps = [tuple(claim.sweep.split()) for claim in load_claims(CLAIMS_DIR)]
     own = (f"ablation={study}",)

@@ -214,14 +214,18 @@ def percent(share: float) -> str:
     return "<1 %" if share < 0.01 else ">99 %" if share > 0.99 else f"{100 * share:.0f} %"
 
 
+def high_is_good(metric: str) -> bool:
+    """Of an accuracy or a speed, not of a loss or a cost."""
+    return (is_share(metric) and not metric.endswith("setback")) or "per_second" in metric
+
+
 def worst_seed(part: Part, metric: str) -> str:
     """Of every side the seed with the worst number."""
-    named = (is_share(metric) and not metric.endswith("setback")) or "per_second" in metric
-    high_is_good = part.good == "high" or (named and not part.good)
+    high = part.good == "high" or (high_is_good(metric) and not part.good)
     words = []
     for numbers in part.sides:
         pairs = list(zip(numbers, part.seeds, strict=True))
-        value, seed = min(pairs) if high_is_good else max(pairs)
+        value, seed = min(pairs) if high else max(pairs)
         words.append(f"{number(value, metric)} (seed {seed})")
     return f"worst {' against '.join(words)}"
 

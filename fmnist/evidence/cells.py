@@ -1,0 +1,121 @@
+"""The settings of a study, from its rows: what a table for a paper and a factorial are about."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fmnist.evidence.claim import is_share
+from fmnist.evidence.matching import MACHINE, over_seeds
+from fmnist.evidence.outcome import at_chance
+from fmnist.evidence.study import axes, is_ablation
+from fmnist.runs.rows import CHOSEN, Row, newest
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """The runs that differ in their seed alone.
+
+    Args:
+        levels: of every factor.
+        rows: by seed, failed ones among them.
+    """
+
+    levels: dict[str, str]
+    rows: dict[int, Row]
+
+    def values(self, metric: str) -> dict[int, float]:
+        """By seed, in percent where it is a share; a failed run's accuracy is that of chance."""
+        factor = 100 if is_share(metric) else 1
+        rows = {s: r if r.finished else at_chance(r, metric) for s, r in self.rows.items()}
+        return {s: factor * r.metrics[metric] for s, r in rows.items() if metric in r.metrics}
+
+    @property
+    def failed(self) -> int:
+        return sum(not row.finished for row in self.rows.values())
+
+
+def study_cells(rows: Iterable[Row]) -> tuple[dict[str, list[str]], list[StudyCell]]:
+    """The factors of one study with their levels, and its cells in the order of the levels."""
+    rows = newest(rows)
+    names = _factors(rows)
+    groups: dict[tuple[str, ...], dict[int, Row]] = {}
+    for row in sorted(rows, key=lambda row: row.seed):
+        groups.setdefault(tuple(_level(row, name) for name in names), {})[row.seed] = row
+    factors = {
+        name: _ordered(name, rows, [key[place] for key in groups])
+        for place, name in enumerate(names)
+    }
+    order = sorted(
+        groups, key=lambda key: [factors[n].index(v) for n, v in zip(names, key, strict=True)]
+    )
+    return factors, [StudyCell(dict(zip(names, key, strict=True)), groups[key]) for key in order]
+
+
+def _level(row: Row, name: str) -> str:
+    return row.facts["experiment"] if name == "experiment" else row.settings.get(name, "none")
+
+
+def _declared(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The levels that the study's file sets, of factors that a row knows."""
+    study = rows[0].facts["study"] if rows else ""
+    known = axes(study) if is_ablation(study) else {}
+    return {k: v for k, v in known.items() if k == "experiment" or k in rows[0].settings}
+
+
+def _factors(rows: Sequence[Row]) -> list[str]:
+    """Those of the study's file, and whatever else tells its rows apart."""
+    declared = list(_declared(rows))
+    several = len({row.facts["experiment"] for row in rows}) > 1
+    names = declared + ["experiment"] * (several and "experiment" not in declared)
+    if names:
+        return names
+    settings = sorted({key for row in rows for key in row.settings} - {*MACHINE, CHOSEN})
+    columns = {key: tuple(_level(row, key) for row in rows) for key in settings}
+    kept: dict[tuple[int, ...], str] = {}  # of those that group the runs alike the first
+    for key, column in columns.items():
+        places = list(dict.fromkeys(column))
+        if len(places) > 1:
+            kept.setdefault(tuple(map(places.index, column)), key)
+    return list(kept.values())
+
+
+def _ordered(name: str, rows: Sequence[Row], found: Iterable[str]) -> list[str]:
+    """Numbers by size, options as the study's file has them."""
+    levels = list(dict.fromkeys(found))
+    try:
+        return sorted(levels, key=float)
+    except ValueError:
+        listed = _declared(rows).get(name, [])
+        return sorted(levels, key=lambda v: listed.index(v) if v in listed else len(listed))
+
+
+def averaged_levels(
+    factors: Mapping[str, Sequence[str]], cells: Sequence[StudyCell], by: Sequence[str], metric: str
+) -> dict[tuple[str, ...], dict[int, float]]:
+    """By levels of some factors and seed: the mean over all others.
+
+    Over those combinations of the others that every level and every seed counted have
+    (`fmnist.evidence.matching.over_seeds`); where `by` names all factors, each cell alone.
+    """
+    if set(by) == set(factors):
+        return {tuple(c.levels[name] for name in by): c.values(metric) for c in cells}
+    units: dict[int, dict[tuple[str, ...], dict[tuple[str, ...], float]]] = {}
+    keys = list(dict.fromkeys(tuple(cell.levels[name] for name in by) for cell in cells))
+    for cell in cells:
+        key = tuple(cell.levels[name] for name in by)
+        rest = tuple(level for name, level in cell.levels.items() if name not in by)
+        for seed, value in cell.values(metric).items():
+            units.setdefault(seed, {}).setdefault(rest, {})[key] = value
+    together = over_seeds(
+        {
+            seed: {
+                unit: tuple(values[key] for key in keys)
+                for unit, values in found.items()
+                if all(key in values for key in keys)
+            }
+            for seed, found in units.items()
+        }
+    )
+    return {
+        key: {seed: values[place] for seed, values in together.items()}
+        for place, key in enumerate(keys)
+    }
