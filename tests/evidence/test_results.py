@@ -205,8 +205,8 @@ def test_the_page_holds_the_rows_numbers(runs, tmp_path):
     (tmp_path / "throughput.csv").write_text("net,ms\nlenet5,7\n")  # somebody else's
     assert main(["render", "--results", str(tmp_path)]) == 0
     page = (tmp_path / "README.md").read_text()
-    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.00, sd 1.00 | 3 |" in page
-    assert "| S2 | s2_worst_value | test/acc | 77.55 | 78.00, sd 0.00 | 3 |" in page
+    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.00, sd 1.41 | 2 |" in page  # not of seed 0
+    assert "| S2 | s2_worst_value | test/acc | 77.55 | 78.00, sd 0.00 | 2 |" in page
     assert "| +12.00 points | +13.39 | 3 of 10, 20 |" in page
     assert "| P(A > B) 1.00 [0.50, 1.00]; A above B by more than 0.2 points: >99 %, within" in page
     assert "; worst 89.00 (seed 2) against 78.00 (seed 0) |" in page
@@ -215,7 +215,7 @@ def test_the_page_holds_the_rows_numbers(runs, tmp_path):
     assert "`s2_best_worst`:" not in page.partition("## Not measured")[2]
     rows = study_rows(tmp_path)
     fewer = render([row for row in rows if row.seed != 2], CLAIMS)
-    assert "| S2 | s2_best_value | test/acc | 90.94 | 90.50, sd 0.71 | 2 |" in fewer
+    assert "| S2 | s2_best_value | test/acc | 90.94 | 91.00 | 1 |" in fewer
 
 
 def test_the_committed_page_is_what_the_command_makes():
