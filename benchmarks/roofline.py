@@ -33,6 +33,7 @@ from fmnist.runs.text import threads_text
 from fmnist.training.cost import flops
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+IMAGE = (1, 28, 28)  # Fashion-MNIST's
 SIZES = (512, 1024, 2048, 4096)  # of the matrices
 SECONDS = 0.5  # that one measurement takes at least
 Work = Callable[[], object]
@@ -80,7 +81,7 @@ def training_step(config: dict[str, Any], half: bool, device: torch.device) -> W
     net: nn.Module = build(config["model"])
     net = net.to(device).to(memory_format=memory_format).train()
     optimizer = build(config["optim"])(net.parameters())
-    images = torch.randn(BATCH, 1, 28, 28, device=device).to(memory_format=memory_format)
+    images = torch.randn(BATCH, *IMAGE, device=device).to(memory_format=memory_format)
     labels = torch.randint(10, (BATCH,), device=device)
 
     def step() -> None:
@@ -150,7 +151,7 @@ def main() -> None:
         model: compose([f"model={model}", *arguments.overrides]) for model in arguments.models
     }
     operations = {
-        model: 3 * BATCH * flops(build(config["model"])) for model, config in configs.items()
+        model: 3 * BATCH * flops(build(config["model"]), IMAGE) for model, config in configs.items()
     }
     works: dict[Key, Work] = {}
     for name, dtype in FORMATS.items():

@@ -39,9 +39,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
-from fmnist.config.build import build
+from fmnist.config.build import build, sized
 from fmnist.config.compose import compose
-from fmnist.data.datamodule import EvalBatches, ImageData, Images, Normalize, TrainBatches
+from fmnist.data.datamodule import EvalBatches, ImageData, Normalize, TrainBatches
+from fmnist.data.source import Images
 from fmnist.runs.job import Job
 from fmnist.runs.record import Record
 from fmnist.runs.run import start_run
@@ -165,7 +166,7 @@ def fmnist_fit(config: dict[str, Any], data: ImageData, folder: Path) -> float:
     )  # fmt: skip
     with open_loggers(config, Job(run.dir), run) as loggers:
         began = time.perf_counter()
-        fit(config, build_classifier(config), data, loggers, run.checkpoints, run)
+        fit(config, build_classifier(config, data), data, loggers, run.checkpoints, run)
         return time.perf_counter() - began
 
 
@@ -186,7 +187,7 @@ def measure(
     full = compose([*arguments, "trainer.precision=32-true", "channels_last=false"])
     plain = compose([*arguments, "logger=csv"])
     data = build_data(config)
-    data.train_images = Images(data.train_images.pixels[:size], data.train_images.labels[:size])
+    data.train_images = data.train_images[:size]
 
     def timed(epoch: Callable[[], Any]) -> float:
         began = time.perf_counter()
@@ -195,7 +196,8 @@ def measure(
 
     def net() -> nn.Module:
         torch.manual_seed(0)
-        return build(config["model"])
+        facts = data.load()
+        return build(sized(config["model"], facts.shape, len(facts.classes)))
 
     contenders: dict[str, Callable[[], Any]] = {
         "sources": lambda: sources(net(), data, aug, workers, device),

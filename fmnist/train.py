@@ -21,7 +21,7 @@ import hydra
 from omegaconf import DictConfig
 
 from fmnist.config.arguments import ask_for_sweep, order_arguments
-from fmnist.config.build import build
+from fmnist.config.build import build, sized
 from fmnist.config.check import check
 from fmnist.config.compose import compose_run
 from fmnist.config.devices import check_devices
@@ -78,11 +78,8 @@ def train(config: dict[str, Any], job: Job) -> float:
 
         data = build_data(config)
         facts = data.load()
-        try_net(
-            lambda: build(config["model"]),
-            (1, *data.train_images.pixels.shape[1:]),
-            len(facts.classes),
-        )
+        shape, classes = facts.shape, len(facts.classes)
+        try_net(lambda: build(sized(config["model"], shape, classes)), shape, classes)
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -98,7 +95,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:
-            classifier = build_classifier(config)
+            classifier = build_classifier(config, data)
             start_from(config, classifier, run.checkpoints)
             trainer = fit(config, classifier, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)

@@ -7,6 +7,7 @@ or epoch, or by nobody: a policy that lowers the learning rate because the loss 
 from typing import Any
 
 from fmnist.config.devices import count_devices
+from fmnist.config.published import published
 from fmnist.config.schema import BETTER, select
 from fmnist.config.signature import Parameter, read_signature, takes_metric
 from fmnist.config.words import near, show
@@ -40,6 +41,7 @@ def check_across(plain: dict[str, Any]) -> None:
             f"init_from={plain['init_from']}: a run that goes on from ckpt_path="
             f"{plain['ckpt_path']} has its weights already: should be null"
         )
+    _check_data(plain["data"])
     data = plain["data"]
     if (data.get("mean") is None) != (data.get("std") is None):
         raise ConfigError("data.mean and data.std: give both, or neither to compute them")
@@ -59,6 +61,23 @@ def _check_batches(plain: dict[str, Any]) -> None:
             f"data.val_size={val}: should be less than data.train_size={train}, the images that "
             "are split into those that train and those that validate"
         )
+
+
+def _check_data(data: dict[str, Any]) -> None:
+    """Which data set, and which part of it validates."""
+    name, ours = data.get("name"), data["_target_"].endswith(".ImageData")
+    if ours and data.get("source") is None and name not in (known := [*published()]):
+        words = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise ConfigError(f"data.name={show(name)}: should be {words}{near(str(name), known)}")
+    if ours and not name:
+        raise ConfigError(
+            f"data.root={show(data.get('root'))}: should be where the data are: data.root=..."
+        )
+    folds, fold = data.get("folds"), data.get("fold", 0)
+    if folds is None and fold:
+        raise ConfigError(f"data.fold={fold}: should be 0, or data.folds=... say of how many")
+    if folds is not None and fold >= folds:
+        raise ConfigError(f"data.fold={fold}: should be less than data.folds={folds}")
 
 
 def _check_epochs(trainer: dict[str, Any]) -> None:

@@ -5,10 +5,11 @@ is OmegaConf's would go into the optimiser's state and from there into every che
 could then be loaded by nobody who does not trust it with running code.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 
 
 def build(node: Any) -> Any:
@@ -23,3 +24,26 @@ def maker(node: Any) -> Callable[..., Any]:
     """
     made: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
     return made
+
+
+def sized(node: dict[str, Any], shape: Sequence[int], classes: int) -> dict[str, Any]:
+    """A net's node with what its data say: `in_channels`, `image_size` and `num_classes`.
+
+    Only arguments that its target takes by name, that the node leaves open, and that have another
+    default: a net of one's own that takes none of them is built as it is.
+
+    Args:
+        node: of a net; it imports its target.
+        shape: of an image: channels, height, width.
+        classes: how many there are.
+    """
+    try:
+        parameters = inspect.signature(get_object(node["_target_"])).parameters
+    except Exception:  # it does not say; what is wrong with it is said when it is built
+        return node
+    facts = {"in_channels": shape[0], "image_size": shape[-1], "num_classes": classes}
+    return node | {
+        key: value
+        for key, value in facts.items()
+        if key in parameters and key not in node and parameters[key].default != value
+    }

@@ -67,6 +67,13 @@ OmegaConf.register_new_resolver(
     "fmnist.mode", lambda monitor: BETTER.get(monitor, "min"), replace=True
 )
 
+# conf/data/folder.yaml, npz.yaml: data of one's own are called as the folder or file is.
+OmegaConf.register_new_resolver(
+    "fmnist.stem",
+    lambda root: Path(root).expanduser().absolute().name.removesuffix(".npz") if root else "",
+    replace=True,
+)
+
 # What a result does not depend on: two runs that differ only here are the same run.
 COSMETIC = {
     ("logger",), ("tags",), ("data", "root"), ("data", "eval_batch_size"), ("steps_per_execution",),

@@ -25,6 +25,7 @@ IN_WORDS = {
     "float": "a number",
     "str": "text",
     "bool": "true or false",
+    "list": "a list of numbers",
     "None": "null",
 }
 
@@ -38,7 +39,7 @@ class Parameter:
 
     Args:
         choices: of a Literal.
-        types: of int, float, bool, str, None.
+        types: of int, float, bool, str, list, None.
         interval: where numbers should lie, if the annotation says it.
         required: whether it has no default.
         default: a plain value, or UNKNOWN.
@@ -273,6 +274,8 @@ def _alternatives(tree: ast.Module, node: ast.expr | None) -> list[tuple[Any, bo
             return None
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             parts = [left, right]
+        case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id="float")):
+            return [("list", True)]
         case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
             items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
             literals = [item.value for item in items if isinstance(item, ast.Constant)]

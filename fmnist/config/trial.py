@@ -101,8 +101,15 @@ def _try_augmentation(text: str) -> None:
     with _explained("aug", node):
         policy = build(node)
         if policy:  # one that changes nothing may be false
-            drawn = policy.draw(2, 28, torch.Generator())
-            policy(torch.zeros(2, 1, 28, 28), drawn, 0.5)
+            # The data are not read yet: one that takes grey images, or colour, is good.
+            try:
+                policy(torch.zeros(2, 1, 28, 28), policy.draw(2, 28, torch.Generator()), 0.5)
+            except Exception as error:
+                try:
+                    images, mean = torch.zeros(2, 3, 32, 32), torch.full((3, 1, 1), 0.5)
+                    policy(images, policy.draw(2, 32, torch.Generator()), mean)
+                except Exception:
+                    raise error from None
 
 
 @cache

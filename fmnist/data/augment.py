@@ -16,8 +16,11 @@ class Augmentation(Protocol):
         """What happens to each of `count` images of size x size: float [count, ...], on the CPU."""
         ...
 
-    def __call__(self, images: Tensor, drawn: Tensor, mean: float) -> Tensor:
-        """float [B, 1, S, S], black being 0 and white 255, and what was drawn for them."""
+    def __call__(self, images: Tensor, drawn: Tensor, mean: float | Tensor) -> Tensor:
+        """float [B, C, S, S], black being 0 and white 255, and what was drawn for them.
+
+        The mean pixel is a number of grey images, and a tensor [C, 1, 1] of colour images.
+        """
         ...
 
 
@@ -47,7 +50,7 @@ class RandomAffine:
     def __init__(
         self,
         degrees: Annotated[float, "[0, 360)"] = 0.0,
-        shift: Annotated[float, "[0, 28)"] = 0.0,
+        shift: Annotated[float, "[0, inf)"] = 0.0,
         flip: Annotated[float, "[0, 1]"] = 0.0,
         interpolation: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
@@ -85,8 +88,8 @@ class RandomAffine:
             pixels = (uniform[:, 1:3] * 2 - 1) * self.shift
         return affine_matrices(angle, pixels * (2 / size), uniform[:, 3] < self.flip)
 
-    def __call__(self, images: Tensor, matrices: Tensor, mean: float = 0.0) -> Tensor:
-        """float [B, 1, S, S], black being 0, and matrices float [B, 2, 3] -> float [B, 1, S, S].
+    def __call__(self, images: Tensor, matrices: Tensor, mean: float | Tensor = 0.0) -> Tensor:
+        """float [B, C, S, S], black being 0, and matrices float [B, 2, 3] -> float [B, C, S, S].
 
         The mean pixel is part of the interface of augmentations; this one does not need it.
         """

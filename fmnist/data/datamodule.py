@@ -3,10 +3,8 @@
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
-import hashlib
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count as count_up
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,69 +16,30 @@ from torch import Tensor
 
 from fmnist.data.augment import Augmentation
 from fmnist.data.facts import DatasetFacts
-from fmnist.data.files import FILES, is_checked, read_data_set
+from fmnist.data.files import read_published
 from fmnist.data.look import measure_look
-from fmnist.data.synthetic import garments
+from fmnist.data.source import DataSet, Images, Reader, Wanted, check_data_set, count_classes, md5
+from fmnist.data.split import fold_split, long_tail, noisy_labels, stratified_split
 from fmnist.errors import DataError
 
 log = logging.getLogger(__name__)
 
-GARMENTS = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
-CLASSES = {
-    "FashionMNIST": GARMENTS,
-    "synthetic": GARMENTS,
-    "KMNIST": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    "MNIST": tuple(str(digit) for digit in range(10)),
-}
+OWN_TEST = 0.2  # of the images, where a set has no test images of its own
+OWN_VAL = 0.1  # of the training images, where it has no validation images of its own
 
 
-@dataclass(frozen=True)
-class Images:
-    """A set of images in memory: uint8 [N, 28, 28] and labels int64 [N], on one device."""
+def mean_and_std(pixels: Tensor) -> tuple[float, float] | tuple[list[float], list[float]]:
+    """Mean and standard deviation of uint8 pixels [N, S, S], scaled to [0, 1].
 
-    pixels: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device) -> "Images":
-        return Images(self.pixels.to(device), self.labels.to(device))
-
-
-def md5(array: np.ndarray[Any, Any]) -> str:
-    """Of an array's bytes, in hexadecimal."""
-    return hashlib.md5(array.tobytes(), usedforsecurity=False).hexdigest()
-
-
-def stratified_split(labels: Tensor, val_size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation images, int64, ascending.
-
-    Every class gives the same share of its images to validation, to within one image.
-
-    Args:
-        labels: int64 [N].
-        val_size: number of validation images.
-        seed: of the choice. The same labels, size and seed give the same split everywhere.
+    In colour, [N, C, S, S]: those of every channel, as lists.
     """
-    generator = np.random.Generator(np.random.PCG64(seed))
-    classes, sizes = np.unique(labels.numpy(), return_counts=True)
-    # Largest remainders: every class gives its share rounded down, and those that lose most by
-    # the rounding give one image more, until there are val_size.
-    counts, remainders = np.divmod(sizes * val_size, len(labels))
-    counts[np.argsort(-remainders, kind="stable")[: val_size - counts.sum()]] += 1
-    chosen = np.zeros(len(labels), dtype=bool)
-    for label, count in zip(classes, counts, strict=True):
-        members = np.flatnonzero(labels.numpy() == label)
-        chosen[members] = generator.permutation(len(members)) < count
-    return torch.from_numpy(np.flatnonzero(~chosen)), torch.from_numpy(np.flatnonzero(chosen))
+    if pixels.ndim == 4:
+        pairs = [_mean_and_std(pixels[:, channel]) for channel in range(pixels.shape[1])]
+        return [mean for mean, _ in pairs], [std for _, std in pairs]
+    return _mean_and_std(pixels)
 
 
-def mean_and_std(pixels: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of uint8 pixels [N, 28, 28], scaled to [0, 1]."""
+def _mean_and_std(pixels: Tensor) -> tuple[float, float]:
     counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(pixels), 5000):  # bincount widens to int64: keep the copy small
         chunk = pixels[start : start + 5000].numpy()
@@ -91,20 +50,42 @@ def mean_and_std(pixels: Tensor) -> tuple[float, float]:
 
 
 class Normalize:
-    """uint8 [B, 28, 28] -> float [B, 1, 28, 28] with mean 0 and deviation 1, augmented or not."""
+    """uint8 [B, S, S] or [B, C, S, S] -> float [B, C, S, S] with mean 0 and deviation 1.
 
-    def __init__(self, mean: float, std: float, augment: Augmentation | None = None) -> None:
-        self.mean, self.std, self.augment = 255 * mean, 255 * std, augment
+    Args:
+        mean, std: of pixels in [0, 1]; in colour one for every channel.
+        augment: of training images, before; in colour its mean pixel is a tensor [C, 1, 1].
+    """
+
+    def __init__(
+        self,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+        augment: Augmentation | None = None,
+    ) -> None:
+        self.mean, self.std = _scaled(mean), _scaled(std)
+        self.augment = augment
 
     def __call__(self, pixels: Tensor, drawn: Tensor | None = None) -> Tensor:
-        images = pixels.unsqueeze(1).float()
+        images = (pixels.unsqueeze(1) if pixels.ndim == 3 else pixels).float()
+        if isinstance(self.mean, Tensor) and self.mean.device != images.device:
+            self.mean, self.std = self.mean.to(images.device), self.std.to(images.device)
         if self.augment and drawn is not None:  # before normalisation, while black is 0
             images = self.augment(images, drawn, self.mean)
         return images.sub_(self.mean).div_(self.std)
 
 
+def _scaled(value: float | Sequence[float]) -> Any:
+    """Of pixels up to 255: a number, or a tensor [C, 1, 1]."""
+    return (
+        255 * value
+        if isinstance(value, int | float)
+        else 255 * torch.tensor(value, dtype=torch.float32).view(-1, 1, 1)
+    )
+
+
 class TrainBatches:
-    """Shuffled batches of one epoch after another: (float [B, 1, 28, 28], labels int64 [B]).
+    """Shuffled batches of one epoch after another: (float [B, C, S, S], labels int64 [B]).
 
     Order and augmentation are functions of (seed, epoch) alone, drawn on the CPU: the same on any
     device, with any number of processes, and after a resumption.
@@ -155,6 +136,11 @@ class TrainBatches:
             yield self.prepare(pixels, rows), self.images.labels.index_select(0, batch)
 
 
+def _some(names: Sequence[str]) -> str:
+    """The first of some classes, and how many there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more classes" if names[3:] else "")
+
+
 def left_over(images: int, batch_size: int, world: int = 1) -> int:
     """Images of an epoch's last batch that are not trained on.
 
@@ -167,7 +153,7 @@ def left_over(images: int, batch_size: int, world: int = 1) -> int:
 
 
 class EvalBatches:
-    """Batches in file order, never augmented: (float [B, 1, 28, 28], labels int64 [B])."""
+    """Batches in file order, never augmented: (float [B, C, S, S], labels int64 [B])."""
 
     def __init__(
         self, images: Images, prepare: Normalize, batch_size: int, rank: int = 0, world: int = 1
@@ -185,127 +171,229 @@ class EvalBatches:
 
 
 class ImageData(LightningDataModule):
-    """A 28x28 data set: training, validation and test batches, resident on the device.
+    """A data set: training, validation and test batches, resident on the device.
 
     Args:
-        name: of the data set, and of its folder below `root`.
-        root: data root in torchvision's layout; not used by "synthetic".
+        name: of the data set: a published one's, or "synthetic"; with a source any name.
+        root: data root in torchvision's layout, or what the source reads; not used by "synthetic".
         batch_size: training images of all processes together.
         eval_batch_size: validation and test images.
         train_size: the first so many of the training images; None: all, or 60,000 drawn ones.
-        test_size: likewise of the test images, or 10,000.
-        val_size: how many of the training images validate.
-        split_seed: of the split; not the run's seed.
+        test_size: likewise of the test images, or 10,000. A set without test images of its own
+            gives so many of its images for them, always the same ones; None: a fifth.
+        val_size: how many of the training images validate. None: the set's own validation images,
+            or a tenth of the training images where it has none.
+        split_seed: of the split; not the run's seed, unless it is "seed".
         select_on: the images that stand for validation while training. "test" is the leak of study
             S1, offered to measure what it adds: the official test images choose the epoch, stop
             the run and lower the learning rate; the split's validation images are not used, and
             training is the same.
-        mean: of pixels in [0, 1]; None: computed from the training split.
+        mean: of pixels in [0, 1], in colour a list of three; None: computed from the training
+            split.
         std: likewise.
         augment: of training batches; None: none.
         seed: the run's, for order and augmentation.
+        source: reads the data set; None: the name says how.
+        size: height and width of the images; None: as they are.
+        channels: 1: in grey, 3: in colour; None: as they are.
+        classes: how many classes, the first ones; None: all, or 10 drawn ones.
+        folds: the training images are so many parts, one of which validates in place of val_size.
+        fold: which of them, from 0.
+        label_noise: share of the training labels that are replaced by another class.
+        imbalance: of a long-tailed training set, the largest class to the smallest; 1: as it is.
     """
 
     def __init__(
         self,
-        name: Literal["FashionMNIST", "KMNIST", "MNIST", "synthetic"],
+        name: str,
         root: str | None = None,
         batch_size: Annotated[int, "[1, inf)"] = 64,
         eval_batch_size: Annotated[int, "[1, inf)"] = 1000,
         train_size: Annotated[int, "[1, inf)"] | None = None,
         test_size: Annotated[int, "[1, inf)"] | None = None,
-        val_size: Annotated[int, "[1, inf)"] = 5000,
-        split_seed: Annotated[int, "[0, 4294967296)"] = 0,
+        val_size: Annotated[int, "[1, inf)"] | None = 5000,
+        split_seed: Annotated[int, "[0, 4294967296)"] | Literal["seed"] = 0,
         select_on: Literal["val", "test"] = "val",
-        mean: Annotated[float, "(-inf, inf)"] | None = None,
-        std: Annotated[float, "(0, inf)"] | None = None,
+        mean: Annotated[float, "(-inf, inf)"] | list[float] | None = None,
+        std: Annotated[float, "(0, inf)"] | list[float] | None = None,
         augment: Augmentation | None = None,
         seed: int = 0,
+        source: Reader | None = None,
+        size: Annotated[int, "[1, inf)"] | None = None,
+        channels: Literal[1, 3] | None = None,
+        classes: Annotated[int, "[2, inf)"] | None = None,
+        folds: Annotated[int, "[2, inf)"] | None = None,
+        fold: Annotated[int, "[0, inf)"] = 0,
+        label_noise: Annotated[float, "[0, 1)"] = 0.0,
+        imbalance: Annotated[float, "[1, inf)"] = 1.0,
     ) -> None:
         super().__init__()
-        self.source, self.root = name, Path(root or "data").expanduser()
+        self.set_name, self.root = name, Path(root or "data").expanduser()
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.train_size, self.test_size, self.val_size = train_size, test_size, val_size
-        self.split_seed, self.select_on = split_seed, select_on
+        self.split_seed = seed if split_seed == "seed" else split_seed
+        self.select_on = select_on
         self.mean, self.std = mean, std
         self.augment, self.seed = augment, seed
+        self.source = source
+        self.size, self.channels, self.classes = size, channels, classes
+        self.folds, self.fold = folds, fold
+        self.label_noise, self.imbalance = label_noise, imbalance
         self.facts: DatasetFacts | None = None
         self.download = True  # files that are missing; a record that is read changes no folder
         self.told = False  # that images are left out
 
-    def read(self) -> tuple[Images, Images, dict[str, str]]:
-        """Official training set, official test set, and checksums.
+    def read(self) -> DataSet:
+        """The data set, with as many images as are wanted, as large and in as many colours.
 
         Raises:
-            DataError, DataUnavailable: see `read_data_set`; or fewer images than asked for.
+            DataError, DataUnavailable: the reader's; or fewer images than asked for.
         """
-        if self.source == "synthetic":
-            # Two seeds, neither the run's: every run sees the same garments.
-            train = Images(*garments(self.train_size or 60_000, seed=1))
-            test = Images(*garments(self.test_size or 10_000, seed=2))
-            sums = {
-                split: md5(images.pixels.numpy())
-                for split, images in (("train", train), ("test", test))
-            }
-            return train, test, sums
-        tensors, sums = read_data_set(self.source, self.root, self.download)
-        train = Images(*(tensors[file] for file in FILES[:2]))
-        test = Images(*(tensors[file] for file in FILES[2:]))
-        return (
-            self._first("train_size", self.train_size, train),
-            self._first("test_size", self.test_size, test),
-            sums,
+        wanted = Wanted(
+            self.set_name, self.root, self.size, self.channels, self.classes,
+            self.train_size, self.test_size, self.download,
+        )  # fmt: skip
+        found = self.source.read(wanted) if self.source else read_published(wanted)
+        found = check_data_set(found, wanted)
+        train = self._first("train_size", self.train_size, found.train)
+        test = found.test
+        if test is not None:
+            test = self._first("test_size", self.test_size, test)
+        else:
+            size = self.test_size or round(OWN_TEST * len(train))
+            self._check_part("test_size", size, len(train), "of which the test images are taken")
+            rest, chosen = stratified_split(train.labels, size, seed=0)
+            train, test = train[rest], train[chosen]
+        if not len(train) or not len(test):
+            raise DataError(f"{self.set_name}: {len(train)} training and {len(test)} test images")
+        return DataSet(
+            train, found.classes, test, found.val, found.checksums, found.checked, found.remarks
         )
 
     def _first(self, key: str, count: int | None, images: Images) -> Images:
         if count is not None and not 0 < count <= len(images):
             raise DataError(
                 f"data.{key}={count}: should be between 1 and {len(images)}, the number of such "
-                f"images that {self.source} has, or null for all"
+                f"images that {self.set_name} has, or null for all"
             )
-        return Images(images.pixels[:count], images.labels[:count])
+        return images[:count]
+
+    def _check_part(self, key: str, size: int, count: int, why: str) -> None:
+        if not 0 < size < count:
+            raise DataError(f"data.{key}={size}: should be between 1 and {count - 1}, {why}")
 
     def load(self) -> DatasetFacts:
         """Read, split and measure, once. The facts are those of the run record.
 
         Raises:
-            DataError, DataUnavailable: see `read_data_set`; or too few images for the split.
+            DataError, DataUnavailable: see `read`; or too few images for the split.
         """
         if self.facts is not None:
             return self.facts
-        official, self.test_images, sums = self.read()
-        if not 0 < self.val_size < len(official):
-            raise DataError(
-                f"data.val_size={self.val_size}: should be between 1 and {len(official) - 1}, "
-                f"as {self.source} has {len(official)} training images here"
-            )
-        train, val = stratified_split(official.labels, self.val_size, self.split_seed)
-        self.train_images = Images(official.pixels[train], official.labels[train])
-        self.val_images = Images(official.pixels[val], official.labels[val])
+        found = self.read()
+        assert found.test is not None
+        self.test_images: Images = found.test
+        self.val_images: Images
+        train, val_md5 = self._split(found)
+        for remark in [*found.remarks, *self._scarce(found.classes)]:
+            log.warning("WARNING %s: %s", self.set_name, remark)
+        validating = len(self.val_images)
         if self.select_on == "test":
             self.val_images = self.test_images
+        self.train_images = self._worsened(train, len(found.classes))
         mean, std = mean_and_std(self.train_images.pixels)
-        if std < 1e-6:
+        if min(std if isinstance(std, list) else [std]) < 1e-6:
             raise DataError(
-                f"{self.source}: every pixel of the {len(train)} training images is "
-                f"{255 * mean:g}: no data set"
+                f"{self.set_name}: every pixel of the {len(train)} training images is "
+                f"{255 * (mean[0] if isinstance(mean, list) else mean):g}: no data set"
             )
         self.facts = DatasetFacts(
-            name=self.source,
-            checksums=sums,
-            classes=list(CLASSES[self.source]),
-            train_size=len(train),
-            val_size=len(val),
+            name=self.set_name,
+            checksums=found.checksums,
+            classes=list(found.classes),
+            train_size=len(self.train_images),
+            val_size=validating,
             test_size=len(self.test_images),
             split_seed=self.split_seed,
-            split_md5=md5(val.numpy().astype("<i8")),
-            mean=mean if self.mean is None else self.mean,
-            std=std if self.std is None else self.std,
+            split_md5=val_md5,
+            mean=self._given("mean", self.mean, mean),
+            std=self._given("std", self.std, std),
             select_on=self.select_on,
-            checked=is_checked(self.source),
+            checked=found.checked,
+            shape=list(self.train_images.shape),
             look=measure_look(self.train_images.pixels.numpy()),
         )
+        self._check_augmentation()
         return self.facts
+
+    def _split(self, found: DataSet) -> tuple[Images, str]:
+        """Set the validation images apart; those that train, and the sum of the choice."""
+        official = found.train
+        if self.folds is None and self.val_size is None and found.val is not None:
+            self.val_images = found.val
+            self.train_images = official
+            return official, md5(np.arange(0, dtype="<i8"))
+        count = len(official)
+        if self.folds is not None:
+            why = f"as {self.set_name} has {count} training images here"
+            self._check_part("folds", self.folds, count + 1, why)
+            chosen = fold_split(official.labels, self.folds, self.fold, self.split_seed)
+        else:
+            size = self.val_size if self.val_size is not None else max(1, round(OWN_VAL * count))
+            why = f"as {self.set_name} has {count} training images here"
+            self._check_part("val_size", size, count, why)
+            chosen = stratified_split(official.labels, size, self.split_seed)
+        train, val = chosen
+        self.val_images, self.train_images = official[val], official[train]
+        return self.train_images, md5(val.numpy().astype("<i8"))
+
+    def _scarce(self, classes: Sequence[str]) -> Iterator[str]:
+        """What is to be said of classes that have hardly any image, a line each."""
+        train, val, test = (
+            count_classes(images.labels, len(classes))
+            for images in (self.train_images, self.val_images, self.test_images)
+        )
+        empty = [name for name, count in zip(classes, train, strict=True) if not count]
+        if empty:
+            yield f"no training images of {_some(empty)}: nothing can be learnt of them"
+        single = [
+            name
+            for name, count, other in zip(classes, train, val, strict=True)
+            if count == 1 and not other
+        ]
+        if single:
+            yield f"one image of {_some(single)}: it trains, and none validates"
+        untested = [name for name, count in zip(classes, test, strict=True) if not count]
+        if untested and not empty:
+            yield f"no test images of {_some(untested)}: their scores are unknown"
+
+    def _worsened(self, train: Images, classes: int) -> Images:
+        """The training images as `imbalance` and `label_noise` leave them."""
+        if self.imbalance > 1:
+            train = train[long_tail(train.labels, classes, self.imbalance, self.split_seed)]
+        if self.label_noise:
+            noisy = noisy_labels(train.labels, classes, self.label_noise, self.split_seed)
+            train = Images(train.pixels, noisy)
+        return train
+
+    def _given(self, key: str, given: Any, computed: Any) -> Any:
+        """Mean or deviation: what the setting says; a number for all channels of a colour image."""
+        if given is None:
+            return computed
+        if isinstance(computed, list) and not isinstance(given, list):
+            return [float(given)] * len(computed)
+        count = len(given) if isinstance(given, list) else 1
+        if count != (len(computed) if isinstance(computed, list) else 1):
+            colour = isinstance(computed, list)
+            right = "a list of three: these are in colour" if colour else "a number: these are grey"
+            raise DataError(f"data.{key}={given}: of the images should be {right}")
+        return given[0] if isinstance(given, list) and not isinstance(computed, list) else given
+
+    def _check_augmentation(self) -> None:
+        """An image that is moved by its own size is gone."""
+        shift, size = getattr(self.augment, "shift", 0), self.train_images.shape[-1]
+        if shift >= size:
+            raise DataError(f"aug.shift={shift:g}: should be less than {size}, the images' size")
 
     def setup(self, stage: str | None = None) -> None:
         """Bring the images to the device of training; without a trainer, leave them on the CPU."""

@@ -48,13 +48,15 @@ class RandomErasing:
         corner = (uniform[:, 3:] * (size + 1 - extent)).floor()
         return torch.cat([corner, corner + extent], dim=1)
 
-    def __call__(self, images: Tensor, boxes: Tensor, mean: float) -> Tensor:
-        """float [B, 1, S, S] and boxes float [B, 4] -> float [B, 1, S, S], `mean` in the boxes."""
+    def __call__(self, images: Tensor, boxes: Tensor, mean: float | Tensor) -> Tensor:
+        """float [B, C, S, S] and boxes float [B, 4] -> float [B, C, S, S], `mean` in the boxes."""
         place = torch.arange(images.shape[-1], device=images.device)
         left, top, right, bottom = boxes.unsqueeze(2).unbind(1)  # [B, 1] each
         columns = (place >= left) & (place < right)  # [B, S]
         rows = (place >= top) & (place < bottom)
         inside = rows[:, None, :, None] & columns[:, None, None, :]  # [B, 1, S, S]
+        if isinstance(mean, Tensor):  # a number for every channel
+            return torch.where(inside, mean, images)
         return images.masked_fill_(inside, mean)
 
 
@@ -69,7 +71,7 @@ class AffineThenErasing:
         matrices = self.affine.draw(count, size, generator)
         return torch.cat([matrices.flatten(1), self.erasing.draw(count, size, generator)], dim=1)
 
-    def __call__(self, images: Tensor, drawn: Tensor, mean: float) -> Tensor:
-        """float [B, 1, S, S] and drawn float [B, 10] -> float [B, 1, S, S]."""
+    def __call__(self, images: Tensor, drawn: Tensor, mean: float | Tensor) -> Tensor:
+        """float [B, C, S, S] and drawn float [B, 10] -> float [B, C, S, S]."""
         images = self.affine(images, drawn[:, :6].view(-1, 2, 3), mean)
         return self.erasing(images, drawn[:, 6:], mean)

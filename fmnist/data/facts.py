@@ -24,7 +24,7 @@ class DatasetFacts:
     Args:
         checksums: MD5 by file; of the drawn images when synthetic.
         split_md5: of the validation images' indices, int64 little-endian.
-        mean, std: of training pixels in [0, 1].
+        mean, std: of training pixels in [0, 1]; of colour images one for every channel.
         select_on: "val", or "test": then every accuracy of the run is optimistic.
         checked: whether the checksums were compared with published ones.
         shape: of an image: channels, height, width.
@@ -39,8 +39,8 @@ class DatasetFacts:
     test_size: int
     split_seed: int
     split_md5: str
-    mean: float
-    std: float
+    mean: float | list[float]
+    std: float | list[float]
     select_on: str = "val"
     checked: bool = True
     shape: list[int] = field(default_factory=lambda: [1, 28, 28])  # of records that do not say

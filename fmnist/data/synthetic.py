@@ -192,7 +192,7 @@ DRAWN = (
 )  # fmt: skip
 
 
-def _render(label: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def render(label: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Images of one class, uint8 [size, 28, 28], black outside the garment."""
     c = _Canvas(rng, size)
     margin, tone = DRAWN[label](c)
@@ -227,5 +227,5 @@ def garments(count: int, seed: int) -> tuple[Tensor, Tensor]:
         places = np.flatnonzero(labels == label)
         for start in range(0, len(places), CHUNK):
             chunk = places[start : start + CHUNK]
-            images[chunk] = _render(label, len(chunk), rng)
+            images[chunk] = render(label, len(chunk), rng)
     return torch.from_numpy(images), torch.from_numpy(labels)

@@ -45,3 +45,12 @@ def _share_v1() -> float:
 def jobs_at_a_time(wanted: int) -> int:
     """A launcher's `n_jobs` as a count: -1 is one a core, -2 all cores but one, and so on."""
     return wanted if wanted > 0 else max(1, usable_cores() + 1 + wanted)
+
+
+def memory_bytes() -> int:
+    """Of the machine, or as much of it as its container may use."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # there is no limit ("max"), or no such file
+            whole = min(whole, int((CGROUPS / name).read_text()))
+    return whole

@@ -99,7 +99,9 @@ def detail_of(row: Row, prefix: str = "", full: bool = True, latency: bool = Tru
     if net is not None:
         detail.weights = weights_bytes(net)
         if latency:
-            detail.latency = _attempt(detail, "net", lambda: measure_latency(net))
+            detail.latency = _attempt(
+                detail, "net", lambda: measure_latency(net, known(run.record.dataset).shape)
+            )
     if not full or evaluation is None:
         return detail
     detail.scores = [class_scores(evaluation), *roc_and_pr(evaluation), reliability(evaluation)]

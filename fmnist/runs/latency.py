@@ -5,7 +5,7 @@ A report measures it when it is made; a row has it where `fmnist.results collect
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -40,19 +40,23 @@ class Latency:
 
 
 def measure_latency(
-    net: nn.Module, batches: tuple[int, ...] = (1, 256), seconds: float = 0.5
+    net: nn.Module,
+    shape: Sequence[int],
+    batches: tuple[int, ...] = (1, 256),
+    seconds: float = 0.5,
 ) -> Latency:
     """Median over as many passes as fit, at least 5, after 2 that do not count.
 
     Args:
-        net: images float [B, 1, 28, 28] -> logits, on the CPU, in eval mode.
+        net: images float [B, *shape] -> logits, on the CPU, in eval mode.
+        shape: of an image: channels, height, width.
         batches: batch sizes.
         seconds: to spend on each of them.
     """
     milliseconds = {}
     with torch.inference_mode():
         for batch in batches:
-            images = torch.zeros(batch, 1, 28, 28)
+            images = torch.zeros(batch, *shape)
             times: list[float] = []
             began = time.perf_counter()
             while len(times) < 7 or time.perf_counter() - began < seconds:
@@ -89,7 +93,7 @@ def inference_metrics(run: Run) -> dict[str, float]:
         raise RunError(f"{run.dir}: made on {made}, this is {here}")
     net = run.net("best")
     with recorded_threads(run):
-        found = measure_latency(net, (INFERENCE_BATCH,))
+        found = measure_latency(net, known(run.record.dataset).shape, (INFERENCE_BATCH,))
     return {INFERENCE: 1000 / found.milliseconds[INFERENCE_BATCH]}
 
 

@@ -198,8 +198,7 @@ def _reader(kind: Any) -> Reader:
     if origin is Annotated:
         return _bounded(_reader(arguments[0]), arguments[1])
     if origin in (Union, types.UnionType):
-        (other,) = [_reader(item) for item in arguments if item is not type(None)]
-        return lambda value: None if value is None else other(value)
+        return _one_kind_of(arguments)
     if origin is Literal:
         return _one_of(arguments)
     if origin is list:
@@ -207,6 +206,21 @@ def _reader(kind: Any) -> Reader:
     if origin is dict:
         return _dict_of(_reader(arguments[1]))
     return _dataclass(kind) if is_dataclass(kind) else _scalar(kind)
+
+
+def _one_kind_of(kinds: tuple[Any, ...]) -> Reader:
+    """Of null, and one kind of value beside lists of some kind."""
+    optional = type(None) in kinds
+    lists = [_reader(kind) for kind in kinds if get_origin(kind) is list]
+    others = [_reader(k) for k in kinds if get_origin(k) is not list and k is not type(None)]
+
+    def read(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        (reader,) = (lists if isinstance(value, list) and lists else others) or lists
+        return reader(value)
+
+    return read
 
 
 def _scalar(kind: type) -> Reader:

@@ -123,13 +123,16 @@ class Run:
         from hydra.errors import InstantiationException
         from omegaconf.errors import OmegaConfBaseException
 
-        from fmnist.config.build import build
+        from fmnist.config.build import build, sized
         from fmnist.config.trusted import Untrusted, refuse_untrusted
 
         try:
             if not self.own:
                 refuse_untrusted(self.config[group])
-            return build(self.config[group])
+            node = self.config[group]
+            if group == "model" and (data := self.record.dataset) is not None:
+                node = sized(node, data.shape, len(data.classes))
+            return build(node)
         except Untrusted as error:
             raise Untrusted(f"{self.dir}: config.{group}: {error}") from error
         except (InstantiationException, OmegaConfBaseException, RecursionError) as error:

@@ -18,7 +18,7 @@ from fmnist.config.schema import Config, config_hash, resolve
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
-from fmnist.errors import ConfigError, RunError
+from fmnist.errors import ConfigError, DataUnavailable, RunError
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
 from fmnist.runs.record import read_manifest as read_manifest_file
@@ -133,7 +133,8 @@ def require_data(cells: Sequence[Cell], compose: Callable[[list[str]], DictConfi
     Raises:
         DataUnavailable: one is neither on disk nor reachable.
     """
-    from fmnist.data.files import MD5, find_data_set
+    from fmnist.config.published import published
+    from fmnist.data.files import find_data_set
 
     apart = {field.name for field in fields(Config)} - {"data"}  # keys that decide no data
     deciding: dict[tuple[str, ...], list[str]] = {}
@@ -142,8 +143,10 @@ def require_data(cells: Sequence[Cell], compose: Callable[[list[str]], DictConfi
         deciding.setdefault(words, cell.overrides)
     nodes = [resolve(compose(overrides))["data"] for overrides in deciding.values()]
     for name, root in dict.fromkeys((node.get("name"), node.get("root")) for node in nodes):
-        if name in MD5 and isinstance(root, str):
+        if name in published() and isinstance(root, str):
             find_data_set(name, Path(root).expanduser())
+        elif isinstance(root, str) and not (path := Path(root).expanduser()).exists():
+            raise DataUnavailable(f"{path}: no such file or folder; data.root=... names one")
 
 
 def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:

@@ -8,13 +8,13 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fmnist.config.build import build
+from fmnist.config.build import build, sized
+from fmnist.config.published import sizes_of
 from fmnist.errors import ConfigError
 from fmnist.sweeps.process import how_it_ended, start_process
 
@@ -28,12 +28,16 @@ def try_nets(cells: Iterable[tuple[str, DictConfig]]) -> None:
     Raises:
         ConfigError: a net that cannot be built or used, and the first cell that has it.
     """
-    models: dict[str, Any] = {}
+    models: dict[str, Any] = {}  # with shape and number of classes of their data
     first: list[tuple[str, DictConfig]] = []  # the first cell of every net
     for cell, config in cells:
-        model = OmegaConf.to_container(config.model, resolve=True)
-        if (key := json.dumps(model, sort_keys=True)) not in models:
-            models[key] = model
+        node: Any = OmegaConf.to_container(config.model, resolve=True)
+        data: Any = OmegaConf.to_container(config.data, resolve=True)
+        sizes = sizes_of(data)
+        if sizes is None:  # the data are not read here: the cell itself tries its net
+            continue
+        if (key := json.dumps([node, sizes], sort_keys=True)) not in models:
+            models[key] = (node, *sizes)
             first.append((cell, config))
     if not first:
         return
@@ -50,15 +54,15 @@ def try_nets(cells: Iterable[tuple[str, DictConfig]]) -> None:
         raise ConfigError(f"{message} (in the cell {first[number][0]})")
 
 
-def _try_here(models: list[dict[str, Any]], line: Connection) -> None:
+def _try_here(models: list[tuple[dict[str, Any], Any, int]], line: Connection) -> None:
     """In the other process: say which net is tried, and what is wrong with it."""
     try:
         from fmnist.training.preflight import try_net
 
-        for number, model in enumerate(models):
+        for number, (node, shape, classes) in enumerate(models):
             line.send((number, None))
             try:
-                try_net(partial(build, model))
+                try_net(lambda: build(sized(node, shape, classes)), shape, classes)  # noqa: B023
             except ConfigError as error:
                 line.send((number, str(error)))
     except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import wandb
 
-from fmnist.data.datamodule import Images
+from fmnist.data.source import Images
 from fmnist.runs.evaluation import Curve, Evaluation, evaluate_predictions
 from fmnist.runs.record import known
 from fmnist.runs.run import Run

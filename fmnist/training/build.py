@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import seed_everything
 
 from fmnist.config.build import build as made
-from fmnist.config.build import maker
+from fmnist.config.build import maker, sized
 from fmnist.data.datamodule import ImageData
 from fmnist.training.classifier import Classifier
 from fmnist.training.cost import flops
@@ -27,7 +27,7 @@ def build(config: dict[str, Any]) -> tuple[Classifier, ImageData]:
         UserError: data that are not there, or not what they should be.
     """
     data = build_data(config)
-    return build_classifier(config), data
+    return build_classifier(config, data), data
 
 
 def build_data(config: dict[str, Any]) -> ImageData:
@@ -37,11 +37,17 @@ def build_data(config: dict[str, Any]) -> ImageData:
     return data
 
 
-def build_classifier(config: dict[str, Any]) -> Classifier:
-    """The module, after all generators were seeded with the run's seed; see `build`."""
+def build_classifier(config: dict[str, Any], data: ImageData) -> Classifier:
+    """The module, after all generators were seeded with the run's seed; see `build`.
+
+    Args:
+        data: of which the net gets its sizes.
+    """
     seed_everything(config["seed"], workers=True, verbose=False)
-    net = made(config["model"])
-    operations = flops(net)
+    facts = data.load()
+    node = sized(config["model"], facts.shape, len(facts.classes))
+    net = made(node)
+    operations = flops(net, facts.shape)
     classifier = Classifier(
         net,
         config["optim"],
@@ -51,7 +57,7 @@ def build_classifier(config: dict[str, Any]) -> Classifier:
         tta=config["tta"],
         ema_decay=config["ema_decay"],
     )
-    classifier.hparams.update(net=config["model"])
+    classifier.hparams.update(net=node)
     classifier.flops = operations
     return classifier
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
 from fmnist.config.build import build, maker
 from fmnist.config.groups import split_grouping
@@ -27,7 +26,7 @@ from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
 from fmnist.training.tta import mean_logits
 
-Batch = tuple[Tensor, Tensor]  # images float [B, 1, 28, 28], labels int64 [B]
+Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
 Batches = Iterable[Batch]
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
 
@@ -70,7 +69,7 @@ class Classifier(LightningModule):
     `Classifier.load_from_checkpoint(path, weights_only=True)`; objects are to be given again.
 
     Args:
-        net: images float [B, 1, 28, 28] -> logits [B, 10], or while training a tuple of such
+        net: images float [B, C, S, S] -> logits [B, K], or while training a tuple of such
             logits, the first the net's own and the others those of auxiliary heads.
         optimizer: makes an optimiser of the net's parameters.
         schedule: of the learning rate; None: constant.
@@ -124,9 +123,8 @@ class Classifier(LightningModule):
         self.history: list[dict[str, float]] = []
         self.rows_logged = 0
         self.restored_states: dict[str, Any] | None = None
-        self.train_acc = MulticlassAccuracy(10, average="micro")
-        self.val_acc = MulticlassAccuracy(10, average="micro")
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        self.train_acc, self.val_acc = MeanMetric(), MeanMetric()  # of hits, 0 or 1
         self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []  # loss [], logits, labels
         self.eval_outputs: list[tuple[Tensor, Tensor]] = []  # logits, labels
         self.open_row: dict[str, float] | None = None  # trained, not yet validated
@@ -135,7 +133,7 @@ class Classifier(LightningModule):
     # What is trained, and how
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, 10] of images float [B, 1, 28, 28]; in eval mode of the net that is kept."""
+        """Logits [B, K] of images float [B, C, S, S]; in eval mode of the net that is kept."""
         net = self.net if self.training else self.kept
         result = net(images.contiguous(memory_format=self.memory_format))
         return cast("Tensor", result[0] if isinstance(result, tuple) else result)
@@ -195,7 +193,7 @@ class Classifier(LightningModule):
         return max(1, math.ceil(length))
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """`loss` [] to minimise, and for callbacks `logits` [B, 10]."""
+        """`loss` [] to minimise, and for callbacks `logits` [B, K]."""
         images, labels = batch
         loss, logits = self._loss(images, labels)
         self.outputs.append((loss.detach(), logits.detach(), labels))
@@ -206,7 +204,7 @@ class Classifier(LightningModule):
         return {"loss": loss, "logits": logits.detach()}
 
     def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss to minimise, [], and the logits, [B, 10]."""
+        """The loss to minimise, [], and the logits, [B, K]."""
         result = self.net(images.contiguous(memory_format=self.memory_format))
         logits, *auxiliary = result if isinstance(result, tuple) else (result,)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
@@ -265,7 +263,8 @@ class Classifier(LightningModule):
         sizes = torch.tensor([len(labels) for _, _, labels in self.outputs], device=self.device)
         logits = torch.cat([logits for _, logits, _ in self.outputs]).float()
         self.train_loss.update(losses, sizes)
-        self.train_acc.update(logits, torch.cat([labels for _, _, labels in self.outputs]))
+        labels = torch.cat([labels for _, _, labels in self.outputs])
+        self.train_acc.update((logits.argmax(1) == labels).float())
         self.outputs.clear()
         loss, accuracy = float(self.train_loss.compute()), float(self.train_acc.compute())
         self.train_loss.reset()
@@ -357,7 +356,7 @@ class Classifier(LightningModule):
         self.eval_outputs.clear()
 
     def validation_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """For callbacks: `logits` [B, 10]."""
+        """For callbacks: `logits` [B, K]."""
         images, labels = batch
         logits = self.predict_step(images)
         self.eval_outputs.append((logits, labels))
@@ -366,11 +365,11 @@ class Classifier(LightningModule):
         return {"logits": logits}
 
     def test_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """For callbacks: `logits` [B, 10]."""
+        """For callbacks: `logits` [B, K]."""
         return self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
-        """Logits float32 [B, 10] of images, or of a batch whose labels are not looked at."""
+        """Logits float32 [B, K] of images, or of a batch whose labels are not looked at."""
         images = batch if isinstance(batch, Tensor) else batch[0]
         images = images.contiguous(memory_format=self.memory_format)
         return mean_logits(self.kept, images, self.tta).float()
@@ -396,7 +395,7 @@ class Classifier(LightningModule):
         loss = F.cross_entropy(logits, labels)
         refuse_divergence(split, float(loss), logits, f" at epoch {self.current_epoch}")
         self.val_loss.update(loss, len(labels))
-        self.val_acc.update(logits, labels)
+        self.val_acc.update((logits.argmax(1) == labels).float())
         metrics = {
             f"{split}/loss": float(self.val_loss.compute()),
             f"{split}/acc": round(float(self.val_acc.compute()), 6),

@@ -24,9 +24,7 @@ from fmnist.errors import ConfigError
 BATCH = 2  # the least that batch norm takes while it trains
 
 
-def try_net(
-    make: Callable[[], Any], image: Sequence[int] = (1, 28, 28), num_classes: int = 10
-) -> None:
+def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> None:
     """Build a net of its own for the trial, and use it as a run will: evaluate, train.
 
     The states of the random generators are afterwards as they were.

@@ -11,7 +11,7 @@ VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}  # forward passes an image
 
 
 def mean_logits(net: nn.Module, images: Tensor, tta: str) -> Tensor:
-    """Logits [B, 10] of a net in eval mode, for images float [B, 1, S, S].
+    """Logits [B, K] of a net in eval mode, for images float [B, C, S, S].
 
     Args:
         tta: "none"; "flip": the mean over the image and its mirror image; "flip_shift": the mean

@@ -11,13 +11,12 @@ from fmnist.data.augment import RandomAffine
 from fmnist.data.datamodule import (
     EvalBatches,
     ImageData,
-    Images,
     Normalize,
     TrainBatches,
-    md5,
     mean_and_std,
-    stratified_split,
 )
+from fmnist.data.source import Images, md5
+from fmnist.data.split import stratified_split
 from fmnist.errors import DataError
 from tests.data.test_files import small_data_set, write
 
@@ -392,8 +391,8 @@ def test_facts_of_files(tmp_path):
         "std": pytest.approx(pixels.std()),
         "select_on": "val",
         "checked": False,
-            "shape": [1, 28, 28],
-            "look": {"background": [], "content": 1.0},
+        "shape": [1, 28, 28],
+        "look": {"background": [], "content": 1.0},
     }
     assert np.array_equal(data.val_images.pixels, arrays["train-images-idx3-ubyte"][val])
     assert torch.equal(data.val_images.labels, labels[val])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -16,14 +17,16 @@ import pytest
 import torch
 import torchvision
 
+from fmnist.config.published import published
 from fmnist.data import files
 from fmnist.data.datamodule import ImageData
-from fmnist.data.files import FILES, read_data_set
+from fmnist.data.files import read_published
+from fmnist.data.source import Wanted
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.runs.text import unchecked
 from tests.conftest import CHECKOUT
 
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = FILES
+FILES = TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = tuple(published()["MNIST"].files)
 WAYS_OUT = ("data.root=", "FMNIST_DATA", "data=synthetic")
 
 
@@ -53,6 +56,18 @@ def write(root, name, arrays):
     return folder
 
 
+def read_data_set(name, root, fetch=True):
+    """Tensors and sums, by file."""
+    found = read_published(Wanted(name, root, fetch=fetch))
+    parts = (found.train.pixels, found.train.labels, found.test.pixels, found.test.labels)
+    return dict(zip(FILES, parts, strict=True)), found.checksums
+
+
+def change(monkeypatch, name="FashionMNIST", **facts):
+    """Other facts of a published data set."""
+    monkeypatch.setitem(published(), name, replace(published()[name], **facts))
+
+
 def md5(content):
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
@@ -65,8 +80,9 @@ def arrays():
 @pytest.fixture
 def official(tmp_path, arrays, monkeypatch):
     """Folder of a small FashionMNIST whose MD5 sums are the expected ones."""
-    sums = tuple(md5(idx(arrays[file])) for file in FILES)
-    monkeypatch.setitem(files.MD5, "FashionMNIST", sums)
+    sums = {file: md5(idx(arrays[file])) for file in FILES}
+    parts = {"train": dict([*sums.items()][:2]), "test": dict([*sums.items()][2:])}
+    change(monkeypatch, **parts)
     return write(tmp_path, "FashionMNIST", arrays)
 
 
@@ -161,7 +177,7 @@ def test_labels_of_more_than_ten_classes_are_refused(tmp_path, kmnist):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        (TRAIN_IMAGES, idx(np.zeros((0, 28, 28))), "holds no images of 28x28"),
+        (TRAIN_IMAGES, idx(np.zeros((0, 28, 28))), "holds no images"),
         (TRAIN_LABELS, idx(np.zeros(0)), "holds no labels"),
         (TEST_IMAGES, b"", "0 bytes: empty"),
         (TEST_IMAGES, b"\x89PNG" + bytes(20), "begins with 0x89504e47: not an IDX file"),
@@ -225,7 +241,7 @@ def test_a_damaged_packed_file_is_one_line(tmp_path, kmnist, harm):
 
 def test_fashion_mnist_is_found_where_debian_puts_it(tmp_path, official, arrays, monkeypatch):
     pack(official, *FILES)
-    monkeypatch.setattr(files, "DEBIAN", {"FashionMNIST": official})
+    change(monkeypatch, elsewhere=str(official))
     monkeypatch.setattr(files, "download", lambda *_: pytest.fail("asked for a download"))
     tensors, _ = read_data_set("FashionMNIST", tmp_path / "elsewhere")
     assert np.array_equal(tensors[TEST_IMAGES].numpy(), arrays[TEST_IMAGES])
@@ -236,13 +252,13 @@ def test_what_is_missing_and_where_it_was_looked_for_is_said(tmp_path, official,
     (official / TEST_LABELS).unlink()
     (official / TRAIN_LABELS).unlink()
     debian = tmp_path / "debian"
-    monkeypatch.setattr(files, "DEBIAN", {"FashionMNIST": debian})
+    change(monkeypatch, elsewhere=str(debian))
     monkeypatch.setenv("FMNIST_DATA", str(tmp_path / "mine"))
     with pytest.raises(DataUnavailable) as error:
         read_data_set("FashionMNIST", tmp_path, fetch=False)
     assert f"{official} ({TRAIN_LABELS}, {TEST_LABELS} missing)" in str(error.value)
     for folder in (tmp_path / "mine/FashionMNIST/raw", debian):
-        assert f"{folder} (none of its four files)" in str(error.value)
+        assert f"{folder} (none of its 4 files)" in str(error.value)
     assert "FMNIST_DATA=DIR" in str(error.value)
 
 
@@ -255,7 +271,7 @@ def test_to_read_a_run_the_data_root_of_this_machine_counts(tmp_path, kmnist, mo
 
 def test_real_files_pass_their_sums(real_root):
     tensors, sums = read_data_set("FashionMNIST", real_root)
-    assert tuple(sums.values()) == files.MD5["FashionMNIST"]
+    assert sums == published()["FashionMNIST"].files
     assert [len(tensor) for tensor in tensors.values()] == [60_000, 60_000, 10_000, 10_000]
     for file, share in ((TRAIN_LABELS, 6_000), (TEST_LABELS, 1_000)):
         assert torch.bincount(tensors[file]).tolist() == [share] * 10
@@ -387,14 +403,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.request import urlopen
 
-from fmnist.data.files import FILES, read_data_set
+from fmnist.config.published import published
+from fmnist.data.files import read_published
+from fmnist.data.source import Wanted
 
 url, root = sys.argv[1:]
 
 def fetch(temporary, download):
     folder = Path(temporary, "KMNIST", "raw")
     folder.mkdir(parents=True)
-    for file in FILES:
+    for file in published()["KMNIST"].files:
         with urlopen(url + file + ".gz") as response:
             (folder / file).write_bytes(gzip.decompress(response.read()))
 
@@ -404,8 +422,8 @@ barrier, results = context.Barrier(2), context.SimpleQueue()
 
 def read():
     barrier.wait()
-    tensors, sums = read_data_set("KMNIST", Path(root))
-    results.put([[len(tensor) for tensor in tensors.values()], sums])
+    found = read_published(Wanted("KMNIST", Path(root)))
+    results.put([[len(found.train), len(found.test)], found.checksums])
 
 processes = [context.Process(target=read) for _ in range(2)]
 for process in processes:
@@ -426,5 +444,5 @@ def test_two_processes_at_once_download_once(tmp_path, arrays, mirror):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     sums = {file: md5(idx(array)) for file, array in arrays.items()}
-    assert json.loads(done.stdout) == 2 * [[[40, 40, 20, 20], sums]]
+    assert json.loads(done.stdout) == 2 * [[[40, 20], sums]]
     assert sorted(mirror.asked) == sorted(mirror.content)

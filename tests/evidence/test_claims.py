@@ -16,8 +16,8 @@ from sklearn.metrics import f1_score, recall_score
 
 from fmnist import claims as command_module
 from fmnist.claims import main
+from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR, config_hash, resolve
-from fmnist.data.datamodule import GARMENTS
 from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
@@ -39,6 +39,8 @@ from fmnist.runs.rows import (
 from fmnist.runs.run import Run
 from tests.conftest import CHECKOUT, here
 from tests.records import FACTS, a_record, an_epoch
+
+GARMENTS = published()["FashionMNIST"].classes
 
 CLAIMS = load_claims(CLAIMS_DIR)
 

@@ -14,6 +14,7 @@ from tests.conftest import TINY, here
 from tests.faults import hostile_nets
 
 HERE = Path(__file__).parent / "hostile_nets.py"
+SIZES = (1, 28, 28), 10
 
 # The net, what is said of it, and the line of its own that is named.
 MISTAKES = [
@@ -48,7 +49,7 @@ def test_a_net_that_is_wrong_is_refused_in_one_line_that_names_its_own(
     monkeypatch.chdir(tmp_path)
     node = {"_target_": f"tests.faults.hostile_nets.{net}"}
     with pytest.raises(ConfigError) as caught:
-        try_net(lambda: build(node))
+        try_net(lambda: build(node), *SIZES)
     message = str(caught.value)
     assert message.startswith("model: ")
     assert words in message
@@ -71,7 +72,7 @@ def test_a_trial_draws_nothing_from_the_run() -> None:
         return torch.get_rng_state().tolist(), random.getstate(), [list(numpy[1]), *numpy[2:]]
 
     before = states()
-    try_net(hostile_nets.DrawsEverywhere)
+    try_net(hostile_nets.DrawsEverywhere, *SIZES)
     assert states() == before
     assert not torch.is_inference_mode_enabled()
     assert torch.is_grad_enabled()

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ import yaml
 
 from fmnist.claims import main as claims
 from fmnist.config.build import build as build_own
+from fmnist.config.published import published
 from fmnist.config.trusted import SETTING, Untrusted, refuse_untrusted, trust
 from fmnist.evaluate import main as evaluate
 from fmnist.report import main as report
@@ -138,7 +140,7 @@ def test_nesting_without_end_is_refused():
 def test_nets_and_data_of_ours_are_built(model):
     config = composed(f"model={model}", "data=synthetic", "aug=flip_shift_erase")
     assert isinstance(build(config["model"]), torch.nn.Module)
-    assert build(config["data"]).source == "synthetic"
+    assert build(config["data"]).set_name == "synthetic"
     assert build(config["aug"]).erasing.probability == 0.5
     assert isinstance(build({"_target_": "torch.nn.ReLU"}), torch.nn.ReLU)
 
@@ -301,7 +303,8 @@ def test_a_report_is_not_written_where_a_link_leads(shared, tmp_path, link, caps
 
 def test_reading_writes_no_data_root_of_a_record(shared, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("FMNIST_DATA", raising=False)
-    monkeypatch.setattr("fmnist.data.files.DEBIAN", {})
+    facts = published()["FashionMNIST"]
+    monkeypatch.setitem(published(), "FashionMNIST", replace(facts, elsewhere=None))
     root = tmp_path / "made" / "by" / "record"
 
     def change(record):

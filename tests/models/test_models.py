@@ -324,6 +324,6 @@ def test_impossible_arguments_are_refused_by_value(make, offending):
 
 def test_flops_count_a_multiply_add_as_two_and_leave_the_net_alone():
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10)).train()
-    assert flops(net) == 2 * 784 * 10
+    assert flops(net, (1, 28, 28)) == 2 * 784 * 10
     assert net.training
     assert int(net[2].num_batches_tracked) == 0

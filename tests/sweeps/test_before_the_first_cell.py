@@ -1,8 +1,11 @@
 """What is refused or fetched once, before a sweep trains anything: folders of one's own, data."""
 
+from dataclasses import replace
+
 import pytest
 from hydra import compose, initialize_config_dir
 
+from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR
 from fmnist.data import files
 from fmnist.errors import ConfigError, DataUnavailable, RunError
@@ -71,7 +74,8 @@ def test_a_folder_with_a_run_of_another_configuration_is_refused(tmp_path):
 
 def test_every_data_set_is_asked_for_once(tmp_path, monkeypatch):
     asked, seen = [], []
-    monkeypatch.setattr(files, "DEBIAN", {})
+    facts = published()["FashionMNIST"]
+    monkeypatch.setitem(published(), "FashionMNIST", replace(facts, elsewhere=None))
     monkeypatch.setattr(files, "download", lambda name, root, why: asked.append((name, str(root))))
 
     def configuration(overrides):

@@ -49,9 +49,9 @@ def test_more_epochs_in_a_new_folder_end_as_if_trained_in_one_go(origin, tmp_pat
 
 def test_a_run_starts_from_another_ones_best_weights(origin, tmp_path):
     config = composed(*TINY, f"init_from={origin.dir}")
-    from fmnist.training.build import build_classifier
+    from fmnist.training.build import build_classifier, build_data
 
-    classifier = build_classifier(config)
+    classifier = build_classifier(config, build_data(config))
     start_from(config, classifier, tmp_path)
     best = origin.net("best").state_dict()
     assert all(
