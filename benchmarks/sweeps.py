@@ -3,7 +3,7 @@
 The same sweep of LeNet-5, with the defaults of `fmnist.train` (W&B offline):
 
 - basic: cells in turn, each with all threads;
-- joblib: one cell a core, each with one thread;
+- machine: the default, as many cells at a time as cores, each with one thread;
 - finished: a sweep of 200 cells that have all finished before, looked through again.
 
 A time is that of the whole command: imports, planning and the last table included. Launchers take
@@ -39,7 +39,7 @@ from fmnist.runs.record import (
 )
 from fmnist.sweeps.plan import read_manifest
 
-LAUNCHERS = ("basic", "joblib")
+LAUNCHERS = ("basic", "machine")
 FINISHED = "finished"
 
 

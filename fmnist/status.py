@@ -8,18 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from fmnist.errors import UserError
 from fmnist.runs.command import command_parser, refuse, start
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import leak_warning, leaks
-from fmnist.runs.record import known
 from fmnist.runs.run import Run
 from fmnist.runs.text import duration, shown
 from fmnist.sweeps.names import distinct
-from fmnist.sweeps.watch import unfinished
+from fmnist.sweeps.watch import seconds_left, unfinished
 
 ORDER = ("running", "failed", "killed", "unknown", "damaged", "missing")
 
@@ -67,29 +65,10 @@ def status(directory: str | Path) -> Status:
     finished = [(run, name) for run, name in named if states[run.dir] == "finished"]
     best = max(finished, key=lambda pair: pair[0].record.metrics["val/acc_best"], default=None)
     counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
-    left = _seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
+    left = seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
     lines.sort(key=lambda line: ORDER.index(line[0]))
     warning = leak_warning(sum(map(leaks, found.runs)), len(found.runs))
     return Status(counted, lines, best, left, warning, found.exit_code)
-
-
-def _seconds_left(runs: Sequence[Run], states: dict[Path, str], missing: int) -> float | None:
-    """From the mean of the finished cells, or the pace of the begun ones."""
-    paces = [
-        fmean(row.seconds for row in run.record.epochs) * run.record.horizon
-        for run in runs
-        if run.record.epochs and states[run.dir] != "finished"
-    ]
-    done = [known(run.record.seconds) for run in runs if states[run.dir] == "finished"]
-    if not done and not paces:
-        return None
-    cell = fmean(done or paces)
-    left = missing * cell
-    for run in runs:
-        if states[run.dir] != "finished":
-            left += max(0.0, cell - sum(row.seconds for row in run.record.epochs))
-    side_by_side = sum(state == "running" for state in states.values())
-    return left / max(1, side_by_side)
 
 
 def show(directory: str, found: Status) -> str:

@@ -9,10 +9,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+
 from fmnist.config.schema import Config
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
 
+OPEN = ("model", "optim", "scheduler", "aug")  # groups whose options have settings of their own
 ALONE = ("run", "multirun", "cfg", "info", "shell_completion")  # what Hydra does: one at a time
 
 
@@ -68,11 +73,49 @@ def ask_for_sweep(words: Sequence[str]) -> list[str]:
     sweep while the configuration is composed comes too late from Hydra 1.4 on.
     """
     said = [word.lstrip("+") for word in words]
-    if not any(word.startswith(("ablation=", "search=")) for word in said):
+    modes = [word for word in said if word.startswith("hydra.mode=")]
+    asked = {"-m", "--multirun"} & {*words} or "hydra.mode=MULTIRUN" in modes
+    studied = any(word.startswith(("ablation=", "search=")) for word in said)
+    if not asked and (modes or not studied):
         return list(words)
-    if {"-m", "--multirun"} & {*words} or any(word.startswith("hydra.mode=") for word in said):
-        return list(words)
-    return [*words, "hydra.mode=MULTIRUN"]
+    if not any(word.startswith("search=") for word in said):
+        words = cell_by_cell(words)
+    return list(words) if asked else [*words, "hydra.mode=MULTIRUN"]
+
+
+def cell_by_cell(settings: Sequence[str]) -> list[str]:
+    """Settings of a sweep of options, each as a choice of one: `optim.momentum=choice(0.9)`.
+
+    Hydra composes a sweep without what it varies first, where a setting that every swept option
+    has, and the default one has not, would be refused: `optim.momentum=0.9 optim=sgd,rmsprop`. What
+    it chooses from is left to the cells.
+    """
+    parsed = [(text, _parsed(text)) for text in settings]
+    ablation = any(text.lstrip("+").startswith("ablation=") for text in settings)
+    swept = {
+        item.key_or_group for _, item in parsed if item is not None and item.is_sweep_override()
+    }
+    everything = ablation or bool(swept & {"experiment", "without"})
+    found = []
+    for text, override in parsed:
+        key, _, value = text.partition("=")
+        group = key.partition(".")[0]
+        left = "." in key and group in OPEN and (everything or group in swept)
+        if left and value and override is not None and not override.is_sweep_override():
+            text = f"{key}=choice({value})"
+        found.append(text)
+    return found
+
+
+def _parsed(text: str) -> Override | None:
+    """An override; None: a flag, or what Hydra will refuse."""
+    if text.startswith(("-", "+", "~", "hydra.")) or "=" not in text:
+        return None
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+    except OverrideParseException:
+        return None
+    return override
 
 
 def _check_modes(typed: Namespace) -> None:

@@ -42,6 +42,47 @@ def _share_v1() -> float:
     return quota / period
 
 
+def free_memory() -> int | None:
+    """Bytes that may still be taken: the system's, and what a container has left; None: unknown."""
+    left = []
+    for read in (_free_here, _free_v2, _free_v1):
+        with suppress(OSError, ValueError, KeyError):  # no limit, or no such file
+            left.append(read())
+    return min(left, default=None)
+
+
+def _free_here() -> int:
+    return _numbers(Path("/proc/meminfo"))["MemAvailable"] * 1024
+
+
+def _free_v2() -> int:
+    limit, used = (int((CGROUPS / f"memory.{name}").read_text()) for name in ("max", "current"))
+    return limit - used + _numbers(CGROUPS / "memory.stat")["inactive_file"]
+
+
+def _free_v1() -> int:
+    folder = CGROUPS / "memory"
+    limit, used = (
+        int((folder / f"memory.{name}_in_bytes").read_text()) for name in ("limit", "usage")
+    )
+    return limit - used + _numbers(folder / "memory.stat")["total_inactive_file"]
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """Bytes that a process takes now, and that it took at most; 0 where that cannot be told."""
+    try:
+        found = _numbers(Path(f"/proc/{pid}/status"))
+    except OSError:
+        return 0, 0
+    return found.get("VmRSS", 0) * 1024, found.get("VmHWM", 0) * 1024
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """ "name: 12 kB" or "name 12" a line."""
+    words = (line.replace(":", " ").split() for line in path.read_text().splitlines())
+    return {row[0]: int(row[1]) for row in words if len(row) > 1 and row[1].isdecimal()}
+
+
 def jobs_at_a_time(wanted: int) -> int:
     """A launcher's `n_jobs` as a count: -1 is one a core, -2 all cores but one, and so on."""
     return wanted if wanted > 0 else max(1, usable_cores() + 1 + wanted)

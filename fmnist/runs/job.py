@@ -14,7 +14,6 @@ from omegaconf import OmegaConf
 
 from fmnist.config.schema import CONF_DIR
 
-BASIC_LAUNCHER = "hydra_plugins.fmnist_launchers.OneByOneLauncher"  # hydra/launcher=basic
 # Settings of Hydra's that a run may depend on, and that its command therefore repeats.
 REPEATED = ("hydra.job.env_set.",)
 
@@ -30,9 +29,10 @@ class Job:
         flags: of the command line, those that say where the configuration comes from; folders
             are absolute.
         group: name of the sweep that the job belongs to; None for a single run.
-        alone: whether its output may go to the terminal: no other job runs beside it.
         logging: for `logging.config.dictConfig`, in a process that Hydra has not prepared.
         timeout: seconds after which a cell that has not ended is ended; None: never.
+        retries: how often a cell that crashed is begun again.
+        env: variables of a cell's process, among them its number of threads.
         cwd: the folder in which the command was given, absolute: relative paths start there.
         log: name of the log file.
     """
@@ -42,9 +42,10 @@ class Job:
     overrides: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     group: str | None = None
-    alone: bool = True
     logging: dict[str, Any] = field(default_factory=dict)
     timeout: float | None = None
+    retries: int = 0
+    env: dict[str, str] = field(default_factory=dict)
     cwd: Path = field(default_factory=Path.cwd)
     log: str = "train.log"
 
@@ -95,9 +96,10 @@ def hydra_job() -> Job:
         overrides=tuple(hydra.overrides.task),
         flags=_flags(hydra),
         group=Path(hydra.sweep.dir).name if sweep else None,
-        alone=not sweep or hydra.launcher._target_ == BASIC_LAUNCHER,
         logging={str(key): value for key, value in job_logging.items()},
         timeout=hydra.launcher.get("timeout") if sweep else None,
+        retries=hydra.sweeper.get("retries", 0) if sweep else 0,
+        env={str(name): str(value) for name, value in hydra.job.env_set.items()} if sweep else {},
         cwd=Path(hydra.runtime.cwd),
         log=f"{hydra.job.name}.log",
     )

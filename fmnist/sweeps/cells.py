@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from fmnist.config.arguments import cell_by_cell
 from fmnist.config.compose import hydra_over_conf
 from fmnist.config.readings import key_of, readings
 from fmnist.config.schema import CONF_DIR, resolve
 from fmnist.runs.record import Cell
+from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import sweep_name, varied_keys
 from fmnist.sweeps.plan import fingerprint, plan, read_manifest
 
@@ -64,25 +65,16 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
     Raises:
         ConfigError: a setting that does not exist or has a value that it cannot have.
     """
+    overrides = cell_by_cell(overrides)
     with hydra_over_conf(overrides):
         loader = GlobalHydra.instance().config_loader()
-        parser = OverridesParser.create(config_loader=loader)
-        parsed = parser.parse_overrides(list(overrides))
-        fixed = [
-            text
-            for text, item in zip(overrides, parsed, strict=True)
-            if not item.is_sweep_override()
-        ]
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
         asked = compose("config", overrides=fixed, return_hydra_config=True).hydra.sweeper
-        params = OmegaConf.to_container(asked.get("params") or OmegaConf.create())
-        assert isinstance(params, dict)
-        ablation = [f"{key!s}={value}" for key, value in params.items()]
         wanted = [item for item in overrides if not item.startswith("hydra.")]
-        (cells,) = BasicSweeper.split_arguments(
-            parser.parse_overrides([*ablation, *wanted]), max_batch_size=None
-        )
-        names = [str(key) for key in params]
+        names = [str(key) for key in asked.get("params") or ()]
         folder = Path("multirun") / sweep_name(overrides, names)
+        cells = asked_cells(asked, wanted, loader)
         if asked.get("readings"):
             cells, keys = with_readings(cells, lambda cell: compose("config", overrides=cell))
             names += keys

@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,41 +25,43 @@ def left(folder: Path, cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if finished_run(folder / cell.dir, cell.config_hash) is None]
 
 
-def launch(launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None) -> int:
+def launch(
+    launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None, stop: bool = False
+) -> int:
     """Run the cells that have not finished. The command's exit code.
 
     Args:
         launcher: Hydra's, set up.
         folder: of the sweep.
         cells: all of them.
-        size: how many cells the launcher is given at once; None: all; 1: they run one after
-            another in this terminal and speak for themselves.
+        size: how many cells the launcher is given at once; None: all.
+        stop: after a cell that fails no other begins.
     """
     write_manifest(folder, cells)
     unfinished = left(folder, cells)
     done = len(cells) - len(unfinished)
     log.info("sweep  %s", shown(folder))
     log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(unfinished))
-    size, names = size or max(len(unfinished), 1), names_of(cells)
-    errors: dict[str, str | None] = {}
-    with sigterm_exits(), nullcontext() if size == 1 else watch(folder, unfinished, names):
+    launcher.cells = len(cells)  # of which a machine is shared out
+    size, errors = size or max(len(unfinished), 1), dict[str, str | None]()
+    with sigterm_exits(), watch(folder, unfinished, names_of(cells)):
         for start in range(0, len(unfinished), size):
             batch = unfinished[start : start + size]
-            if size == 1:
-                log.info("\n[%d/%d] %s", start + 1, len(unfinished), names[batch[0].dir])
             try:
                 jobs = launcher.launch([cell.overrides for cell in batch], initial_job_idx=start)
-                errors |= {cell.dir: error_of(job) for cell, job in zip(batch, jobs, strict=True)}
-            except (KeyboardInterrupt, SystemExit) as stop:
-                code = signal_exit_code(stop) or SIGTERM_CODE
+                # Fewer where a failure has stopped them.
+                errors |= {cell.dir: error_of(job) for cell, job in zip(batch, jobs, strict=False)}
+            except (KeyboardInterrupt, SystemExit) as reason:
+                code = signal_exit_code(reason) or SIGTERM_CODE
                 word = "terminated" if code == SIGTERM_CODE else "interrupted"
                 log.info("%s: the same command continues where it stopped", word)
                 return code
             except Exception as error:  # the records tell what became of each cell
                 log.error("launcher: %s: %s", type(error).__name__, error)
                 errors |= {cell.dir: f"{type(error).__name__}: {error}" for cell in batch}
-            if size == 1 and (error_text := errors[batch[0].dir]):
-                log.error("failed: %s", error_text.partition("\n")[0])
+            if stop and any(errors.values()):
+                log.info("stopped: a cell has failed, and hydra.sweeper.stop_on_failure=true")
+                break
     return report(folder, cells, errors)
 
 

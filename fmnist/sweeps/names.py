@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,6 +20,7 @@ from fmnist.config.readings import key_of
 from fmnist.config.schema import COSMETIC, config_hash, resolve
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
+from fmnist.sweeps.combine import fixed_text, is_axis
 
 NAMED = ("ablation", "search")  # groups whose options give the sweep its folder
 NAME_LENGTH, NAME_BYTES = 120, 255  # of a folder: ours, and what file systems allow
@@ -45,8 +47,8 @@ def varied_keys(overrides: Sequence[str], params: Iterable[str] | None) -> list[
         overrides: of the command line.
         params: keys that the ablation's file varies.
     """
-    several = re.compile(r"^[^\[{'\"]*,|^(range|glob|choice|interval|shuffle|sort)\(")
-    typed = [key_of(text) for text in overrides if several.search(text.partition("=")[2])]
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    typed = [key_of(str(item.input_line)) for item in parsed if is_axis(item)]
     return list(dict.fromkeys([*(params or []), *typed]))
 
 
@@ -59,7 +61,10 @@ def sweep_name(overrides: Sequence[str], params: Iterable[str] | None) -> str:
     varied = varied_keys(overrides, params)
     named = [text.partition("=")[2] for text in overrides if key_of(text) in NAMED]
     words = named or [key for key in varied if counts(key)]
-    fixed = [text for text in overrides if counts(text) and key_of(text) not in varied]
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    fixed = [
+        text for text in map(fixed_text, parsed) if counts(text) and key_of(text) not in varied
+    ]
     words += [text for text in fixed if key_of(text) not in NAMED]
     if named:  # what the command line varies beside the ablation's own factors
         words += [key for key in varied if key not in (params or []) and counts(key)]

@@ -40,6 +40,7 @@ PRELOADED = [
 STOPPING = (signal.SIGTERM, signal.SIGUSR2)
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 Train = Callable[[dict[str, Any], Job], float]
+log = logging.getLogger(__name__)
 PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 GRACE = 10  # seconds in which a cell whose time is up may end by itself
 LOST = 255  # multiprocessing's exit code of a process whose server has died before it
@@ -54,6 +55,7 @@ class CellProcess:
     Args:
         job: where the cell goes and what it is called.
         config_hash: of its configuration.
+        train, config: what it does, and with what.
         process: that trains it.
         line: to the process: it hears what is passed on, and says its last words. Its end is the
             end of the process, also when the server, which knows the exit code, has died.
@@ -62,6 +64,8 @@ class CellProcess:
 
     job: Job
     config_hash: str
+    train: Train
+    config: dict[str, Any]
     process: ForkServerProcess
     line: Connection
     due: float | None
@@ -123,6 +127,18 @@ class CellProcess:
             return _highest(done)
         raise CellFailed(reason)
 
+    def again(self) -> "CellProcess | float | None":
+        """Begin the cell that has failed once more; None: its retries are used up, or of no use.
+
+        It goes on from its last epoch. What it said of itself in one line (a loss that diverged, a
+        setting that is wrong) would come again, and who ended it does not want it back.
+        """
+        ended = self.process.exitcode in TERMINATED and not self.timed_out
+        if self.job.retries < 1 or ended or said_by_itself(self.job):
+            return None
+        log.warning("crashed, is tried again: %s", self.job.dir.name)
+        return start_cell(self.train, self.config, replace(self.job, retries=self.job.retries - 1))
+
 
 def run_cell(train: Train, config: dict[str, Any], job: Job) -> float:
     """Train one cell, or find it finished. The highest val/acc.
@@ -139,11 +155,16 @@ def run_cell(train: Train, config: dict[str, Any], job: Job) -> float:
         SystemExit: SIGTERM, likewise.
     """
     cell = start_cell(train, config, job)
-    if isinstance(cell, float):
-        return cell
-    with stopped_together([cell]):
-        wait_for_one([cell])
-    return cell.result()
+    while isinstance(cell, CellProcess):
+        with stopped_together([cell]):
+            wait_for_one([cell])
+        try:
+            return cell.result()
+        except CellFailed:
+            if (again := cell.again()) is None:
+                raise
+            cell = again
+    return cell
 
 
 def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | float:
@@ -162,7 +183,7 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
     except (OSError, EOFError) as error:
         raise CellFailed(f"{job.dir.name}: no process for it: {error}") from error
     due = time.monotonic() + job.timeout if job.timeout else None
-    return CellProcess(job, name, process, line, due)
+    return CellProcess(job, name, train, config, process, line, due)
 
 
 def start_process(
@@ -269,7 +290,7 @@ def _train_here(train: Train, config: dict[str, Any], job: Job, line: Connection
         threading.Thread(target=_hear, args=(line, _interrupts()), daemon=True).start()
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it is for the launcher
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        _configure_logging(job)
+        _configure(job)
         train(config, job)
     except BaseException as error:  # sys.exit(0) in a cell is no success either
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -314,14 +335,17 @@ def _hear(line: Connection, caught: int) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def _configure_logging(job: Job) -> None:
-    """train.log as in every run; the terminal only when no other cell writes there."""
-    if not job.logging.get("root"):
-        return
-    if not job.alone:
-        root = job.logging["root"]
+def _configure(job: Job) -> None:
+    """The cell's variables, and train.log as in every run; the terminal is the sweep's."""
+    os.environ.update(job.env)
+    threads = job.env.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if threads.isdecimal() and "torch" in sys.modules:  # the server has imported it before
+        import torch
+
+        torch.set_num_threads(max(1, int(threads)))
+    if root := job.logging.get("root"):
         root["handlers"] = [name for name in root.get("handlers", []) if name != "console"]
-    logging.config.dictConfig(job.logging)
+        logging.config.dictConfig(job.logging)
 
 
 def _record_failure(job: Job, reason: str, mine: bool) -> str:
@@ -340,6 +364,15 @@ def _record_failure(job: Job, reason: str, mine: bool) -> str:
         if run.record.status != "finished":
             run.write(replace(run.record, status="failed", error=reason, traceback=None))
     return reason
+
+
+def said_by_itself(job: Job) -> bool:
+    """Whether a cell ended with an error of ours, which is no crash."""
+    try:
+        trace = load_run(job.dir).record.traceback or ""
+    except RunError:
+        return False
+    return trace.rstrip().rpartition("\n")[2].startswith(f"{UserError.__module__}.")
 
 
 def how_it_ended(code: int | None) -> str:

@@ -1,19 +1,25 @@
 """How the cells of a sweep stand, from their records: the same on every launcher."""
 
 import logging
+import os
+import shutil
+import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import fmean
 
 from fmnist.errors import RunError
-from fmnist.runs.record import Cell, known
+from fmnist.runs.record import RESULT, Cell, known
 from fmnist.runs.run import Run, load_run
-from fmnist.runs.text import shown
+from fmnist.runs.text import duration, epoch_label, shown
 from fmnist.sweeps.plan import names_of
 
 log = logging.getLogger(__name__)
 
+BAR = 12  # characters
 POLL = 1.0  # seconds between looks at the records of cells that run elsewhere
 
 
@@ -23,11 +29,15 @@ def outcome(folder: Path, cell: Cell) -> tuple[str, str]:
         run = load_run(folder / cell.dir)
     except RunError:
         return "missing", "not begun"
-    state = run.status
+    return (state := run.status), in_words(run, state)
+
+
+def in_words(run: Run, state: str) -> str:
+    """The result of a run, or how far it is, or why it failed."""
     if state != "finished":
-        return state, unfinished(run, state)
+        return unfinished(run, state)
     metrics, seconds = run.record.metrics, known(run.record.seconds)
-    return "finished", (
+    return (
         f"val acc {metrics['val/acc_best']:.4f}, test acc {metrics['test/acc']:.4f}, "
         f"{seconds:.1f} s"
     )
@@ -68,25 +78,162 @@ def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]
     return 1
 
 
-@contextmanager
-def watch(folder: Path, left: Sequence[Cell], names: dict[str, str]) -> Iterator[None]:
-    """Say which cell began and ended, while a launcher runs them."""
-    stop = threading.Event()
-    states = {cell.dir: outcome(folder, cell)[0] for cell in left}
+def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) -> float | None:
+    """Until all cells have finished, at the present pace; None: nothing to estimate it from.
 
-    def look() -> None:
-        for cell in left:
-            state, words = outcome(folder, cell)
-            if state != states[cell.dir] and state != "missing":
-                states[cell.dir] = state
-                ended = sum(state in ("finished", "failed") for state in states.values())
-                where = "began" if state == "running" else state
-                log.info("[%d/%d] %-8s %s  %s", ended, len(left), where, names[cell.dir], words)
+    From the mean of the finished cells, or else the pace of the begun ones.
+
+    Args:
+        runs: that have begun.
+        states: of the runs, by directory.
+        missing: cells that have not begun.
+    """
+    unfinished = [run for run in runs if states[run.dir] != "finished"]
+    paces = [_epoch_seconds(run) * run.record.horizon for run in unfinished if run.record.epochs]
+    done = [known(run.record.seconds) for run in runs if states[run.dir] == "finished"]
+    if not done and not paces:
+        return None
+    cell = fmean(done or paces)
+    left = missing * cell + sum(
+        max(0.0, cell - sum(row.seconds for row in run.record.epochs)) for run in unfinished
+    )
+    return left / max(1, sum(state == "running" for state in states.values()))
+
+
+def _epoch_seconds(run: Run) -> float:
+    return fmean(row.seconds for row in run.record.epochs)
+
+
+class Board:
+    """How the cells of a sweep stand: a line for what has happened, and a table of what happens.
+
+    The table stands below the lines, in terminals only, and is drawn anew whenever something is
+    said. It is the same on every launcher: the records are read, not the launcher asked.
+
+    Args:
+        folder: of the sweep.
+        cells: that are to run, with `names` by folder.
+    """
+
+    def __init__(self, folder: Path, cells: Sequence[Cell], names: Mapping[str, str]) -> None:
+        self.folder, self.cells, self.names = folder, cells, names
+        self.terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self.lock = threading.RLock()
+        self.drawn = 0  # lines of the table that stands in the terminal
+        self.runs = dict[str, Run]()
+        self.stamps = dict[str, int]()  # of the records that were read
+        self.states = dict[str, str]()
+        self._read()
+
+    def _read(self) -> list[Cell]:
+        """Look at the records that were written since. The cells that stand otherwise now."""
+        changed = []
+        for cell in self.cells:
+            record = self.folder / cell.dir / RESULT
+            try:
+                stamp = record.stat().st_mtime_ns
+            except OSError:
+                self.states.setdefault(cell.dir, "missing")
+                continue
+            before = self.states.get(cell.dir)
+            if stamp != self.stamps.get(cell.dir):
+                with suppress(RunError):
+                    self.runs[cell.dir] = load_run(record.parent)
+                    self.stamps[cell.dir] = stamp
+            elif before in ("finished", "failed"):
+                continue
+            if (run := self.runs.get(cell.dir)) is not None:
+                self.states[cell.dir] = run.status
+                if self.states[cell.dir] != before:
+                    changed.append(cell)
+        return changed
+
+    def look(self) -> None:
+        """Say what has happened since the last look."""
+        with self.lock:
+            for cell in self._read():
+                run, state = self.runs[cell.dir], self.states[cell.dir]
+                if state != "running" or not self.terminal:
+                    ended = sum(self.states[c.dir] in ("finished", "failed") for c in self.cells)
+                    where = "began" if state == "running" else state
+                    counted = f"[{ended}/{len(self.cells)}]"
+                    log.info(
+                        "%s %-8s %s  %s", counted, where, self.names[cell.dir], in_words(run, state)
+                    )
+            self.draw()
+
+    def draw(self) -> None:
+        """The table, in a terminal, in the place of the one before."""
+        if not self.terminal:
+            return
+        with self.lock:
+            self.erase()
+            size = shutil.get_terminal_size()
+            lines = [line[: size.columns - 1] for line in self.table(max(1, size.lines - 3))]
+            print("\n".join(lines), flush=True)
+            self.drawn = len(lines)
+
+    def erase(self) -> None:
+        with self.lock:
+            if self.drawn:
+                print(f"\x1b[{self.drawn}F\x1b[J", end="", flush=True)
+            self.drawn = 0
+
+    def table(self, most: int) -> list[str]:
+        """Its lines: what there is of every state and how long it will take; the running cells.
+
+        Args:
+            most: rows of cells.
+        """
+        counted = Counter(self.states.values())
+        words = [f"{counted['finished']} of {len(self.cells)} finished"]
+        words += [
+            f"{counted[state]} {word}"
+            for state, word in (("failed", "failed"), ("killed", "killed"), ("running", "running"),
+                                ("missing", "to come"))
+            if counted[state]
+        ]  # fmt: skip
+        states = {run.dir: self.states[name] for name, run in self.runs.items()}
+        left = seconds_left(list(self.runs.values()), states, counted["missing"])
+        if left is not None and counted["finished"] < len(self.cells):
+            words.append(f"about {duration(left)} left")
+        running = [cell.dir for cell in self.cells if self.states[cell.dir] == "running"]
+        width = max((len(self.names[name]) for name in running[:most]), default=0)
+        rows = [f"{self.names[name]:{width}}  {_progress(self.runs[name])}" for name in running]
+        rest = [f"and {len(rows) - most} more"] if len(rows) > most else []
+        return [", ".join(words), *rows[:most], *rest]
+
+
+def _progress(run: Run) -> str:
+    """ "epoch  3/10  [======------]  val acc 0.8512  12.3 s an epoch"."""
+    epochs, most = run.record.epochs, run.record.max_epochs
+    if not epochs:
+        return "before its first epoch's end"
+    words = [epoch_label(len(epochs) - 1, most)]
+    if most:
+        full = round(BAR * min(1.0, len(epochs) / most))
+        words.append(f"[{'=' * full}{'-' * (BAR - full)}]")
+    words += [f"val acc {epochs[-1].val_acc_best:.4f}", f"{_epoch_seconds(run):.1f} s an epoch"]
+    return "  ".join(words)
+
+
+@contextmanager
+def watch(folder: Path, left: Sequence[Cell], names: Mapping[str, str]) -> Iterator[None]:
+    """Say which cell began and ended, while a launcher runs them."""
+    stop, board = threading.Event(), Board(folder, left, names)
 
     def keep_looking() -> None:
         while not stop.wait(POLL):
-            look()
+            board.look()
 
+    def make_room(record: logging.LogRecord) -> bool:
+        """What anybody says stands above the table."""
+        board.erase()
+        return True
+
+    for handler in (handlers := list(logging.root.handlers)):
+        handler.addFilter(make_room)
+    board.draw()
     thread = threading.Thread(target=keep_looking, daemon=True)
     thread.start()
     try:
@@ -94,4 +241,7 @@ def watch(folder: Path, left: Sequence[Cell], names: dict[str, str]) -> Iterator
     finally:
         stop.set()
         thread.join()
-        look()
+        board.look()
+        board.erase()
+        for handler in handlers:
+            handler.removeFilter(make_room)

@@ -9,7 +9,6 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +54,11 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         n_jobs: int,
         params: Mapping[str, Any] | None,
         max_batch_size: None = None,
+        zip: Sequence[Any] = (),
+        exclude: Sequence[Any] = (),
+        retries: int = 0,
+        stop_on_failure: bool = False,
+        readings: bool = False,
     ) -> None:
         self.sampler, self.direction = sampler, direction
         self.storage, self.study_name = storage, study_name
@@ -153,7 +157,6 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
     def _launch(self, wanted: list[list[str]], ended: int) -> Sequence[JobReturn]:
         """What the launcher returns, after the cells are listed in sweep.json and announced."""
         from fmnist.config.readings import key_of
-        from fmnist.runs.job import BASIC_LAUNCHER
         from fmnist.sweeps.names import is_own_name, varied_keys
         from fmnist.sweeps.plan import plan, write_manifest
         from fmnist.sweeps.watch import watch
@@ -173,8 +176,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         }
         for number, cell in enumerate(cells, ended + 1):
             log.info("\n[%d/%d] %s", number, self.n_trials, names[cell.dir])
-        alone = hydra.launcher._target_ == BASIC_LAUNCHER
-        with nullcontext() if alone else watch(folder, cells, names):
+        with watch(folder, cells, names):
             jobs: Sequence[JobReturn] = self.launcher.launch(wanted, initial_job_idx=ended)
             return jobs
 

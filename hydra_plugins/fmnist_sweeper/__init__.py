@@ -1,30 +1,38 @@
-"""hydra/sweeper=resume: Hydra's basic sweeper over the cells that have not finished.
+"""hydra/sweeper=resume: a grid of cells, of which those run that have not finished.
 
 What it does stands in `fmnist.sweeps`; Hydra finds sweepers below `hydra_plugins` only.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 # Launchers whose cells may find their data and devices on another machine.
 ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
+ARRAY = 1000  # jobs; Slurm's own limit of an array is 1001 unless its MaxArraySize says otherwise
 
 
 @dataclass
 class ResumeSweeperConfig:
-    """The settings of Hydra's basic sweeper, and whether every cell runs under every reading."""
+    """The sweeper's settings; see `ResumeSweeper`."""
 
     _target_: str = "hydra_plugins.fmnist_sweeper.ResumeSweeper"
     readings: bool = False  # see fmnist.config.readings
     max_batch_size: int | None = None
     params: dict[str, str] | None = field(default_factory=dict)
+    zip: list[Any] = field(default_factory=list)
+    exclude: list[Any] = field(default_factory=list)
+    retries: int = 0
+    stop_on_failure: bool = False
 
 
 ConfigStore.instance().store(
@@ -36,21 +44,55 @@ ConfigStore.instance().store(
 )
 
 
-class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
-    """Re-running the same command finishes the sweep."""
+class ResumeSweeper(Sweeper):  # type: ignore[misc]
+    """Re-running the same command finishes the sweep.
+
+    Args:
+        max_batch_size: how many cells a launcher is given at once; None: all.
+        params: factors of a file: levels by key, as text; the command line narrows them.
+        zip: groups of keys that move together: [[model, optim.lr]].
+        exclude: combinations that are left out: [{model: lenet5, optim: sgd}].
+        retries: how often a cell that crashes is begun again, from its last epoch.
+        stop_on_failure: after a cell that fails no other begins.
+        readings: whether every cell runs under every reading, see `fmnist.config.readings`.
+    """
 
     def __init__(
         self,
         max_batch_size: int | None,
-        params: dict[str, str] | None = None,
+        params: Mapping[str, str] | None,
+        zip: Sequence[Any] = (),
+        exclude: Sequence[Any] = (),
+        retries: int = 0,
+        stop_on_failure: bool = False,
         readings: bool = False,
     ) -> None:
-        super().__init__(max_batch_size, params)
+        self.max_batch_size, self.retries, self.stop = max_batch_size, retries, stop_on_failure
         self.readings = readings
 
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Before anything is launched.
+
+        Raises:
+            ConfigError: there is no such number of retries.
+        """
+        from fmnist.errors import ConfigError
+
+        if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
+            message = "should be a whole number, 0 or more"
+            raise ConfigError(f"hydra.sweeper.retries={self.retries}: {message}")
+        if not isinstance(self.stop, bool):
+            raise ConfigError(f"hydra.sweeper.stop_on_failure={self.stop}: should be true or false")
+        self.context, self.config = hydra_context, config
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            config=config, hydra_context=hydra_context, task_function=task_function
+        )
+
     def sweep(self, arguments: list[str]) -> Any:
-        from fmnist.runs.job import BASIC_LAUNCHER
         from fmnist.sweeps.cells import with_readings
+        from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.launch import launch, left
         from fmnist.sweeps.names import is_own_name, varied_keys
         from fmnist.sweeps.plan import (
@@ -62,12 +104,10 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
         )
         from fmnist.sweeps.trial import try_nets
 
-        loader, hydra = self.hydra_context.config_loader, self.config.hydra
+        loader, hydra = self.context.config_loader, self.config.hydra
         folder = Path(hydra.sweep.dir).absolute()
         own_names = is_own_name(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"])
-        parser = OverridesParser.create(config_loader=loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        (cells,) = self.split_arguments(overrides, None)
+        cells = asked_cells(hydra.sweeper, arguments, loader)
         if self.readings:
             cells, keys = with_readings(
                 cells, lambda cell: loader.load_sweep_config(self.config, cell)
@@ -96,8 +136,10 @@ class ResumeSweeper(BasicSweeper):  # type: ignore[misc]
         if here:
             require_data(left(folder, planned), load)
         try_nets(new)
-        size = 1 if hydra.launcher._target_ == BASIC_LAUNCHER else self.max_batch_size
+        size = self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
             size = size or os.cpu_count()
-        if code := launch(self.launcher, folder, planned, size):
+        elif hydra.launcher._target_.endswith(".SlurmLauncher"):
+            size = size or ARRAY
+        if code := launch(self.launcher, folder, planned, size, self.stop):
             raise SystemExit(code)

@@ -58,12 +58,12 @@ def test_sweeps_compare_launchers_by_their_own_times(monkeypatch, tmp_path, caps
         monkeypatch, tmp_path, capsys, "sweeps", "logger=csv",
         "--rounds", "1", "--cells", "2", "--epochs", "1", "--finished", "3",
     )  # fmt: skip
-    assert [row["sweep"] for row in rows] == ["basic", "joblib", "finished"]
+    assert [row["sweep"] for row in rows] == ["basic", "machine", "finished"]
     assert [row["cells"] for row in rows] == ["2", "2", "3"]
     assert rows[1]["threads a cell"] == "1"
-    basic, joblib, finished = numbers(rows, "s")
-    assert finished < min(basic, joblib)
-    assert float(rows[1]["x basic"]) == pytest.approx(basic / joblib, abs=0.02)
+    basic, machine, finished = numbers(rows, "s")
+    assert finished < min(basic, machine)
+    assert float(rows[1]["x basic"]) == pytest.approx(basic / machine, abs=0.02)
     for row in rows:
         each = float(row["s"]) / int(row["cells"])
         assert float(row["cells/hour"]) == pytest.approx(3600 / each, rel=0.01)

@@ -34,17 +34,18 @@ def test_files_take_the_place_of_the_plugins_settings_completely(name, plugin):
     with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
         config = compose("config", [f"hydra/launcher={name}"], return_hydra_config=True)
     expected = {field.name for field in dataclasses.fields(plugin)}
-    assert set(config.hydra.launcher) == expected
+    assert set(config.hydra.launcher) == expected | {"timeout"}
     # Ours, or a class of ours that inherits from the plugin's.
     ancestors = get_class(config.hydra.launcher._target_).__mro__
-    assert plugin._target_ in {f"{cls.__module__}.{cls.__name__}" for cls in ancestors}
+    base = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.BaseSubmititLauncher"
+    assert base in {f"{cls.__module__}.{cls.__name__}" for cls in ancestors}
     assert config.hydra.job.env_set.OMP_NUM_THREADS == "1"
 
 
 @pytest.mark.parametrize(
     "launcher",
     [
-        "joblib",
+        "machine",
         pytest.param("submitit_local", marks=pytest.mark.long),
         pytest.param("ray", marks=[RAY, pytest.mark.long]),
     ],
@@ -54,7 +55,7 @@ def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, launcher):
         "fmnist.train", "-m", f"hydra/launcher={launcher}", *TINY, "optim=sgd",
         "model.activation=relu", "optim.lr=0.01,1e30", "hydra.sweep.dir=sweep",
     ]  # fmt: skip
-    done = (here if launcher == "joblib" else command)(*arguments, cwd=tmp_path)
+    done = (here if launcher == "machine" else command)(*arguments, cwd=tmp_path)
     text = done.stdout + done.stderr
     assert done.returncode == 1, text
     assert "Traceback" not in text
@@ -78,7 +79,7 @@ def test_imports_are_paid_once_for_all_cells(tmp_path):
         "import sys\nwith open('interpreters', 'a') as file: print(sys.orig_argv, file=file)\n"
     )
     done = command(
-        "fmnist.train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *TINY,
+        "fmnist.train", "-m", "hydra.launcher.n_jobs=2", *TINY,
         "seed=0,1", "optim.lr=0.01", "hydra.sweep.dir=sweep",
         "+hydra.callbacks.returns._target_=hydra.experimental.callbacks.LogJobReturnCallback",
         cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{CHECKOUT}",
@@ -105,7 +106,7 @@ def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
     tmp_path, number, code, status, error
 ):
     arguments = [
-        "fmnist.train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *TINY,
+        "fmnist.train", "-m", "hydra.launcher.n_jobs=2", *TINY,
         "trainer.max_epochs=10000", "patience=null", "seed=0,1,2", "hydra.sweep.dir=sweep",
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -138,7 +139,7 @@ def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
 
 
 def test_a_number_of_jobs_that_cannot_be(tmp_path):
-    arguments = ["fmnist.train", "-m", "hydra/launcher=joblib", *TINY, "hydra.launcher.n_jobs=0"]
+    arguments = ["fmnist.train", "-m", *TINY, "hydra.launcher.n_jobs=0"]
     done = here(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

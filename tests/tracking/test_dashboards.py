@@ -297,9 +297,9 @@ def test_any_answer_of_a_server_is_an_answer(monkeypatch):
     assert os.environ[SERVER] == "answers"
 
 
-def test_joblib_runs_are_apart_also_with_a_key_and_no_network(tmp_path):
+def test_runs_side_by_side_are_apart_also_with_a_key_and_no_network(tmp_path):
     done = command(
-        "fmnist.train", "-m", *WITH_WANDB, "seed=0,1", "hydra/launcher=joblib",
+        "fmnist.train", "-m", *WITH_WANDB, "seed=0,1", "hydra/launcher=machine",
         "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep", cwd=tmp_path,
         WANDB_API_KEY="0" * 40, WANDB_BASE_URL="http://127.0.0.1:9",
     )  # fmt: skip

@@ -86,7 +86,7 @@ def net(activation: str, pooling: str, dropout: float, fails: bool):
 """
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", "machine"])
 @pytest.mark.long
 def test_a_failure_of_one_process_leaves_the_next_cell_alone(tmp_path, launcher):
     (tmp_path / "broken.py").write_text(BROKEN)

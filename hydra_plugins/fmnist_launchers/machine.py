@@ -1,0 +1,158 @@
+"""hydra/launcher=machine, the default: as many cells at a time as fill this machine; and `basic`.
+
+joblib has a Hydra plugin, whose worker processes each import everything that a cell needs. A cell
+has a process of its own anyway (`fmnist.sweeps.process`), forked from one that has imported
+everything once: all that is left to do is to start them and to wait.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
+
+if TYPE_CHECKING:
+    from fmnist.sweeps.process import CellProcess
+    from fmnist.sweeps.share import Share
+
+    Running = dict[CellProcess, tuple[DictConfig, JobReturn]]
+
+
+class MachineLauncher(Launcher):  # type: ignore[misc]
+    """Several cells at a time on this machine, from one process. See `fmnist.sweeps.share`.
+
+    Args:
+        n_jobs: at most so many; -1: one a core, -2: all cores but one; None: what fills the
+            machine.
+        cells_per_gpu: at a time, where cells compute on GPUs.
+        timeout: seconds after which a cell that has not ended is ended; None: never.
+    """
+
+    def __init__(
+        self, n_jobs: int | None = None, cells_per_gpu: int = 1, timeout: float | None = None
+    ) -> None:
+        self.n_jobs, self.cells_per_gpu, self.timeout = n_jobs, cells_per_gpu, timeout
+        self.cells: int | None = None  # of the whole sweep; the sweeper knows
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Before anything is launched.
+
+        Raises:
+            ConfigError: there is no such number of cells, or the timeout is no time.
+        """
+        from fmnist.errors import ConfigError
+
+        if self.n_jobs is not None and (not isinstance(self.n_jobs, int) or self.n_jobs == 0):
+            message = "a number of cells, -1 for one a core, or null for what fills the machine"
+            raise ConfigError(f"hydra.launcher.n_jobs={self.n_jobs}: should be {message}")
+        if not isinstance(self.cells_per_gpu, int) or self.cells_per_gpu < 1:
+            message = f"hydra.launcher.cells_per_gpu={self.cells_per_gpu}: should be 1 or more"
+            raise ConfigError(message)
+        check_timeout(self.timeout)
+        self.context, self.config, self.task = hydra_context, config, task_function
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> list[JobReturn]:
+        """What every job returned, or how it failed; of those that were started, if a failure
+        stops the sweep."""
+        from fmnist.sweeps.process import CellProcess, stopped_together
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        share = self._share(self.cells or len(job_overrides))
+        jobs, running = list[JobReturn](), dict["CellProcess", tuple[DictConfig, JobReturn]]()
+        with stopped_together(running):
+            for number, overrides in enumerate(job_overrides, initial_job_idx):
+                while not share.has_room(running):
+                    self._wait_for_one(running, share)
+                if self.config.hydra.sweeper.get("stop_on_failure") and any(map(failed, jobs)):
+                    break
+                config = job_config(self.context, self.config, overrides, number)
+                jobs.append(job := self._start(config, share.variables(running)))
+                if job.status != JobStatus.FAILED and isinstance(job.return_value, CellProcess):
+                    running[job.return_value] = config, job
+                else:
+                    self.context.callbacks.on_job_end(config=config, job_return=job)
+            while running:
+                self._wait_for_one(running, share)
+        return jobs
+
+    def _share(self, cells: int) -> "Share":
+        from fmnist.config.schema import resolve
+        from fmnist.sweeps.share import share_out
+
+        env = {str(k): str(v) for k, v in self.config.hydra.job.env_set.items()}
+        return share_out(cells, resolve(self.config), self.n_jobs, self.cells_per_gpu, env)
+
+    def _start(self, config: DictConfig, variables: dict[str, str]) -> JobReturn:
+        """A job that returns the cell that it has started; of a finished cell, its result."""
+        from fmnist.config.check import check
+        from fmnist.runs.job import hydra_job
+        from fmnist.sweeps.process import CellProcess, start_cell
+        from fmnist.train import train
+
+        def task(plain: DictConfig) -> CellProcess | float:
+            self.context.callbacks.on_job_start(config=config, task_function=self.task)
+            job = hydra_job()
+            return start_cell(train, check(plain), replace(job, env=variables | job.env))
+
+        return run_job(
+            # Without callbacks: the job has not ended when this returns.
+            hydra_context=replace(self.context, callbacks=Callbacks()),
+            task_function=task, config=config, configure_logging=False,  # the cell's process does
+            job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
+        )  # fmt: skip
+
+    def _wait_for_one(self, running: "Running", share: "Share") -> None:
+        """Wait until a cell has ended, or several, and complete their jobs, or try them again."""
+        from fmnist.errors import CellFailed, UserError
+        from fmnist.runs.run import finished_run
+        from fmnist.sweeps.process import CellProcess, wait_for_one
+
+        for cell in wait_for_one(running):
+            config, job = running.pop(cell)
+            try:
+                job.return_value = cell.result()
+            except UserError as error:
+                again = cell.again() if isinstance(error, CellFailed) else None
+                if isinstance(again, CellProcess):
+                    running[again] = config, job
+                    continue
+                job.return_value, job.status = error, JobStatus.FAILED
+            if run := finished_run(cell.job.dir, cell.config_hash):
+                share.peak = max(share.peak, round((run.record.peak_memory_mib or 0) * 2**20))
+            self.context.callbacks.on_job_end(config=config, job_return=job)
+
+
+def failed(job: JobReturn) -> bool:
+    return bool(job.status == JobStatus.FAILED)
+
+
+class OneByOneLauncher(MachineLauncher):
+    """hydra/launcher=basic: one cell after another, each with the threads of a single run.
+
+    Args:
+        timeout: seconds after which a cell that has not ended is ended; None: never.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        super().__init__(n_jobs=1, timeout=timeout)
+
+
+# In the place of Hydra's entry: a YAML file of this name would be merged into that.
+ConfigStore.instance().store(
+    "basic",
+    {"_target_": f"{__name__}.{OneByOneLauncher.__name__}", "timeout": None},
+    group="hydra/launcher",
+    provider="fmnist",
+)
