@@ -1,12 +1,14 @@
 """What cells do in the tests of their processes: instead of training, each of them ends its way."""
 
+import os
 import signal
 import threading
 import time
 from dataclasses import replace
 
 from fmnist.config.schema import config_hash
-from fmnist.runs.run import Run, locked
+from fmnist.errors import Diverged
+from fmnist.runs.run import Run, locked, recorded
 from tests.records import CONFIG, a_record, put_record
 
 
@@ -55,3 +57,29 @@ def counts_interrupts(config, job):
 
 def read(path):
     return path.read_text() if path.exists() else ""
+
+
+def crashes_once(config, job):
+    """Killed the first time, as one that runs out of memory."""
+    if not (job.dir / "crashed").exists():
+        (job.dir / "crashed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    (job.dir / "how").write_text("finish")
+    waits(config, job)
+
+
+def diverges(config, job):
+    with (job.dir / "times").open("a") as file:
+        file.write("x")
+    with locked(job.dir):
+        record = a_record("running", config_hash=config_hash(config), config=CONFIG)
+        with recorded(Run(put_record(job.dir, record), record)):
+            raise Diverged("the loss is nan")
+
+
+def says_its_variables(config, job):
+    import torch
+
+    (job.dir / "said").write_text(f"{os.environ['A']} {torch.get_num_threads()}")
+    (job.dir / "how").write_text("finish")
+    waits(config, job)

@@ -146,6 +146,18 @@ def test_a_number_of_jobs_that_cannot_be(tmp_path):
     assert line.startswith("error: hydra.launcher.n_jobs=0: should be a number of cells")
 
 
+def test_after_a_failure_no_other_cell_begins_where_that_is_asked(tmp_path):
+    done = here(
+        "fmnist.train", "-m", "hydra/launcher=basic", *TINY, "optim=sgd",
+        "model.activation=relu", "optim.lr=1e30,0.01,0.02",
+        "hydra.sweeper.stop_on_failure=true", "hydra.sweep.dir=sweep", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "0 of 3 cells finished" in done.stdout
+    assert "missing   optim.lr=0.01" in done.stdout + done.stderr
+    assert len(list(tmp_path.glob("sweep/*/result.json"))) == 1
+
+
 def test_a_launcher_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     done = here("fmnist.train", "-m", "hydra/launcher=ray", *TINY, "seed=0,1", cwd=tmp_path)

@@ -13,7 +13,7 @@ from fmnist.errors import CellFailed
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.sweeps import process as cells
-from fmnist.sweeps.process import CellProcess, start_cell, stopped_together, wait_for_one
+from fmnist.sweeps.process import CellProcess, run_cell, start_cell, stopped_together, wait_for_one
 from tests.sweeps import tasks
 
 CONFIG: dict[str, Any] = {"logger": {}}
@@ -73,6 +73,29 @@ def test_a_hanging_cell_is_ended_when_its_time_is_up(start, monkeypatch):
     record = load_run(cell.job.dir).record
     assert (record.status, record.error) == ("failed", "timed out after 3 s")
     assert end(other, "finish") == 0.75
+
+
+def test_a_cell_that_crashed_is_begun_again_as_often_as_it_may(tmp_path):
+    folder = tmp_path / "once"
+    folder.mkdir()
+    assert run_cell(tasks.crashes_once, CONFIG, Job(folder, retries=1)) == 0.75
+    folder = tmp_path / "never"
+    folder.mkdir()
+    with pytest.raises(CellFailed, match="killed by SIGKILL"):
+        run_cell(tasks.crashes_once, CONFIG, Job(folder))
+
+
+def test_what_a_cell_says_of_itself_would_come_again(tmp_path):
+    with pytest.raises(CellFailed, match="the loss is nan"):
+        run_cell(tasks.diverges, CONFIG, Job(tmp_path, retries=3))
+    assert tasks.read(tmp_path / "times") == "x"
+
+
+def test_a_cell_has_the_variables_of_its_job(tmp_path):
+    run_cell(
+        tasks.says_its_variables, CONFIG, Job(tmp_path, env={"A": "b", "OMP_NUM_THREADS": "3"})
+    )
+    assert tasks.read(tmp_path / "said") == "b 3"
 
 
 def test_a_cell_that_hangs_after_its_end_has_finished(start):

@@ -1,5 +1,6 @@
 """`fmnist.status`: how a sweep stands, from its records alone."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from fmnist.runs.record import METRICS, Cell, Epoch, Record
 from fmnist.runs.run import load_run, locked
 from fmnist.runs.text import duration
 from fmnist.status import main, status
-from fmnist.sweeps.plan import write_manifest
+from fmnist.sweeps.plan import read_manifest, write_manifest
+from fmnist.sweeps.watch import Board
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
 
@@ -68,6 +70,18 @@ def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep,
     assert main([str(sweep / "seed=0-x")]) == 0
     assert main([str(sweep / "nowhere")]) == 2
     assert capsys.readouterr().err.endswith("nowhere: no such directory\n")
+
+
+def test_the_table_of_a_terminal_shows_what_runs_and_how_long_it_will_take(sweep):
+    cells = read_manifest(sweep)
+    with locked(sweep / "seed=3-x"):
+        board = Board(sweep, cells, {cell.dir: cell.overrides[1] for cell in cells})
+        summary, row = board.table(10)
+    assert summary.startswith("2 of 5 finished, 1 failed, 1 running, 1 to come, about ")
+    assert row == "seed=3  epoch 3/4  [=========---]  val acc 0.8200  10.0 s an epoch"
+    put_record(sweep / "seed=3-x", finished(0.9, 0.9))
+    os.utime(sweep / "seed=3-x" / "result.json", ns=(1, 1))
+    assert [cell.dir for cell in board._read()] == ["seed=3-x"]
 
 
 def test_cells_that_choose_on_the_test_set_are_told(sweep, capsys):

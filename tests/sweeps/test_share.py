@@ -1,0 +1,110 @@
+"""How a machine is shared out among cells, and which cells there are."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fmnist.config.arguments import ask_for_sweep
+from fmnist.errors import ConfigError
+from fmnist.process import machine
+from fmnist.sweeps import share
+from fmnist.sweeps.combine import combinations
+from fmnist.sweeps.share import Share, share_out
+
+
+def config(**trainer):
+    return {"trainer": {"accelerator": "auto", "devices": 1} | trainer, "logger": {}}
+
+
+def shared(monkeypatch, cells, cores=8, gpus=(), most=None, per_gpu=1, env=None, **trainer):
+    monkeypatch.setattr(share, "usable_cores", lambda: cores)
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    monkeypatch.setattr(share, "list_gpus", lambda logger: list(gpus))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    return share_out(cells, config(**trainer), most, per_gpu, env or {})
+
+
+def test_cells_fill_the_cores_and_share_out_the_threads(monkeypatch):
+    assert shared(monkeypatch, 100) == Share(8, 1)
+    assert shared(monkeypatch, 3) == Share(3, 2)
+    assert shared(monkeypatch, 1) == Share(1)  # as a single run
+    assert shared(monkeypatch, 100, most=2) == Share(2, 4)
+    assert shared(monkeypatch, 100, most=1) == Share(1)  # basic
+    assert shared(monkeypatch, 100, most=-1) == Share(8, 1)
+    assert shared(monkeypatch, 100, devices=2) == Share(4, 1)
+    assert shared(monkeypatch, 100, env={"OMP_NUM_THREADS": "4"}) == Share(2, 4)
+
+
+def test_cells_are_dealt_to_the_gpus(monkeypatch):
+    assert shared(monkeypatch, 100, gpus="01", accelerator="cpu") == Share(8, 1)
+    assert shared(monkeypatch, 100, gpus="01", devices=2) == Share(1)
+    found = shared(monkeypatch, 100, gpus="01", per_gpu=2)
+    assert found == Share(4, 2, ("0", "1"))
+    running = [SimpleNamespace(job=SimpleNamespace(env={"CUDA_VISIBLE_DEVICES": "0"}))]
+    assert found.variables(running)["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_no_more_cells_than_the_memory_takes(monkeypatch):
+    running = [SimpleNamespace(process=SimpleNamespace(pid=1))]
+    free, taken = 1000 * 2**20, (100 * 2**20, 200 * 2**20)
+    monkeypatch.setattr(share, "free_memory", lambda: free)
+    monkeypatch.setattr(share, "memory_of", lambda pid: taken)
+    mib = 2**20
+    assert not Share(8).has_room(running)  # nothing is known: 600 of 1000 MiB will be taken
+    assert Share(8, peak=500 * mib).has_room(running)
+    assert not Share(8, peak=600 * mib).has_room(running)
+    assert Share(8, peak=10**12).has_room([])  # one always
+    assert not Share(1, peak=mib).has_room(running)
+
+
+def test_the_memory_that_is_free_is_read():
+    free = machine.free_memory()
+    now, most = machine.memory_of(1)
+    assert free is None or free > 0
+    assert most >= now
+
+
+def test_what_moves_together_and_what_is_left_out():
+    texts = ["model=a,b", "optim=sgd,adam", "optim.lr=0.1,1e-2", "seed=3"]
+    zipped = combinations(texts, [["model", "optim.lr"]])
+    assert zipped == [
+        ["model=a", "optim=sgd", "optim.lr=0.1", "seed=3"],
+        ["model=a", "optim=adam", "optim.lr=0.1", "seed=3"],
+        ["model=b", "optim=sgd", "optim.lr=0.01", "seed=3"],
+        ["model=b", "optim=adam", "optim.lr=0.01", "seed=3"],
+    ]
+    without = combinations(
+        texts, [["model", "optim.lr"]], [{"model": "a", "optim": "sgd"}, {"optim.lr": 0.01}]
+    )
+    assert without == [zipped[1]]
+
+
+def test_levels_are_what_hydras_parser_says_they_are():
+    assert combinations(["x=[1,2],[3]", "y='a,b',c", "z={k:1},{k:2}", "seed=1"])[:2] == [
+        ["x=[1,2]", "y='a,b'", "z={k:1}", "seed=1"], ["x=[1,2]", "y='a,b'", "z={k:2}", "seed=1"],
+    ]  # fmt: skip
+    assert combinations(["seed=0,1", "a=1", "seed=5"]) == [["seed=5", "a=1"]]
+    assert combinations(["~a", "b=choice(0.9)"]) == [["~a", "b=0.9"]]
+
+
+@pytest.mark.parametrize(
+    ("zipped", "excluded", "words"),
+    [
+        ([["a", "b"]], [], "should have equally many levels: a has 2, b has 3"),
+        ([["a", "c"]], [], "hydra.sweeper.zip: c: no factor of this sweep; there are a, b"),
+        ([], [{"d": 1}], "hydra.sweeper.exclude: d: no factor of this sweep"),
+        ([], [{"a": 1}, {"a": 2}], "leaves no cell"),
+    ],
+)
+def test_what_cannot_be_combined_is_one_line(zipped, excluded, words):
+    with pytest.raises(ConfigError, match=words):
+        combinations(["a=1,2", "b=1,2,3"], zipped, excluded)
+
+
+def test_settings_of_swept_options_are_left_to_the_cells():
+    words = ["-m", "optim.momentum=0.9", "experiment=s2_best,s2_worst", "trainer.max_epochs=2"]
+    assert ask_for_sweep(words) == [
+        "-m", "optim.momentum=choice(0.9)", "experiment=s2_best,s2_worst", "trainer.max_epochs=2",
+    ]  # fmt: skip
+    for same in (["optim.momentum=0.9", "optim=sgd"], ["-m", "optim.lr=0.9", "seed=1,2"]):
+        assert ask_for_sweep(same) == same
