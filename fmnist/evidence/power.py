@@ -3,6 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from fmnist.evidence.outcome import Outcome
+from fmnist.evidence.statistics import LEVEL, summarize
+from fmnist.evidence.verdict import Part
+
 POWER = 0.8  # how often a true difference of the size is shown; the field's convention
 
 
@@ -48,3 +52,66 @@ def detectable(deviations: Sequence[float], seeds: int, level: float = 0.05) -> 
         return float(nct.sf(critical, freedom, size)) - POWER
 
     return float(brentq(lacking, 0.0, critical + 20.0)) * error
+
+
+def refutable(deviation: float, seeds: int, level: float, margin: float = 0.0) -> float:
+    """From how far off a published value is refuted with a probability of POWER.
+
+    It is one run, so that it is refuted when it is no single run of ours: with many seeds, too, it
+    has to be some deviations away (`fmnist.evidence.statistics.Summary.p_single`).
+
+    Args:
+        deviation: over seeds.
+        level: after every correction.
+        margin: by which the mean has to be off besides.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    critical = float(t.isf(level / 2, seeds - 1)) * math.sqrt(seeds + 1)
+
+    def lacking(size: float) -> float:
+        return float(nct.sf(critical, seeds - 1, size)) - POWER
+
+    single = float(brentq(lacking, 0.0, 2 * critical + 20.0)) * deviation / math.sqrt(seeds)
+    return max(single, margin + detectable([deviation], seeds, level))
+
+
+def sizes_at(
+    outcome: Outcome, looks: Sequence[int], family: int, study: Sequence[Outcome]
+) -> dict[int, float]:
+    """What difference a claim shows with a probability of POWER at every look, in its unit.
+
+    By the deviations of its own runs over seeds; where there are not two of a side, by those pooled
+    over the claims of the study with the same metric. Empty where none is known, and for whole
+    numbers and those that no seed changes.
+
+    Args:
+        looks: declared.
+        family: claims of its source.
+        study: outcomes of all claims of the study.
+    """
+    metric = outcome.claim.metrics[0]
+    part = outcome.part
+    others = [o.part for o in study if o.part and o.claim.metrics[0] == metric]
+    pooled = pooled_deviation(side for other in others for side in other.sides)
+    sides = 2 if outcome.claim.selections[1:] else 1
+    deviations = own_deviations(part) if part else [None] * sides
+    known = [pooled if own is None else own for own in deviations]
+    if any(deviation is None for deviation in known) or (part and (part.exact or part.whole)):
+        return {}
+    given = [deviation for deviation in known if deviation is not None]
+    level = LEVEL / family / len(looks)
+    if outcome.claim.about:
+        margin = outcome.claim.margin
+        return {look: refutable(given[0], look, level, margin) for look in looks}
+    return {look: detectable(given, look, level) for look in looks}
+
+
+def own_deviations(part: Part) -> list[float | None]:
+    """Over seeds, of each side, or of the differences where they are paired; None: one seed."""
+    if len(part.seeds) < 2:
+        return [None] * (1 if part.paired else len(part.sides))
+    if part.paired:
+        return [part.summary().sd]
+    return [summarize(side, part.resolution).sd for side in part.sides]

@@ -65,10 +65,13 @@ def axes(ablation: str) -> dict[str, list[str]]:
 @cache
 def sweep_of_readings(experiment: str) -> str:
     """The ablation that runs the experiment under its readings; "" where there is none."""
-    for path in sorted((CONF_DIR / "ablation").glob("*.yaml")):
-        if runs_readings(path.stem) and experiment in experiments_of(path.stem):
-            return path.stem
-    return ""
+    sweeps = (name for name in ablations() if runs_readings(name))
+    return next((name for name in sweeps if experiment in experiments_of(name)), "")
+
+
+def ablations() -> list[str]:
+    """The files of conf/ablation."""
+    return sorted(path.stem for path in (CONF_DIR / "ablation").glob("*.yaml"))
 
 
 def experiments_of(ablation: str) -> list[str]:
@@ -83,15 +86,19 @@ def experiments_of(ablation: str) -> list[str]:
 
 def first_seed(experiments: Iterable[str]) -> int:
     """From which seed on runs count under a reading: the first of the sweep that runs them."""
+    sweeps = {sweep_of_readings(name) for name in experiments} - {""}
+    return max(map(first_seed_of, sweeps), default=0)
+
+
+@cache
+def first_seed_of(ablation: str) -> int:
+    """The least of the seeds that its file names."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    firsts = [0]
-    for sweep in {sweep_of_readings(name) for name in experiments} - {""}:
-        file = OmegaConf.load(CONF_DIR / "ablation" / f"{sweep}.yaml")
-        given = f"seed={OmegaConf.select(file, 'hydra.sweeper.params.seed')}"
-        seeds = OverridesParser.create().parse_override(given).sweep_string_iterator()
-        firsts.append(min(map(int, seeds)))
-    return max(firsts)
+    file = OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml")
+    given = f"seed={OmegaConf.select(file, 'hydra.sweeper.params.seed')}"
+    override = OverridesParser.create().parse_override(given)
+    return min(map(int, override.sweep_string_iterator())) if override.is_sweep_override() else 0
 
 
 def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) -> str:

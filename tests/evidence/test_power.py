@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
-from fmnist.evidence.power import POWER, detectable, pooled_deviation
+from fmnist.evidence.power import POWER, detectable, pooled_deviation, refutable
+from fmnist.evidence.statistics import summarize
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,12 @@ def test_the_deviation_is_that_within_groups_of_equal_settings():
     groups = [list(center + rng.normal(0, 0.4, 5)) for center in range(400)]
     assert pooled_deviation(groups) == pytest.approx(0.4, rel=0.05)
     assert pooled_deviation([[1.0], [2.0]]) is None
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_a_published_value_so_far_off_is_refuted_four_times_in_five(seeds):
+    off = refutable(0.4, seeds, 0.05)
+    runs = np.random.default_rng(0).normal(off, 0.4, (4000, seeds))
+    refuted = [summarize(list(values)).p_single(0.0) < 0.05 for values in runs]
+    assert np.mean(refuted) == pytest.approx(POWER, abs=0.03)
+    assert refutable(0.01, seeds, 0.05, margin=0.5) > 0.5

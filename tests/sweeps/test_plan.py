@@ -4,16 +4,25 @@ import pytest
 
 from fmnist.config.schema import config_hash
 from fmnist.evidence.matching import settings_of
-from fmnist.plan import estimate, main, seconds_of, time_in_words
+from fmnist.evidence.outcome import family_sizes
+from fmnist.evidence.power import detectable
+from fmnist.plan import main, power
 from fmnist.process.machine import processor_name
 from fmnist.runs.rows import Row
 from fmnist.sweeps.cells import sweep_of
+from fmnist.sweeps.estimate import estimate, seconds_of, time_in_words
 from tests.conftest import TINY, composed
+from tests.evidence.test_claims import CLAIMS
+from tests.evidence.test_claims import row as claim_row
 
 
 def row(seconds: float, *overrides: str, device: str = "") -> Row:
     facts = {"status": "finished", "device": device or f"cpu ({processor_name()})"}
     return Row(facts, settings_of(overrides), {"seconds": seconds})
+
+
+def settings_in(*overrides: str) -> list[dict[str, str]]:
+    return [settings_of(tuple(cell.overrides)) for cell in sweep_of(overrides).cells]
 
 
 def test_the_cells_are_those_that_the_command_would_run():
@@ -31,14 +40,14 @@ def test_a_single_run_is_a_plan_of_one_cell():
 
 
 def test_the_time_is_that_of_runs_with_the_same_settings_whatever_their_seed():
-    cells = sweep_of(["optim=sgd,adam", "seed=0,1"]).cells
+    cells = settings_in("optim=sgd,adam", "seed=0,1")
     rows = [row(10, "optim=sgd"), row(14, "optim=sgd"), row(30, "optim=adam"), row(99, "aug=on")]
     left = estimate(cells, rows)
     assert (left.seconds, left.unknown, left.here) == (2 * 12 + 2 * 30, 0, True)
 
 
 def test_runs_of_this_machine_come_first_and_others_are_said():
-    cells = sweep_of(["optim=sgd"]).cells
+    cells = settings_in("optim=sgd")
     other = row(50, "optim=sgd", device="cuda (another)")
     assert estimate(cells, [other, row(10, "optim=sgd")]).seconds == 10
     left = estimate(cells, [other])
@@ -47,7 +56,7 @@ def test_runs_of_this_machine_come_first_and_others_are_said():
 
 
 def test_what_no_record_tells_is_said():
-    cells = sweep_of(["optim=sgd,adam"]).cells
+    cells = settings_in("optim=sgd,adam")
     left = estimate(cells, [row(10, "optim=sgd")])
     assert left.unknown == 1
     assert "of 1 cells nothing is known" in time_in_words(2, left)
@@ -62,6 +71,24 @@ def test_nothing_is_trained_and_nothing_written(tmp_path, monkeypatch, capsys):
     assert "cells  2, of which 0 done, 2 to run" in said
     assert "model.pooling=max" in said
     assert not list(tmp_path.iterdir())
+
+
+def test_it_says_per_claim_what_difference_its_looks_can_show():
+    rows = [
+        claim_row("experiment=s2_base", f"model.pooling={pool}", seed=seed, test_acc=mean + seed)
+        for pool, mean in (("avg", 88), ("max", 89))
+        for seed in range(3)
+    ]
+    said = power(["ablation=s2_pooling", "seed=0,1"], 2, rows)
+    count = family_sizes(CLAIMS)["S2"]
+    ten, twenty = (detectable([1.0, 1.0], n, 0.05 / count / 2) for n in (10, 20))
+    assert said.splitlines() == [
+        "shows  with 80 % power, by the deviations over seeds at hand; this has 2 seeds",
+        f"{'s2_pooling':27}a difference of {ten:.2f} points at 10 seeds, {twenty:.2f} at 20",
+    ]
+    assert "unknown: no two seeds" in power(["ablation=s2_pooling"], 10, [])
+    assert power(["ablation=s2_pooling", "trainer.max_epochs=1"], 10, rows) == ""
+    assert power(["optim=sgd,adam"], 1, rows) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,160 @@
+"""`fmnist.settle`: studies run look by look until their claims are decided."""
+
+import shutil
+
+import pytest
+
+from fmnist import settle as command_module
+from fmnist.config.readings import key_of
+from fmnist.evidence.outcome import evaluate
+from fmnist.evidence.study import axes
+from fmnist.settle import main
+from fmnist.sweeps.settle import claims_of, next_look, step_to, steps
+from tests.evidence.test_claims import CLAIMS, row, run_dir
+from tests.evidence.test_readings import measured
+
+
+class Training:
+    """In the place of fmnist.train: writes the runs of a pooling sweep that it is asked for."""
+
+    def __init__(self, folder, gain, limit=99):
+        self.folder, self.gain, self.limit = folder, gain, limit
+        self.asked = []
+
+    def __call__(self, overrides):
+        self.asked.append(list(overrides))
+        given = {key_of(text): text.partition("=")[2] for text in overrides}
+        for seed in map(int, given["seed"].split(",")):
+            for pool in axes("s2_pooling")["model.pooling"]:
+                if len(list(self.folder.rglob("result.json"))) >= self.limit:
+                    return 130
+                accuracy = round(0.8 + 0.01 * (seed % 3) + self.gain * (pool == "max"), 4)
+                run_dir(self.folder / f"{pool}{seed}", "ablation=s2_pooling",
+                        f"model.pooling={pool}", seed=seed, accuracy=accuracy)  # fmt: skip
+        return 0
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch):
+    def made(gain, limit=99):
+        found = Training(tmp_path / "multirun" / "s2_pooling", gain, limit)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(command_module, "train", found)
+        return found
+
+    return made
+
+
+def seeds(first, last):
+    return f"seed={','.join(map(str, range(first, last)))}"
+
+
+def test_it_stops_at_the_look_that_decides(training, capsys):
+    train = training(gain=0.05)
+    assert main(["s2_pooling", "hydra/launcher=joblib"]) == 0
+    assert train.asked == [["ablation=s2_pooling", seeds(0, 10), "hydra/launcher=joblib"]]
+    said = capsys.readouterr().out
+    assert "claims  0 of 1 decided, 1 to be judged: at most 40 cells, 40 of unknown length" in said
+    assert "next    s2_pooling at 10 seeds: 20 cells" in said
+    assert said.endswith("claims  1 of 1 decided, 0 to be judged\n"
+                         "s2_pooling  holds, by more than 0.2 points\n")  # fmt: skip
+    assert main(["s2_pooling"]) == 0  # nothing is left to do
+    assert len(train.asked) == 1
+
+
+def test_at_the_last_look_a_claim_is_open_with_its_interval(training, capsys):
+    train = training(gain=0.0)
+    assert main(["s2_pooling"]) == 0
+    assert train.asked == [["ablation=s2_pooling", seeds(0, 10)],
+                           ["ablation=s2_pooling", seeds(10, 20)]]  # fmt: skip
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("s2_pooling  open after 20 seeds: 0.00 [")
+
+
+def test_a_stopped_one_goes_on_with_the_seeds_that_are_missing(training):
+    train = training(gain=0.05, limit=7)
+    assert main(["s2_pooling"]) == 130
+    train.limit = 99
+    assert len(list(train.folder.iterdir())) == 7  # one of the fourth seed's two
+    shutil.rmtree(next(train.folder.glob("*3")))
+    assert main(["s2_pooling"]) == 0
+    assert train.asked[-1] == ["ablation=s2_pooling", seeds(3, 10)]
+
+
+def test_cells_that_fail_are_not_run_for_ever(training, monkeypatch, capsys):
+    training(gain=0.0)
+    asked = []
+    monkeypatch.setattr(command_module, "train", lambda overrides: asked.append(overrides) or 1)
+    assert main(["s2_pooling"]) == 1
+    assert len(asked) == 1
+    assert "no verdict at 10 seeds: runs failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["s2_poolin"], "s2_poolin: no such study; did you mean s2_pooling?"),
+        (["s2_pooling", "optim.lr=0.1"], "optim.lr=0.1: the claims' runs have their own settings"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, capsys):
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+# Steps
+
+
+def of(name, rows):
+    (outcome,) = evaluate(CLAIMS, rows, [name])
+    return outcome
+
+
+def test_a_step_asks_for_the_levels_and_seeds_that_the_claim_lacks():
+    def value(seed):
+        return row("experiment=s1_logistic", seed=seed, test_acc=90 + seed % 3, test_f1=90)
+
+    outcome = of("s1_logistic_value", [value(seed) for seed in range(7)])
+    step = step_to(outcome, "s1_models", 10, [])
+    assert step.overrides == ("ablation=s1_models", "experiment=s1_logistic", "seed=7,8,9")
+    assert {seed for _, seed in step.cells} == {7, 8, 9}
+    two = of("s1_learning_rate_fast", [])
+    step = step_to(two, "s1_learning_rate", next_look(two), [])
+    assert step.overrides[1:] == ("optim.lr=0.01,0.001", "seed=0,1,2,3,4")
+    leak = step_to(of("s1_leak_lenet5", []), "leak", 5, [])
+    assert leak.overrides == ("ablation=leak", "experiment=s2_base", "seed=0,1,2,3,4")
+
+
+def test_a_value_under_readings_is_decided_by_their_sweep_alone():
+    names = {study: {claim.name for claim in claims_of(study, CLAIMS)}
+             for study in ("s3_baseline_better", "s3_readings", "s0_readings")}  # fmt: skip
+    assert "s3_baseline_value" in names["s3_readings"] - names["s3_baseline_better"]
+    assert "s3_baseline_better" in names["s3_baseline_better"] - names["s3_readings"]
+    assert names["s0_readings"] == set()
+    rows = measured([75, 60, 88], seeds=range(5))  # the fourth reading has no run
+    outcome = of("s3_baseline_value", rows)
+    step = step_to(outcome, "s3_readings", next_look(outcome), rows)
+    assert step.overrides == (
+        "ablation=s3_readings", "experiment=s3_baseline", "seed=0,1,2,3,4",
+    )  # fmt: skip
+    assert {settings["data.batch_size"] for settings, _ in step.cells} == {"128"}
+    assert len(step.cells) == 5
+
+
+def test_the_cheapest_open_claim_comes_first_and_decided_ones_do_not_come():
+    def timed(experiment, seconds):
+        some = [row(f"experiment={experiment}", seed=s, test_acc=90 + s % 3) for s in range(4)]
+        for item in some:
+            item.metrics["seconds"] = seconds
+            item.facts["device"] = ""
+        return some
+
+    rows = [*timed("s1_no_dropout", 10.0), *timed("s1_alternative", 3.0)]
+    asked = [of(name, rows) for name in
+             ("s1_main_value", "s1_no_dropout_value", "s1_alternative_value")]  # fmt: skip
+    names = [step.outcome.claim.name for step in steps({"s1_models": asked}, rows, [])]
+    assert names == ["s1_alternative_value", "s1_no_dropout_value", "s1_main_value"]
+    stuck = [("s1_alternative_value", 5)]
+    assert len(steps({"s1_models": asked}, rows, stuck)) == 2
