@@ -22,7 +22,7 @@ from fmnist.errors import RunError
 from fmnist.evidence.claim import Claim, asked_claims, unit
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.study import is_study, misfit
+from fmnist.evidence.study import axes, is_ablation, is_study, misfit
 from fmnist.evidence.text import (
     READINGS,
     READINGS_TOLD,
@@ -166,6 +166,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     measured = [outcome for outcome in asked if outcome.statement]
     readings = readings_cells(measured)
     leak = leak_warning(sum(row.leaks for row in rows), len(rows))
+    together = factorial_sections(rows)
     return "\n\n".join(
         [
             "# Results",
@@ -181,6 +182,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             VERDICTS if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
             *(["## Readings", READINGS_TOLD, markdown(READINGS, readings)] if readings else []),
+            *(["## All factors together", FACTORIALS + SCOPE + ".", *together] if together else []),
             "## What the sources' machines needed",
             "Another machine's seconds and memory are compared with ours, and not judged.",
             published_table(costs),
@@ -191,6 +193,34 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             missing_list(outcomes),
         ]
     ) + "\n"  # fmt: skip
+
+
+def factorial_sections(rows: Sequence[Row]) -> list[str]:
+    """Of every study of several factors a table of their effects, or why there is none."""
+    from fmnist.evidence.cells import study_cells
+    from fmnist.evidence.factorial import factorial
+    from fmnist.reporting.factorial_figure import COLUMNS, effect_cells
+
+    studies: dict[str, list[Row]] = {}
+    for row in rows:
+        studies.setdefault(row.facts["study"], []).append(row)
+    parts = []
+    for study, own in sorted(studies.items()):
+        if not is_ablation(study) or len(axes(study)) < 2:
+            continue
+        found = factorial(*study_cells(own))
+        if isinstance(found, str):
+            parts.append(f"`{study}`: {found}.")
+        else:
+            parts += [f"`{study}`: {found.method()}.", markdown(COLUMNS, effect_cells(found))]
+    return parts
+
+
+FACTORIALS = (
+    "What the levels of a study's factors add to its mean test accuracy, in points, and what two "
+    "factors do together beyond that (the pairs of levels that add most); intervals each on its "
+    "own, p times the number of lines. "
+)
 
 
 def published_table(outcomes: Iterable[Outcome]) -> str:

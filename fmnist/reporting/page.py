@@ -18,6 +18,7 @@ from matplotlib import rc_context
 
 from fmnist.errors import RunError
 from fmnist.evidence.effects import RESOLUTION, Comparison
+from fmnist.evidence.factorial import factorial
 from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.evidence.statistics import Summary, summarize
 from fmnist.evidence.text import SCOPE, chance_words, mean_words, p_words
@@ -36,6 +37,7 @@ from fmnist.reporting.effects import (
     interactions,
     level_means,
 )  # fmt: skip
+from fmnist.reporting.factorial_figure import COLUMNS, effect_cells, factorial_figure
 from fmnist.reporting.run_figures import comparison_curves
 from fmnist.reporting.sweep_figures import (
     MODELS,
@@ -248,6 +250,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
     values["bars"] = page.draw(*(model_bars(name, means[name]) for name in nets))
     values["levels"] = compare_levels(cells, factors)
     values["interactions"] = interactions(cells, factors)
+    values |= _factorial(page, cells, factors)
     values["sentences"] = [
         in_words(
             name,
@@ -282,6 +285,22 @@ def _convergence(page: Page, cells: Sequence[Cell]) -> dict[str, Any]:
     return {
         "convergence": found, "target": target, "target_given": page.target is not None,
         "convergence_curves": curves,
+    }  # fmt: skip
+
+
+def _factorial(
+    page: Page, cells: Sequence[Cell], factors: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Main effects and interactions of a sweep of several factors, or why there are none."""
+    if len(factors) < 2:
+        return {}
+    found = factorial(factors, cells)
+    if isinstance(found, str):
+        return {"factorial": found}
+    chart = factorial_figure(found, "factorial", "Effects of all factors")
+    return {
+        "factorial": found, "factorial_chart": page.draw(chart), "factorial_columns": COLUMNS,
+        "factorial_lines": effect_cells(found),
     }  # fmt: skip
 
 

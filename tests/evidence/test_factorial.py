@@ -1,15 +1,17 @@
 """Effects of a factorial: against statsmodels, and in cases whose answer is known."""
 
 import math
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.formula.api import ols
 from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.stats.anova import AnovaRM
+from statsmodels.stats.anova import AnovaRM, anova_lm
 
-from fmnist.evidence.factorial import factorial_effects
+from fmnist.evidence.factorial import factorial, factorial_effects
 
 LEVELS = {
     "activation": ["sigmoid", "tanh", "relu"],
@@ -79,8 +81,10 @@ def test_a_lucky_seed_counts_once():
         assert after.p == pytest.approx(before.p)
 
 
-def test_one_seed_has_means_and_no_test():
-    for effect in factorial_effects(drawn(1), LEVELS):
+def test_one_seed_of_two_factors_leaves_nothing_to_test_with():
+    two = {name: LEVELS[name] for name in ("activation", "pooling")}
+    values = {(0, cell[:2]): y for (_, cell), y in drawn(1).items() if cell[2] == "on"}
+    for effect in factorial_effects(values, two):
         assert math.isnan(effect.p)
         assert all(math.isnan(level.half_width) for level in effect.levels)
 
@@ -90,3 +94,42 @@ def test_a_missing_cell_is_said():
     del values[1, GRID[0]]
     with pytest.raises(ValueError, match="1 of 24 cells are missing"):
         factorial_effects(values, LEVELS)
+
+
+def test_one_seed_is_least_squares_with_the_higher_interactions_as_error():
+    values = drawn(1)
+    formula = "y ~ (C(activation, Sum) + C(pooling, Sum) + C(aug, Sum)) ** 2"
+    fitted = ols(formula, frame(values)).fit()
+    table = anova_lm(fitted, typ=2)
+    names = {name: f"C({name}, Sum)" for name in LEVELS}
+    for effect in factorial_effects(values, LEVELS):
+        row = table.loc[":".join(names[factor] for factor in effect.factors)]
+        assert (effect.f, effect.p) == pytest.approx((row["F"], row["PR(>F)"]))
+        assert effect.freedom == (row["df"], fitted.df_resid)
+    (first, *_) = (e for e in factorial_effects(values, LEVELS) if e.factors == ("pooling",))
+    low, high = fitted.conf_int().loc["C(pooling, Sum)[S.avg]"]
+    assert first.levels[0].half_width == pytest.approx((high - low) / 2)
+
+
+@dataclass
+class Cell:
+    levels: dict[str, str]
+    accuracies: dict[int, float]
+
+    def values(self, metric: str) -> dict[int, float]:
+        return self.accuracies
+
+
+def test_half_a_factorial_is_answered_in_a_line_and_a_stray_seed_left_out():
+    values = drawn(2)
+    cells = [Cell(dict(zip(LEVELS, cell, strict=True)), {s: values[s, cell] for s in (0, 1)})
+             for cell in GRID]  # fmt: skip
+    whole = factorial(LEVELS, cells)
+    assert (whole.seeds, whole.cells, len(whole.effects)) == (2, 12, 6)
+    del cells[0].accuracies[1]
+    assert factorial(LEVELS, cells).seeds == 1
+    del cells[3].accuracies[0]
+    assert factorial(LEVELS, cells).startswith(
+        "11 of 12 combinations have a run with the same seed"
+    )
+    assert factorial({"aug": ["off", "on"]}, cells).startswith("one factor")

@@ -1,0 +1,87 @@
+"""What a factorial's levels add, as a figure; and the same as the lines of a table."""
+
+import math
+from collections.abc import Sequence
+
+from fmnist.evidence.factorial import FactorEffect, Factorial, LevelEffect
+from fmnist.evidence.text import p_words
+from fmnist.reporting.charts import (
+    MUTED,
+    SERIES,
+    Chart,
+    name_on_hover,
+    new_figure,
+)  # fmt: skip
+
+COLUMNS = ("effect", "what its levels add, points [95 %]", "F (df)", "p")
+PAIRS = 3  # of levels that are named of an interaction, the largest
+
+
+def effect_cells(found: Factorial) -> list[list[str]]:
+    """A line of COLUMNS for every effect; of an interaction the pairs that add most."""
+    lines = []
+    for effect in found.effects:
+        levels = list(effect.levels)
+        if len(effect.factors) > 1:
+            levels = sorted(levels, key=lambda level: -abs(level.mean))[:PAIRS]
+        f = (
+            ""
+            if math.isnan(effect.f)
+            else f"{effect.f:.3g} ({', '.join(map(str, effect.freedom))})"
+        )
+        lines.append(
+            [
+                " x ".join(effect.factors),
+                "; ".join(map(_words, levels)),
+                f,
+                p_words(found.p(effect)),
+            ]
+        )
+    return lines
+
+
+def _words(level: LevelEffect) -> str:
+    text = f"{' with '.join(level.levels)} {level.mean:+.2f}"
+    if math.isnan(level.half_width):
+        return text
+    low, high = level.mean - level.half_width, level.mean + level.half_width
+    return f"{text} [{low:+.2f}, {high:+.2f}]"
+
+
+def factorial_figure(found: Factorial, name: str, title: str) -> Chart:
+    """Main effects of every level, and of every interaction the pair that adds most."""
+    rows: list[tuple[str, LevelEffect, str]] = []
+    for effect in found.effects:
+        many = len(effect.factors) > 1
+        shown = [max(effect.levels, key=lambda x: abs(x.mean))] if many else effect.levels
+        color = SERIES[1] if many else SERIES[0]
+        rows += [(_label(effect, level), level, color) for level in shown]
+    figure, axes = new_figure((7.2, 0.7 + 0.23 * len(rows)))
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    for place, (label, level, color) in enumerate(rows):
+        half = 0.0 if math.isnan(level.half_width) else level.half_width
+        axes.plot([level.mean - half, level.mean + half], [place, place], color=color, linewidth=2)
+        (dot,) = axes.plot([level.mean], [place], "o", color=color, markersize=5)
+        name_on_hover(dot, f"{label}: {_words(level)}")
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    _color_ticks(axes.get_yticklabels(), [color for _, _, color in rows])
+    axes.set(
+        xlabel="points of test accuracy, against the mean of all", ylim=(len(rows) - 0.4, -0.6)
+    )
+    axes.grid(visible=False, axis="y")
+    caption = (
+        "Blue: what a level adds to the mean of all combinations. Orange: of every two factors the "
+        "pair of levels that adds most beyond its two levels. Lines: 95 % intervals, each on its "
+        f"own. {found.method()}."
+    )
+    return Chart(name, title, caption, figure, wide=True)
+
+
+def _color_ticks(labels: Sequence[object], colors: Sequence[str]) -> None:
+    for label, color in zip(labels, colors, strict=True):
+        label.set_color(color)  # type: ignore[attr-defined]
+
+
+def _label(effect: FactorEffect, level: LevelEffect) -> str:
+    names = [name.rpartition(".")[2] for name in effect.factors]
+    return ", ".join(f"{name} {value}" for name, value in zip(names, level.levels, strict=True))
