@@ -131,9 +131,13 @@ def test_a_sweep_says_what_its_factors_do(sweep: Path) -> None:
     assert re.search(r"aug: no difference may be concluded", text)
     assert "McNemar" in text
     assert "no dependence shown" in text
+    # Main effects and interactions of all factors, with the seed as the unit, and P(A > B).
+    assert "Mixed model of 4 combinations, each with 3 seeds: factors fixed, the seed" in text
+    assert re.search(r"optim sgd -[01]\.\d\d \[-\d.*adam \+[01]\.\d\d", text)
+    assert re.search(r"sgd adam -[12]\.\d\d \(.*?\) 0\.00 \[0\.00, 0\.\d\d\] 3 ", text)
     figures = {path.stem for path in (sweep / "report" / "figures").glob("*.svg")}
     assert {"heatmap_aug_optim", "lines_aug_optim", "effect_optim", "parallel_coordinates",
-            "pareto_train_seconds", "best_confusion_counts", "worst_confusion_counts",
+            "pareto_train_seconds", "factorial", "best_confusion_counts", "worst_confusion_counts",
             "best_worst_acc"} <= figures  # fmt: skip
 
 
