@@ -26,6 +26,7 @@ setup: .venv/installed ## make .venv and install what constraints.txt pins
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
 	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m fmnist.schema >/dev/null # for editors
 	@touch $@
 
 # Exit code 3 of fmnist.train: the data set is neither on disk nor reachable.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fmnist.config.check import check
@@ -35,8 +36,7 @@ def compose_run(overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str
     with hydra_over_conf(overrides):
         check_overrides(overrides)
         config = composed("config", overrides=list(overrides), return_hydra_config=True)
-        options = config.hydra.runtime.choices.items()
-        choices = {key: name for key, name in options if name and not key.startswith("hydra/")}
+        choices = chosen_options(config.hydra)
         for group in ALONE:
             if group in choices:
                 raise ConfigError(
@@ -46,6 +46,18 @@ def compose_run(overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str
     check_devices(plain)
     try_out(plain)
     return plain, choices
+
+
+def chosen_options(hydra: Any) -> dict[str, str]:
+    """The option of every group, `local` only where there is such a file; from Hydra's own node."""
+    folders = [Path(str(source.path)) for source in hydra.runtime.config_sources]
+    local = f"local/{hydra.runtime.choices.get('local')}.yaml"
+    left_out = () if any((folder / local).is_file() for folder in folders) else ("local",)
+    return {
+        key: name
+        for key, name in hydra.runtime.choices.items()
+        if name and not key.startswith("hydra/") and key not in left_out
+    }
 
 
 @contextmanager

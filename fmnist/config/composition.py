@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fmnist.config.schema import Config
 
-GLOBAL = ("experiment", "ablation", "search", "without")  # groups whose files set other groups
+# Groups whose files set other groups.
+GLOBAL = ("experiment", "ablation", "search", "without", "local")
 
 
 def explain_composition(error: Exception, overrides: Iterable[str]) -> str | None:

@@ -74,7 +74,7 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
 
     None when any keyword is accepted, or when the source cannot be found or read statically.
     """
-    found = _definition(target)
+    found = definition(target)
     if found is None:
         return None
     tree, node, module = found
@@ -110,7 +110,7 @@ def _origin(tree: ast.Module, module: str, name: str) -> str:
 
 def source_file(target: str) -> Path | None:
     """The file that defines a class or function; None where that cannot be told."""
-    found = _definition(target)
+    found = definition(target)
     return _module_file(found[2]) if found else None
 
 
@@ -119,7 +119,7 @@ def takes_metric(target: str) -> bool | None:
 
     None when the source does not say.
     """
-    found = _definition(target)
+    found = definition(target)
     if found is None or not isinstance(found[1], ast.ClassDef):
         return None
     classes = {item.name: item for item in found[0].body if isinstance(item, ast.ClassDef)}
@@ -183,7 +183,7 @@ def _module_file(name: str) -> Path | None:
     return None
 
 
-def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef, str] | None:
+def definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef, str] | None:
     """The parsed module, the class or function and the module's name, through any re-exports."""
     module, _, name = target.rpartition(".")
     path = _module_file(module) if module else None
@@ -203,7 +203,7 @@ def _definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef
                     base = [*parents[:keep], node.module] if node.level else [node.module]
                     source = ".".join(part for part in base if part)
                     found = f"{source}.{alias.name}"
-                    return _definition(found) if found != target else None  # a submodule
+                    return definition(found) if found != target else None  # a submodule
     return None
 
 

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from fmnist.config.compose import chosen_options
 from fmnist.config.schema import CONF_DIR
 
 # Settings of Hydra's that a run may depend on, and that its command therefore repeats.
@@ -89,10 +90,9 @@ def hydra_job() -> Job:
     sweep = hydra.mode == RunMode.MULTIRUN
     job_logging = OmegaConf.to_container(hydra.job_logging, resolve=True)
     assert isinstance(job_logging, dict)
-    choices = hydra.runtime.choices.items()
     return Job(
         dir=Path(hydra.runtime.output_dir).absolute(),
-        choices={key: value for key, value in choices if value and not key.startswith("hydra/")},
+        choices=chosen_options(hydra),
         overrides=tuple(hydra.overrides.task),
         flags=_flags(hydra),
         group=Path(hydra.sweep.dir).name if sweep else None,

@@ -38,7 +38,8 @@ NUMBERS = (
     "peak_memory_mib",
 )  # fmt: skip
 INFERENCE = "inference/batches_per_second"  # of 64; only where `collect --latency` measured it
-LABELS = ("logger", "trainer", "experiment", "ablation", "without")  # choices that are no settings
+# Choices that are no settings.
+LABELS = ("logger", "trainer", "experiment", "ablation", "without", "local")
 HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
 NO_SETTINGS = COSMETIC | HOW | {("seed",)}
 FIRST = ("max_epochs", "accelerator", "devices", "strategy", "precision")  # of trainer
