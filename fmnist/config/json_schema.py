@@ -24,7 +24,14 @@ from fmnist.config.schema import CONF_DIR, SEVERAL, Config
 from fmnist.config.signature import Parameter, definition, read_signature
 
 Schema = dict[str, Any]
-TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean", "None": "null"}
+TYPES = {
+    "int": "integer",
+    "float": "number",
+    "str": "string",
+    "bool": "boolean",
+    "None": "null",
+    "list": "array",
+}
 REFERENCE = {"type": "string", "pattern": r"^(\?\?\?$|.*\$\{)"}  # of OmegaConf's
 GROUPS = [item.name for item in fields(Config) if item.type == dict[str, Any]]
 OURS = "fmnist.config.schema.Config"
