@@ -95,7 +95,7 @@ def test_roofline_counts_the_share_of_the_measured_peak(monkeypatch, tmp_path, c
 def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
     made, build = [], roofline.build
     monkeypatch.setattr(roofline, "build", lambda node: made.append(build(node)) or made[-1])
-    config = throughput.compose_config("model=googlenet", "optim=sgd")  # two auxiliary heads
+    config = throughput.compose(["model=googlenet", "optim=sgd"])  # two auxiliary heads
     step = roofline.training_step(config, True, torch.device("cpu"))
     parameters = list(made[0].parameters())
     before = [parameter.detach().clone() for parameter in parameters]
