@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fmnist.config.across import check_across
+from fmnist.config.environment import check_environment
 from fmnist.config.groups import grouping_settings
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
@@ -123,6 +124,7 @@ def check(config: DictConfig) -> dict[str, Any]:
             _check_choice(key, select(plain, key), options)
     _check_duration(select(plain, "trainer.max_time"))
     check_across(plain)
+    check_environment(plain)
     return plain
 
 
