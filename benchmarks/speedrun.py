@@ -60,7 +60,7 @@ def run(experiment: str, seed: int, overrides: Sequence[str] = ()) -> dict[str, 
         record = load_run(Path(folder, "run")).record
     tested, metrics = known(record.tested_at), record.metrics
     values = (
-        experiment, seed, record.params, len(record.epochs),
+        experiment, seed, record.params, record.trained,
         metrics["val/acc"], metrics["test/acc"], metrics["test/acc_last"],
         f"{tested - began:.2f}", f"{tested - known(record.first_step_at):.2f}",
         record.device, record.threads, record.precision, record.versions["torch"],

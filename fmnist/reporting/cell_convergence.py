@@ -11,6 +11,7 @@ from fmnist.reporting.charts import MUTED, SERIES, Chart, name_on_hover, new_fig
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.table import Cell, Row
 from fmnist.runs.convergence import convergence
+from fmnist.runs.record import epoch_ends
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
     figure, axes = new_figure()
     longest = 1
     for place, cell in enumerate(ranked):
-        curves = [[100 * epoch.val_acc for epoch in r.record.epochs] for r in cell.rows.values()]
+        curves = [
+            [100 * row.val_acc for row in epoch_ends(r.record.epochs)] for r in cell.rows.values()
+        ]
         heights = [mean(values) for values in zip(*curves, strict=False)]
         longest = max(longest, len(heights))
         muted = many and 0 < place < len(ranked) - 1

@@ -15,6 +15,7 @@ from fmnist.reporting.page import fill
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.side_by_side import SideBySide, common_seeds, images_lines, verdict_line
 from fmnist.runs.evaluation import Evaluation
+from fmnist.runs.record import epoch_ends
 from fmnist.runs.run import write_atomically
 
 MARKERS = "osD^vP"
@@ -66,7 +67,8 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
         found.letters, found.sides, SERIES, MARKERS, strict=False
     ):
         lines = [
-            [factor * getattr(row, key) for row in run.record.epochs] for run in side.runs.values()
+            [factor * getattr(row, key) for row in epoch_ends(run.record.epochs)]
+            for run in side.runs.values()
         ]
         heights = [mean(values) for values in zip(*lines, strict=False)]
         for line in lines if len(lines) > 1 else []:

@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import mean
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fmnist.config.trusted import Untrusted
@@ -204,7 +203,7 @@ def _activation(net: Any, run: Run, evaluation: Evaluation, pixels: "Tensor") ->
 def headline(row: Row) -> list[tuple[str, str, str]]:
     """(what, value, interval or remark) of the numbers that come first."""
     record = row.record
-    data, rows = known(record.dataset), record.epochs
+    data = known(record.dataset)
     tested = data.test_size
     validated = tested if row.leaks else data.val_size
     test, val = row.metric("test/acc"), row.metric("val/acc")
@@ -212,10 +211,10 @@ def headline(row: Row) -> list[tuple[str, str, str]]:
     items.append(("Validation accuracy", f"{100 * val:.2f} %", _wilson(val, validated)))
     items.append(("Test loss", f"{row.metric('test/loss'):.4f}", "cross-entropy, nats"))
     chosen = "the test set" if row.leaks else "validation"
-    epoch = f"epoch {known(record.best_epoch) + 1} of {len(rows)}, chosen on {chosen}"
+    epoch = f"epoch {record.chosen.epoch + 1} of {record.trained}, chosen on {chosen}"
     items.append(("Training accuracy", f"{100 * row.metric('train/acc'):.2f} %", epoch))
     seconds = row.metric("train_seconds")
-    per_epoch = f"{mean(r.seconds for r in rows):.1f} s an epoch, validation included"
+    per_epoch = f"{record.epoch_seconds:.1f} s an epoch, validation included"
     items.append(("Training", duration(seconds), per_epoch))
     items.append(("Parameters", f"{int(row.metric('params')):,}", flops_text(row.metric("flops"))))
     return items
@@ -245,7 +244,6 @@ def duration(seconds: float) -> str:
 def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     """(what, value, how it was measured)."""
     row, record = detail.row, detail.row.record
-    rows = record.epochs
     items = [
         ("Parameters", f"{int(row.metric('params')):,}", "trainable"),
         ("Forward pass", flops_text(row.metric("flops")), "a multiply-add counts two"),
@@ -253,7 +251,7 @@ def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     if detail.weights is not None:
         items.append(("Model size", f"{detail.weights / 1e6:.3g} MB", "parameters and buffers"))
     items.append(
-        ("Training", f"{mean(r.seconds for r in rows):.2f} s an epoch",
+        ("Training", f"{record.epoch_seconds:.2f} s an epoch",
          f"{duration(row.metric('train_seconds'))} in all, on {record.device or 'unknown'}, "
          f"{threads_text(record.threads or 0)}, {record.precision or '?'}")
     )  # fmt: skip

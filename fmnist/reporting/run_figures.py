@@ -1,6 +1,7 @@
 """The figures of one run. All are drawn under `charts.STYLE`."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,15 +34,15 @@ POINTS = 250  # of a curve in a figure; areas come from all of them
 def training_curves(record: Record, prefix: str = "") -> list[Chart]:
     """Loss, accuracy and learning rate by epoch, of a run record."""
     rows, best = record.epochs, known(record.best_epoch)
-    epochs = [row.epoch + 1 for row in rows]
-    chosen = f"epoch {best + 1}"
+    epochs = epoch_places(rows)
+    chosen = f"epoch {record.chosen.epoch + 1}"
     charts = []
     for key, title, factor, unit, where in (
         ("loss", "Loss by epoch", 1, "cross-entropy (nats)", "lowest"),
         ("acc", "Accuracy by epoch", 100, "accuracy (%)", "highest"),
     ):
         figure, axes = new_figure()
-        axes.axvline(best + 1, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
+        axes.axvline(epochs[best], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         for series, color, marker in (("train", SERIES[1], "s"), ("val", SERIES[0], "o")):
             values = [factor * value for value in _curve(rows, series, key)]
             label = {"train": "training", "val": "validation"}[series]
@@ -49,7 +50,7 @@ def training_curves(record: Record, prefix: str = "") -> list[Chart]:
         heights = _curve(rows, "val", key)
         value = factor * heights[best]
         ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markersize": 10}
-        axes.plot([best + 1], [value], "o", label=f"chosen, {chosen}", **ring)
+        axes.plot([epochs[best]], [value], "o", label=f"chosen, {chosen}", **ring)
         axes.set(xlabel="epoch", ylabel=unit)
         whole_epochs(axes, epochs)
         axes.legend()
@@ -57,11 +58,21 @@ def training_curves(record: Record, prefix: str = "") -> list[Chart]:
         caption = (
             f"Training and validation {'loss' if key == 'loss' else 'accuracy'}. The ring marks "
             f"{chosen}, whose weights were tested; validation is {where} at epoch "
-            f"{epochs[extreme]}. A widening gap between the lines is overfitting."
+            f"{rows[extreme].epoch + 1}. A widening gap between the lines is overfitting."
             f"{_harder_for_training([record], key)}"
         )
         charts.append(Chart(f"{prefix}{key}", title, caption, figure))
     return [*charts, _learning_rate(rows, epochs, prefix)]
+
+
+def epoch_places(rows: Sequence[Epoch]) -> list[float]:
+    """Where rows stand on an axis of epochs: at an epoch's end; several of one, evenly within."""
+    counts, seen = Counter(row.epoch for row in rows), Counter[int]()
+    places = []
+    for row in rows:
+        seen[row.epoch] += 1
+        places.append(row.epoch + seen[row.epoch] / counts[row.epoch])
+    return places
 
 
 def _curve(rows: Sequence[Epoch], series: str, key: str) -> list[float]:
@@ -99,7 +110,7 @@ def _burden(record: Record, key: str) -> str:
     return ", and ".join(reasons)
 
 
-def _learning_rate(rows: Sequence[Epoch], epochs: list[int], prefix: str) -> Chart:
+def _learning_rate(rows: Sequence[Epoch], epochs: list[float], prefix: str) -> Chart:
     figure, axes = new_figure((HALF[0], 2.3))
     rates = [row.lr for row in rows]
     axes.plot(epochs, rates, color=SERIES[2], marker="o", drawstyle="steps-post")
@@ -114,8 +125,8 @@ def _learning_rate(rows: Sequence[Epoch], epochs: list[int], prefix: str) -> Cha
     return Chart(f"{prefix}learning_rate", "Learning rate", caption, figure)
 
 
-def whole_epochs(axes: Axes, epochs: Sequence[int]) -> None:
-    """Whole numbers on the axis of epochs, which are consecutive."""
+def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
+    """Whole numbers on the axis of epochs, from the first of these to the last."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
     axes.set_xlim(epochs[0] - 0.4, epochs[-1] + 0.4)
 
@@ -258,7 +269,7 @@ def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> li
     ):
         figure, axes = new_figure()
         for record, name, color in zip((best, worst), names, (SERIES[0], SERIES[1]), strict=True):
-            epochs = [row.epoch + 1 for row in record.epochs]
+            epochs = epoch_places(record.epochs)
             for series, style in (("val", "-"), ("train", (0, (2, 1.5)))):
                 values = [factor * value for value in _curve(record.epochs, series, key)]
                 label = f"{name}, {'validation' if series == 'val' else 'training'}"
@@ -268,7 +279,7 @@ def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> li
                 )  # fmt: skip
                 name_on_hover(line, label)
         axes.set(xlabel="epoch", ylabel=unit)
-        whole_epochs(axes, range(1, max(len(best.epochs), len(worst.epochs)) + 1))
+        whole_epochs(axes, range(1, max(best.trained, worst.trained) + 1))
         axes.legend()
         caption = (
             "Solid: validation; dashed: training, as measured during the epoch."

@@ -185,13 +185,13 @@ def runs_csv(table: Table) -> str:
     writer.writerow(map(to_cell, heads))
     for row in table.rows:
         numbers = [row.metric(name) for name in (*METRICS, *COSTS)]
-        epochs, best = (len(row.record.epochs), row.record.best_epoch) if row.run else (0, None)
+        epochs, best = row.record.trained if row.run else 0, row.metric("best_epoch")
         cells = (
             [escaped(row.name, keep=""), row.status, row.reason]
             + [row.levels.get(name, "") for name in table.factors]
             + ["" if row.seed is None else row.seed]
             + ["" if math.isnan(number) else number for number in numbers]
-            + [epochs, "" if best is None else best]
+            + [epochs, "" if math.isnan(best) else int(best)]
             + ["test" if row.leaks else "val" if row.run else ""]
             + list(_facts(row.run).values())
         )

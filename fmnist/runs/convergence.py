@@ -12,7 +12,7 @@ than it would have needed, so such a mean is too low, and is shown as a lower bo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmnist.runs.record import Epoch
+from fmnist.runs.record import Epoch, epoch_ends
 
 Rows = Sequence[Epoch]  # in order, from epoch 0
 TARGETS = (0.80, 0.85, 0.90)  # of the metrics of a row: what LeNet-5 to FashionCNN pass on the way
@@ -50,11 +50,12 @@ def convergence(rows: Rows, target: float, horizon: int | None = None) -> Conver
     """
     area = curve_area(rows, horizon)
     epochs = epochs_to(rows, target)
+    trained, seconds = rows[-1].epoch + 1, [row.seconds for row in rows]
     if epochs is not None:
-        return Convergence(True, epochs, sum(row.seconds for row in rows[:epochs]), area)
-    counted = (horizon or len(rows)) + 1
-    seconds = counted * sum(row.seconds for row in rows) / len(rows)
-    return Convergence(False, counted, seconds, area)
+        until = next(place for place, row in enumerate(rows, 1) if row.val_acc >= target)
+        return Convergence(True, epochs, sum(seconds[:until]), area)
+    counted = (horizon or trained) + 1
+    return Convergence(False, counted, counted * sum(seconds) / trained, area)
 
 
 def convergence_metrics(rows: Rows, horizon: int) -> dict[str, float]:
@@ -76,7 +77,7 @@ def epochs_to(rows: Rows, target: float) -> int | None:
     A run that stopped early, or was given few epochs, never reached what it did not reach: None
     means "not within the epochs that it trained", no more.
     """
-    return next((i for i, row in enumerate(rows, 1) if row.val_acc >= target), None)
+    return next((row.epoch + 1 for row in rows if row.val_acc >= target), None)
 
 
 def curve_area(rows: Rows, horizon: int | None = None) -> float:
@@ -98,6 +99,6 @@ def curve_area(rows: Rows, horizon: int | None = None) -> float:
         raise ValueError("rows: should be at least one epoch")
     if horizon is not None and horizon < 1:
         raise ValueError(f"horizon={horizon}: should be at least 1")
-    heights = [row.val_acc for row in rows][:horizon]
+    heights = [row.val_acc for row in epoch_ends(rows)][:horizon]
     missing = (horizon or len(heights)) - len(heights)
     return (sum(heights) + missing * max(heights)) / (len(heights) + missing)

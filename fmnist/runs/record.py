@@ -6,7 +6,7 @@ kept as they are. A file of a newer schema is refused.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -102,6 +102,12 @@ class Epoch:
         return {name: value for name, value in encode(self).items() if value is not None}
 
 
+def epoch_ends(rows: Sequence[Epoch]) -> list[Epoch]:
+    """A row for every epoch trained: its last, or the one before where it was not validated."""
+    last, end = {row.epoch: row for row in rows}, rows[0]
+    return [end := last.get(epoch, end) for epoch in range(rows[-1].epoch + 1)]
+
+
 COLUMNS = (
     "epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc", "val/acc_best",
     "seconds", "train/images_per_second",
@@ -137,7 +143,7 @@ class Record:
         git_commit, git_dirty, versions: of the code, and of what it is built on.
         resumed: every time that it went on after it had been stopped.
         epochs: in order.
-        best_epoch: that validation chose, counted from 0.
+        best_epoch: the row of `epochs` that validation chose, counted from 0.
         metrics: by name; accuracies in [0, 1]; `_last`: of the last epoch.
         train_seconds, seconds: of the epochs; of everything.
         peak_memory_mib: of the training process.
@@ -195,14 +201,29 @@ class Record:
     @property
     def horizon(self) -> int:
         """The epochs by which runs are compared: those that it may train, or else that it did."""
-        return self.max_epochs or len(self.epochs)
+        return self.max_epochs or self.trained
+
+    @property
+    def trained(self) -> int:
+        """How many epochs have been trained, up to the last validation: a row may be of a part."""
+        return self.epochs[-1].epoch + 1 if self.epochs else 0
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Of an epoch, validation included; the mean over those trained, at least one."""
+        return sum(row.seconds for row in self.epochs) / self.trained
+
+    @property
+    def chosen(self) -> Epoch:
+        """The row that validation chose, of a run that has been tested."""
+        return self.epochs[known(self.best_epoch)]
 
     def numbers(self) -> dict[str, float]:
         """COSTS and `best_epoch`, as far as they are known."""
         values: dict[str, float | None] = {
             "params": self.params, "flops": self.flops, "train_seconds": self.train_seconds,
             "seconds": self.seconds, "peak_memory_mib": self.peak_memory_mib,
-            "best_epoch": self.best_epoch,
+            "best_epoch": None if self.best_epoch is None else self.chosen.epoch,
         }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 

@@ -22,7 +22,7 @@ from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
 from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
 from fmnist.runs.plain import Damaged, open_regular, shorten
-from fmnist.runs.record import Epoch, is_accuracy
+from fmnist.runs.record import Epoch, epoch_ends, is_accuracy
 from fmnist.runs.run import PREDICTIONS, Run, write_atomically
 
 if TYPE_CHECKING:
@@ -178,9 +178,9 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
 def _metrics(run: Run) -> dict[str, float]:
     record, epochs = run.record, run.record.epochs
     numbers = record.numbers()
-    numbers["epochs"] = len(epochs)
+    numbers["epochs"] = record.trained
     if epochs:
-        numbers["epoch_seconds"] = sum(row.seconds for row in epochs) / len(epochs)
+        numbers["epoch_seconds"] = record.epoch_seconds
     numbers |= record.metrics | setbacks(epochs)
     if record.status == "finished":  # a failed run's curve was cut off
         numbers |= convergence_metrics(epochs, record.horizon)
@@ -196,7 +196,7 @@ def setbacks(epochs: Sequence[Epoch]) -> dict[str, float]:
     `val/acc_setback`: by how much val/acc fell from one epoch to the next, counting 0 where it
     rose; `val/loss_setback`: by how much val/loss rose. Nothing for fewer than two epochs.
     """
-    steps = list(itertools.pairwise(epochs))
+    steps = list(itertools.pairwise(epoch_ends(epochs))) if epochs else []
     if not steps:
         return {}
     falls = [max(0.0, before.val_acc - after.val_acc) for before, after in steps]

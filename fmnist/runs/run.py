@@ -303,7 +303,7 @@ def start_run(run_dir: Path, new: Record) -> Run:
             os.replace(run_dir / RESULT, run_dir / f"{RESULT}.damaged")
         (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
     elif (run.checkpoints / "last.ckpt").exists():
-        run.record = continued(run.record, earlier, Resumption(now, len(earlier.epochs), commit))
+        run.record = continued(run.record, earlier, Resumption(now, earlier.trained, commit))
     run.write(run.record)
     return run
 

@@ -49,7 +49,8 @@ def unfinished(run: Run, state: str) -> str:
         return str(run.record.error).partition("\n")[0]
     epochs, most = run.record.epochs, run.record.max_epochs
     accuracy = f", val acc {epochs[-1].val_acc_best:.4f}" if epochs else ""
-    done = f"{len(epochs)} of up to {most} epochs" if most else f"{len(epochs)} epochs"
+    trained = run.record.trained
+    done = f"{trained} of up to {most} epochs" if most else f"{trained} epochs"
     return done + accuracy
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 from fmnist.evidence.claim import METRICS
 from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves, usual_target
 from fmnist.reporting.charts import MUTED
+from fmnist.reporting.run_figures import epoch_places
 from fmnist.reporting.table import Cell, Row
 from fmnist.runs.convergence import (
     Convergence,
@@ -43,6 +44,20 @@ def test_seconds_are_those_of_all_epochs_until_then():
     found = convergence(rows(0.5, 0.7, 0.6), 0.6)
     assert found == Convergence(True, 2, 1.0 + 2.0, pytest.approx(0.6))
     assert convergence(rows(0.5), 0.1).seconds == 1.0
+
+
+def test_of_several_validations_in_an_epoch_the_last_stands_for_it_and_of_none_the_one_before():
+    """`val_check_interval` and `check_val_every_n_epoch`: a row is no epoch."""
+    several = [an_epoch(i // 2, acc, seconds=1.0) for i, acc in enumerate((0.3, 0.5, 0.7, 0.6))]
+    assert convergence(several, 0.7) == Convergence(True, 2, 3.0, pytest.approx(0.55))
+    assert convergence(several, 0.9, horizon=4).epochs == 5
+    assert convergence(several, 0.9, horizon=4).seconds == 5 * 2.0
+    seldom = [an_epoch(1, 0.4, seconds=2.0), an_epoch(3, 0.8, seconds=2.0)]
+    assert epochs_to(seldom, 0.8) == 4
+    assert curve_area(seldom) == pytest.approx((0.4 + 0.4 + 0.4 + 0.8) / 4)
+    assert epoch_places(several) == [0.5, 1.0, 1.5, 2.0]
+    record = a_record(epochs=several, best_epoch=2)
+    assert (record.trained, record.epoch_seconds, record.numbers()["best_epoch"]) == (2, 2.0, 1)
 
 
 def test_a_run_that_never_comes_so_far_counts_with_one_epoch_more_than_it_was_allowed():
