@@ -305,6 +305,8 @@ def _check(record: Record) -> None:
             raise Damaged(f"metrics[{shorten(name)}] is {shorten(value)}: should be in [0, 1]")
     if record.dataset is not None:
         _check_dataset(record.dataset)
+    if record.best_epoch is not None and record.best_epoch >= len(record.epochs):
+        raise Damaged(f"best_epoch is {record.best_epoch}, with {len(record.epochs)} epochs")
     if record.status == "finished":
         _check_finished(record)
 
@@ -322,8 +324,6 @@ def _check_finished(record: Record) -> None:
     for name in (*METRICS, *COSTS, "best_epoch", "dataset"):
         if name not in has:
             raise Damaged(f"says finished and has no {name}")
-    if known(record.best_epoch) >= len(record.epochs):
-        raise Damaged(f"best_epoch is {record.best_epoch}, with {len(record.epochs)} epochs")
 
 
 @dataclass(frozen=True)

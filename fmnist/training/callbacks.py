@@ -120,7 +120,7 @@ class RecordEpochs(Callback):
         assert isinstance(module, Classifier)
         if module.history and self.run.record.resumed:  # a checkpoint may be an epoch behind
             *earlier, last = self.run.record.resumed
-            resumed = [*earlier, replace(last, epochs=len(module.history))]
+            resumed = [*earlier, replace(last, epochs=int(module.history[-1]["epoch"]) + 1)]
             self.run.record = replace(self.run.record, resumed=resumed)
         # Only now: where it starts further processes, Lightning shares the cores among them.
         self.run.record = replace(self.run.record, threads=torch.get_num_threads())

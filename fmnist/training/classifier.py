@@ -260,6 +260,7 @@ class Classifier(LightningModule):
         """What it comes to: a row that a validation may close."""
         self._stop_if_diverged(len(self.outputs))
         losses = torch.stack([loss for loss, _, _ in self.outputs]).float()
+        self._log_steps(losses)
         sizes = torch.tensor([len(labels) for _, _, labels in self.outputs], device=self.device)
         logits = torch.cat([logits for _, logits, _ in self.outputs]).float()
         self.train_loss.update(losses, sizes)
@@ -278,6 +279,21 @@ class Classifier(LightningModule):
             "train/loss": loss,
             "train/acc": round(accuracy, 6),  # a share of 55,000 images
         }
+
+    def _log_steps(self, losses: Tensor) -> None:
+        """Give the loggers the loss of every n-th step, all of a stretch at once: it costs none.
+
+        Args:
+            losses: [batches of the stretch]; of an accumulated step the last batch's counts.
+        """
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or not self.loggers:
+            return
+        values, batches = losses.tolist(), self.trainer.accumulate_grad_batches
+        for step, start in enumerate(range(0, len(values), batches), self.first_step):
+            loss = values[start : start + batches][-1]
+            for logger in self.loggers if step % every == 0 else []:
+                logger.log_metrics({"train/loss_step": loss}, step=step)
 
     def _close_row(self, validation: dict[str, float]) -> None:
         """The row that a validation ends: for the record, the loggers and the callbacks."""

@@ -4,8 +4,10 @@ Steps in groups are the same training as steps one by one, bit for bit; where an
 callback counts or watches steps, they are taken one by one.
 """
 
+import csv
 import json
 import math
+from statistics import fmean
 
 import pytest
 import torch
@@ -91,6 +93,25 @@ def test_an_argument_does_what_it_does_in_a_plain_loop(run_tiny, tmp_path, name)
     assert [row.val_loss for row in run.record.epochs][: len(rows)] == rows
     reason = run.record.cut_short
     assert (name in reason) if name in CUT else reason is None
+
+
+def test_the_loggers_get_the_loss_of_every_nth_step_grouped_or_not(run_tiny):
+    def logged(*settings):
+        run = run_tiny(*SMALL, *settings)
+        with (run.dir / "metrics.csv").open() as file:
+            rows = [row for row in csv.DictReader(file) if row.get("train/loss_step")]
+        return {int(row["step"]): float(row["train/loss_step"]) for row in rows}, run.record
+
+    assert logged()[0] == {}
+    every, record = logged("trainer.log_every_n_steps=1", "data.train_size=192")  # equal batches
+    assert list(every) == [*range(1, 10)]
+    assert fmean(list(every.values())[:3]) == pytest.approx(record.epochs[0].train_loss, rel=1e-5)
+    third = logged("trainer.log_every_n_steps=3", "data.train_size=192")[0]
+    assert third == {step: every[step] for step in (3, 6, 9)}
+    single = ("steps_per_execution=1", "data.train_size=192")
+    assert logged("trainer.log_every_n_steps=1", *single)[0] == every
+    halves = logged("trainer.log_every_n_steps=1", "trainer.accumulate_grad_batches=2", *single)[0]
+    assert list(halves) == [*range(1, 7)]
 
 
 COSMETICS = {
