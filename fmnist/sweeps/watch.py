@@ -90,7 +90,9 @@ def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) 
         missing: cells that have not begun.
     """
     unfinished = [run for run in runs if states[run.dir] != "finished"]
-    paces = [_epoch_seconds(run) * run.record.horizon for run in unfinished if run.record.epochs]
+    paces = [
+        run.record.epoch_seconds * run.record.horizon for run in unfinished if run.record.epochs
+    ]
     done = [known(run.record.seconds) for run in runs if states[run.dir] == "finished"]
     if not done and not paces:
         return None
@@ -99,10 +101,6 @@ def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) 
         max(0.0, cell - sum(row.seconds for row in run.record.epochs)) for run in unfinished
     )
     return left / max(1, sum(state == "running" for state in states.values()))
-
-
-def _epoch_seconds(run: Run) -> float:
-    return fmean(row.seconds for row in run.record.epochs)
 
 
 class Board:
@@ -214,7 +212,10 @@ def _progress(run: Run) -> str:
     if most:
         full = round(BAR * min(1.0, len(epochs) / most))
         words.append(f"[{'=' * full}{'-' * (BAR - full)}]")
-    words += [f"val acc {epochs[-1].val_acc_best:.4f}", f"{_epoch_seconds(run):.1f} s an epoch"]
+    words += [
+        f"val acc {epochs[-1].val_acc_best:.4f}",
+        f"{run.record.epoch_seconds:.1f} s an epoch",
+    ]
     return "  ".join(words)
 
 
