@@ -193,6 +193,7 @@ def here(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[
         os.environ.update(env)
         sys.path.insert(0, str(cwd))
         sys.argv = [module, *words]
+        signal.signal(SIGINT, signal.default_int_handler)  # as of a terminal
         files = [Path(folder, name) for name in ("out", "err")]
         with output_to(*files):
             try:

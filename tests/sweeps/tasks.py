@@ -41,6 +41,7 @@ def hangs(config, job):
 def finishes_and_hangs(config, job):
     (job.dir / "how").write_text("finish")
     waits(config, job)
+    (job.dir / "hangs").touch()
     time.sleep(1000)
 
 

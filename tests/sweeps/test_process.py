@@ -19,6 +19,16 @@ from tests.sweeps import tasks
 CONFIG: dict[str, Any] = {"logger": {}}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_servers():
+    """Of these tests, which kill theirs: what cells import, no cell here needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells, "PRELOADED", [])
+        patch.setattr(cells, "prepare", lambda logger: [])
+        yield
+    kill_server()  # others have one that has imported everything
+
+
 @pytest.fixture
 def start(tmp_path):
     """`start(task, timeout=...)` starts a cell; none outlives the test."""
@@ -66,12 +76,14 @@ def test_a_cell_that_finished_ends_though_a_thread_of_it_stays(start):
 def test_a_hanging_cell_is_ended_when_its_time_is_up(start, monkeypatch):
     monkeypatch.setattr(cells, "GRACE", 0.1)
     other = start(tasks.waits)
-    cell = start(tasks.hangs, timeout=3)
+    cell = start(tasks.hangs, timeout=1000)
+    wait_for_file(cell, "began")
+    cell.due = time.monotonic()
     assert wait_for_one([other, cell]) == [cell]
-    with pytest.raises(CellFailed, match="timed out after 3 s"):
+    with pytest.raises(CellFailed, match="timed out after 1000 s"):
         cell.result()
     record = load_run(cell.job.dir).record
-    assert (record.status, record.error) == ("failed", "timed out after 3 s")
+    assert (record.status, record.error) == ("failed", "timed out after 1000 s")
     assert end(other, "finish") == 0.75
 
 
@@ -99,7 +111,9 @@ def test_a_cell_has_the_variables_of_its_job(tmp_path):
 
 
 def test_a_cell_that_hangs_after_its_end_has_finished(start):
-    cell = start(tasks.finishes_and_hangs, timeout=3)
+    cell = start(tasks.finishes_and_hangs, timeout=1000)
+    wait_for_file(cell, "hangs")
+    cell.due = time.monotonic()
     assert end(cell) == 0.75
     assert cell.timed_out
     assert load_run(cell.job.dir).record.status == "finished"

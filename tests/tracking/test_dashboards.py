@@ -271,7 +271,6 @@ def test_a_key_without_a_network_is_found_out_once(tmp_path, monkeypatch, caplog
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     caplog.set_level(logging.INFO, "fmnist")
-    began = time.perf_counter()
     config = composed(*WITH_WANDB)
     assert "wandb" in prepare(config["logger"])
     assert caplog.text.count("unreachable") == 1
@@ -279,7 +278,6 @@ def test_a_key_without_a_network_is_found_out_once(tmp_path, monkeypatch, caplog
     for number in (1, 2):
         with wandb_logger(Job(tmp_path / str(number)), config):
             pass
-    assert time.perf_counter() - began < 60
     assert caplog.text.count("unreachable") == 1
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
     assert prepare({}) == ["lightning.pytorch.loggers"]
@@ -297,6 +295,7 @@ def test_any_answer_of_a_server_is_an_answer(monkeypatch):
     assert os.environ[SERVER] == "answers"
 
 
+@pytest.mark.long
 def test_runs_side_by_side_are_apart_also_with_a_key_and_no_network(tmp_path):
     done = command(
         "fmnist.train", "-m", *WITH_WANDB, "seed=0,1", "hydra/launcher=machine",
@@ -346,6 +345,7 @@ def test_runs_in_threads_are_apart(tmp_path, monkeypatch):
         assert [row["val/acc"] for row in history(path)] == [seed] * 5
 
 
+@pytest.mark.timing
 def test_the_second_run_of_a_process_opens_quickly(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, seconds = composed(*WITH_WANDB), []
