@@ -28,9 +28,11 @@ from benchmarks.table import Table, parser
 from benchmarks.throughput import BATCH
 from fmnist.config.build import build
 from fmnist.config.compose import compose
+from fmnist.config.groups import split_grouping
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.text import threads_text
 from fmnist.training.cost import flops
+from fmnist.training.groups import parameter_groups
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 IMAGE = (1, 28, 28)  # Fashion-MNIST's
@@ -80,7 +82,8 @@ def training_step(config: dict[str, Any], half: bool, device: torch.device) -> W
     torch.manual_seed(0)
     net: nn.Module = build(config["model"])
     net = net.to(device).to(memory_format=memory_format).train()
-    optimizer = build(config["optim"])(net.parameters())
+    node, grouping = split_grouping(config["optim"])
+    optimizer = build(node)(parameter_groups(net, **grouping))
     images = torch.randn(BATCH, *IMAGE, device=device).to(memory_format=memory_format)
     labels = torch.randint(10, (BATCH,), device=device)
 

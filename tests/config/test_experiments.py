@@ -14,10 +14,12 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 
+from fmnist.config.groups import split_grouping
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.evidence.study import experiments_of
 from fmnist.runs.run import load_run
+from fmnist.training.groups import parameter_groups
 from tests.conftest import TINY, composed, here
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
@@ -67,7 +69,8 @@ def test_an_experiment_builds_and_its_net_learns_from_two_images(name: str) -> N
     torch.manual_seed(0)
     config = composed(f"experiment={name}")
     net = instantiate(config["model"])
-    optimizer = instantiate(config["optim"])(net.parameters())
+    node, grouping = split_grouping(config["optim"])
+    optimizer = instantiate(node)(parameter_groups(net, **grouping))
     schedule = instantiate(config["scheduler"])
     length = {schedule.horizon: 100} if schedule.horizon else {}
     assert schedule.policy is None or schedule.policy(optimizer, **length)
