@@ -103,13 +103,6 @@ def test_what_a_cell_says_of_itself_would_come_again(tmp_path):
     assert tasks.read(tmp_path / "times") == "x"
 
 
-def test_a_cell_has_the_variables_of_its_job(tmp_path):
-    run_cell(
-        tasks.says_its_variables, CONFIG, Job(tmp_path, env={"A": "b", "OMP_NUM_THREADS": "3"})
-    )
-    assert tasks.read(tmp_path / "said") == "b 3"
-
-
 def test_a_cell_that_hangs_after_its_end_has_finished(start):
     cell = start(tasks.finishes_and_hangs, timeout=1000)
     wait_for_file(cell, "hangs")

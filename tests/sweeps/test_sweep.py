@@ -26,11 +26,12 @@ from fmnist.sweeps.names import (
     varied_keys,
 )
 from fmnist.sweeps.plan import fingerprint, plan, read_manifest, write_manifest
-from fmnist.sweeps.process import PRELOADED
+from fmnist.sweeps.process import PRELOADED, run_cell
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, composed, here, once
 from tests.records import a_record, put_record
 from tests.stopping import holding, stopping
+from tests.sweeps import tasks
 
 TIMES = ("seconds", "train/images_per_second")
 
@@ -420,6 +421,15 @@ def test_two_launchers_at_once_train_every_cell_once(tmp_path):
     assert [record.status for record in found] == ["finished"] * 4, done.stdout + output
     logs = [path.read_text() for path in tmp_path.rglob("train.log")]
     assert [text.count("epoch 1/2") for text in logs] == [1] * 4
+
+
+def test_a_cell_has_the_variables_of_its_job(tmp_path):
+    run_cell(
+        tasks.says_its_variables,
+        {"logger": {}},
+        Job(tmp_path, env={"A": "b", "OMP_NUM_THREADS": "3"}),
+    )
+    assert tasks.read(tmp_path / "said") == "b 3"
 
 
 def test_what_cells_import_is_preloaded():
