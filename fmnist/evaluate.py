@@ -5,13 +5,14 @@ with the record. Exit code 0: all reproduced exactly; 1: some not; 2: some could
 """
 
 from collections.abc import Sequence
+from statistics import mean
 
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
-from fmnist.runs.command import command_parser, refuse, start
+from fmnist.runs.command import command_parser, refuse, start, writing
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import known
-from fmnist.runs.run import Run, load_run
+from fmnist.runs.run import Run, load_run, write_atomically
 from fmnist.runs.text import LEAK, selects_on_test, unchecked
 
 
@@ -54,20 +55,33 @@ def evaluate(run: Run) -> tuple[float, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("evaluate", __doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR", help="run directory")
+    parser.add_argument(
+        "--corruptions", action="store_true",
+        help="also measure, and keep in the run, the accuracy on damaged test images",
+    )  # fmt: skip
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)
     with trust(options.trust):
-        return max(map(reproduce, options.directories))
+        codes = [reproduce(path, options.corruptions) for path in options.directories]
+    return max(codes)
 
 
-def reproduce(directory: str) -> int:
+def reproduce(directory: str, corruptions: bool = False) -> int:
     """Evaluate one run and say what came out; the exit code."""
     try:
         run = load_run(directory)
         loss, accuracy = evaluate(run)
+        code = compare(directory, run, loss, accuracy)
+        if corruptions:
+            measure_corruptions(run)
     except UserError as error:
         refuse(error)
         return 2
+    return code
+
+
+def compare(directory: str, run: Run, loss: float, accuracy: float) -> int:
+    """Say how the test numbers are to the recorded ones; the exit code."""
     recorded, facts = run.record.metrics, known(run.record.dataset)
     same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
     line = (
@@ -79,6 +93,28 @@ def reproduce(directory: str) -> int:
     if selects_on_test(facts.select_on):
         print(f"WARNING {LEAK}")
     return 0 if same else 1
+
+
+def measure_corruptions(run: Run) -> None:
+    """Show, kind by kind, the accuracy on damaged test images, and keep it beside the record.
+
+    Raises:
+        RunError: the data are not those of the run, or its folder cannot be written.
+    """
+    from fmnist.runs.corrupted import CORRUPTED, METRIC, STRENGTHS, corrupted_json
+    from fmnist.using.corruptions import measure, of_run
+
+    heads = "".join(f"{number:8}" for number in range(1, STRENGTHS + 1))
+    print(f"{'damage, strength':18}{heads}    mean")
+    acc = {}
+    for kind, shares in measure(run):
+        acc[kind] = shares
+        row = "".join(f"{share:8.4f}" for share in (*shares, mean(shares)))
+        print(f"{kind:18}{row}", flush=True)
+    found = of_run(run, acc)
+    print(f"{'all':18}{'':{8 * STRENGTHS}}{found.metrics()[METRIC]:8.4f}")
+    with writing():
+        write_atomically(run.dir / CORRUPTED, corrupted_json(found))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ from fmnist.config.schema import CONF_DIR, Config
 from fmnist.config.words import near
 from fmnist.errors import UserError
 from fmnist.runs.convergence import TARGETS
+from fmnist.runs.corrupted import METRICS as CORRUPTED
 from fmnist.runs.foreign_text import escaped_values
 from fmnist.runs.rows import INFERENCE, NUMBERS, canonical
 
@@ -62,6 +63,7 @@ SPLITS = ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/a
 METRICS = (
     *NUMBERS, *SPLITS, *(f"{name}_last" for name in SPLITS), "val/acc_best", "val/acc_setback",
     "val/loss_setback", "val/acc_area", "val/acc_first", "test/f1", INFERENCE,
+    *CORRUPTED,
     *(f"{what}_to/{target:.2f}" for what in ("epochs", "seconds") for target in TARGETS),
 )  # fmt: skip
 GROUPS = (*(item.name for item in fields(Config)), "experiment", "without")

@@ -26,6 +26,7 @@ from fmnist.reporting.run_figures import (
     training_curves,
 )  # fmt: skip
 from fmnist.reporting.table import Row
+from fmnist.runs.corrupted import Corrupted, read_corrupted
 from fmnist.runs.evaluation import Evaluation, evaluate_predictions, wilson_interval
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
@@ -64,6 +65,7 @@ class Detail:
     activation: Gallery | None = None
     latency: Latency | None = None
     weights: int | None = None
+    damaged: Corrupted | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -90,6 +92,7 @@ def detail_of(row: Row, prefix: str = "", full: bool = True, latency: bool = Tru
     assert row.run is not None
     run, detail = row.run, Detail(row)
     detail.curves = training_curves(run.record, prefix)
+    detail.damaged = _attempt(detail, "damaged", lambda: read_corrupted(run.dir, run.record))
     detail.evaluation = _attempt(detail, "predictions", lambda: evaluation_of(run))
     evaluation = detail.evaluation
     if evaluation is not None:

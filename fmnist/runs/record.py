@@ -41,7 +41,7 @@ class Newer(Damaged):
 
 def is_accuracy(metric: str) -> bool:
     """Whether a metric of this name is a share of images: "test/acc", "val/acc_best"."""
-    return metric.partition("/")[2].partition("_")[0] == "acc"
+    return metric.partition("/")[2].replace("/", "_").partition("_")[0] == "acc"
 
 
 def known(value: T | None) -> T:

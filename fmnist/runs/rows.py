@@ -20,6 +20,8 @@ from fmnist.config.schema import COSMETIC, Config
 from fmnist.config.signature import UNKNOWN, read_signature
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
+from fmnist.runs.corrupted import METRIC as CORRUPTED
+from fmnist.runs.corrupted import read_corrupted
 from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
 from fmnist.runs.plain import Damaged, open_regular, shorten
 from fmnist.runs.record import Epoch, epoch_ends, is_accuracy
@@ -184,6 +186,8 @@ def _metrics(run: Run) -> dict[str, float]:
     numbers |= record.metrics | setbacks(epochs)
     if record.status == "finished":  # a failed run's curve was cut off
         numbers |= convergence_metrics(epochs, record.horizon)
+    with contextlib.suppress(RunError):
+        numbers |= damaged.metrics() if (damaged := read_corrupted(run.dir, record)) else {}
     if (run.dir / PREDICTIONS).exists() and record.dataset:
         with contextlib.suppress(RunError):
             numbers |= class_metrics(*run.predictions(), record.dataset.classes)
@@ -375,12 +379,16 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
     """Both; a new row replaces an old one of its key, but a failed one never a finished one.
 
-    Inference that was measured once stays until it is measured again.
+    What was measured once, inference or damaged images, stays until it is measured again.
     """
     rows = {row.key: row for row in old}
     for row in new:
         earlier = rows.get(row.key, row)
         if row.finished or not earlier.finished:
-            measured = {key: value for key, value in earlier.metrics.items() if key == INFERENCE}
+            measured = {
+                key: value
+                for key, value in earlier.metrics.items()
+                if key == INFERENCE or key.startswith(CORRUPTED)
+            }
             rows[row.key] = replace(row, metrics=measured | row.metrics)
     return list(rows.values())

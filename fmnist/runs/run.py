@@ -1,6 +1,6 @@
 """The run directory: the one place that knows its file names, and who holds its lock.
 
-`fmnist.train` writes it; every other command only reads it.
+`fmnist.train` writes it; other commands only read what it wrote.
 
     .hydra/                    what Hydra composed: config.yaml, overrides.yaml, hydra.yaml
     train.log                  the log of the run, Lightning's included
@@ -9,6 +9,7 @@
     predictions.npz            test logits of best.ckpt, float32 [N, C], and labels, int64 [N]
     right.npz                  which test images best.ckpt and last.ckpt are right about, a bit each
     result.json                the record: `fmnist.runs.record` says what is in it
+    corruptions.json           accuracies on damaged images, where `fmnist.evaluate` measured them
     .lock                      held, while it lives, by the process that trains
 
 result.json is written first of all with status "running" and last of all with "finished" or
