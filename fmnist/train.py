@@ -74,12 +74,14 @@ def train(config: dict[str, Any], job: Job) -> float:
         from fmnist.tracking.dashboard import open_loggers
         from fmnist.training.build import build_classifier, build_data
         from fmnist.training.preflight import try_net
+        from fmnist.training.shorter import shorter_run
         from fmnist.training.start import origin_of, start_from
 
         data = build_data(config)
         facts = data.load()
         shape, classes = facts.shape, len(facts.classes)
         try_net(lambda: build(sized(config["model"], shape, classes)), shape, classes)
+        shorter = None if job.group is None else shorter_run(config, job.dir)
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -91,12 +93,13 @@ def train(config: dict[str, Any], job: Job) -> float:
             seed=config["seed"],
             dataset=facts,
             tags=config["tags"],
-            origin=origin_of(config),
+            origin=origin_of(config, shorter),
+            inherited_seconds=None if shorter is None else shorter.record.train_seconds,
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:
             classifier = build_classifier(config, data)
-            start_from(config, classifier, run.checkpoints)
+            start_from(config, classifier, run.checkpoints, shorter)
             trainer = fit(config, classifier, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)
@@ -235,7 +238,7 @@ def finish(
             record,
             status="finished",
             train_seconds=summary["train/seconds"],
-            seconds=seconds,
+            seconds=seconds + (record.inherited_seconds or 0),
             peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
         )
     )

@@ -51,6 +51,7 @@ class Config:
     readings: Any = None  # what a source left open: see fmnist.config.readings
     init_from: str | None = field(default=None, metadata={NEUTRAL: None})
     ckpt_path: str | None = field(default=None, metadata={NEUTRAL: None})
+    reuse_shorter: bool = True
     tags: list[str] = field(default_factory=list)
 
 
@@ -80,7 +81,7 @@ COSMETIC = {
     ("trainer", "num_sanity_val_steps"), ("trainer", "log_every_n_steps"),
     ("trainer", "enable_model_summary"), ("trainer", "enable_progress_bar"),
     ("trainer", "detect_anomaly"), ("trainer", "profiler"), ("trainer", "limit_predict_batches"),
-    ("looks",), ("readings",),
+    ("looks",), ("readings",), ("reuse_shorter",),
 }  # fmt: skip
 
 

@@ -145,7 +145,8 @@ class Record:
         epochs: in order.
         best_epoch: the row of `epochs` that validation chose, counted from 0.
         metrics: by name; accuracies in [0, 1]; `_last`: of the last epoch.
-        train_seconds, seconds: of the epochs; of everything.
+        train_seconds, seconds: of the epochs; of everything; as if all epochs were trained here.
+        inherited_seconds: how much of both was the shorter run's that this one went on from.
         peak_memory_mib: of the training process.
         error, traceback: why it failed.
         cut_short: what ended training before its last epoch was complete.
@@ -183,6 +184,7 @@ class Record:
     first_step_at: Amount | None = None
     train_seconds: Amount | None = None
     seconds: Amount | None = None
+    inherited_seconds: Amount | None = None
     peak_memory_mib: Amount | None = None
     error: str | None = None
     traceback: str | None = None
@@ -380,4 +382,10 @@ def manifest_json(manifest: Manifest) -> bytes:
 
 def continued(new: Record, earlier: Record, again: Resumption) -> Record:
     """The record of a run that goes on: what it is now, and what it has already."""
-    return replace(new, resumed=[*earlier.resumed, again], epochs=earlier.epochs)
+    return replace(
+        new,
+        resumed=[*earlier.resumed, again],
+        epochs=earlier.epochs,
+        origin=earlier.origin,
+        inherited_seconds=earlier.inherited_seconds,
+    )

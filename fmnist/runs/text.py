@@ -108,6 +108,8 @@ def totals_line(record: Record, run_dir: Path) -> str:
         f"{epochs} epoch{'s' if epochs > 1 else ''} in {known(record.train_seconds):.1f} s "
         f"({known(record.seconds):.1f} s in all) on {data.name}: {shown(run_dir)}"
     )
+    if record.inherited_seconds:
+        line += f"\n{record.inherited_seconds:.1f} s of them were spent before: {record.origin}"
     leak = [f"WARNING {LEAK}"] if selects_on_test(data.select_on) else []
     cut = record.cut_short
     short = [f"WARNING no measurement: the run was cut short by {cut}"] if cut else []

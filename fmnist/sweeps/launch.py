@@ -25,6 +25,26 @@ def left(folder: Path, cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if finished_run(folder / cell.dir, cell.config_hash) is None]
 
 
+def shorter_first(cells: Sequence[Cell]) -> list[Cell]:
+    """Within a seed, cells of fewer epochs first: longer ones go on from them.
+
+    Several run at a time, and a cell can only go on from one that has finished; see
+    `fmnist.training.shorter`. Where no lengths are compared, the order stays.
+    """
+    settings = [
+        dict(text.split("=", 1) for text in cell.overrides if "=" in text) for cell in cells
+    ]
+    lengths = [one.get("trainer.max_epochs", "") for one in settings]
+    if len(set(lengths)) < 2 or not all(length.isdecimal() for length in lengths):
+        return list(cells)
+    seeds = list(dict.fromkeys(one.get("seed", "") for one in settings))
+    places = [
+        (seeds.index(one.get("seed", "")), int(length))
+        for one, length in zip(settings, lengths, strict=True)
+    ]
+    return [cells[place] for place in sorted(range(len(cells)), key=places.__getitem__)]
+
+
 def launch(
     launcher: Any, folder: Path, cells: Sequence[Cell], size: int | None, stop: bool = False
 ) -> int:
@@ -38,7 +58,7 @@ def launch(
         stop: after a cell that fails no other begins.
     """
     write_manifest(folder, cells)
-    unfinished = left(folder, cells)
+    unfinished = shorter_first(left(folder, cells))
     done = len(cells) - len(unfinished)
     log.info("sweep  %s", shown(folder))
     log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(unfinished))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmnist.errors import ConfigError, RunError
-from fmnist.runs.run import kept_weights, load_run, read_checkpoint, write_atomically
+from fmnist.runs.run import Run, kept_weights, load_run, read_checkpoint, write_atomically
 
 if TYPE_CHECKING:
     from fmnist.training.classifier import Classifier
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def origin_of(config: dict[str, Any]) -> str | None:
-    """For the record: which run this one starts from; None: from nothing."""
+def origin_of(config: dict[str, Any], shorter: Run | None = None) -> str | None:
+    """For the record: which run this one starts from; None: from nothing.
+
+    Args:
+        shorter: see `fmnist.training.shorter`.
+    """
+    if shorter is not None:
+        return f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
     for key in ("init_from", "ckpt_path"):
         if config[key] is not None:
             path = Path(config[key]).expanduser()
@@ -30,11 +36,17 @@ def origin_of(config: dict[str, Any]) -> str | None:
     return None
 
 
-def start_from(config: dict[str, Any], classifier: "Classifier", checkpoints: Path) -> None:
+def start_from(
+    config: dict[str, Any],
+    classifier: "Classifier",
+    checkpoints: Path,
+    shorter: Run | None = None,
+) -> None:
     """Give a new run what `init_from` or `ckpt_path` names; a run that goes on has it already.
 
     Args:
         checkpoints: of the new run.
+        shorter: a run that this one goes on from as from `ckpt_path`.
 
     Raises:
         RunError: there is no readable checkpoint.
@@ -46,6 +58,9 @@ def start_from(config: dict[str, Any], classifier: "Classifier", checkpoints: Pa
         take_weights(config["init_from"], classifier)
     elif config["ckpt_path"] is not None:
         take_checkpoints(config, classifier, checkpoints)
+    elif shorter is not None:
+        log.info("begins where %s ended", shorter.dir)
+        take_checkpoints(config | {"ckpt_path": str(shorter.dir)}, classifier, checkpoints)
 
 
 def checkpoint_of(key: str, given: str, which: str) -> Path:

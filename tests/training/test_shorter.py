@@ -1,0 +1,153 @@
+"""A longer run of a finished one goes on from it, within a sweep."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fmnist.config.schema import config_hash
+from fmnist.runs.job import Job
+from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
+from fmnist.runs.run import Run, load_run, read_checkpoint, write_atomically
+from fmnist.sweeps.launch import shorter_first
+from fmnist.train import train
+from fmnist.training.shorter import shorter_run
+from tests.conftest import TINY, composed
+
+
+def settings(epochs: int, *overrides: str) -> list[str]:
+    return [*TINY, *overrides, f"trainer.max_epochs={epochs}"]
+
+
+def trained(folder: Path, epochs: int, *overrides: str, group: str | None = "sweep") -> Run:
+    run_dir = folder / f"{epochs}"
+    train(composed(*settings(epochs, *overrides)), Job(run_dir, group=group))
+    return load_run(run_dir)
+
+
+def listed(folder: Path, *overrides: str, epochs: tuple[int, ...] = (1, 2, 3)) -> Path:
+    """The folder of a sweep of these lengths."""
+    cells = [
+        Cell(f"{n}", [f"trainer.max_epochs={n}"], config_hash(composed(*settings(n, *overrides))))
+        for n in epochs
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / SWEEP, manifest_json(Manifest(cells)))
+    return folder
+
+
+def state(value: object) -> object:
+    """Tensors as lists, so that checkpoints can be compared."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {str(key): state(item) for key, item in value.items()}
+    return [state(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def result(run: Run) -> list[object]:
+    """All that a run leaves and that no clock is in."""
+    last = read_checkpoint(run.checkpoints / "last.ckpt")
+    best = read_checkpoint(run.checkpoints / "best.ckpt")
+    rows = [
+        {k: v for k, v in row.metrics().items() if k not in ("seconds", "train/images_per_second")}
+        for row in run.record.epochs
+    ]
+    states = [last["state_dict"], last["optimizer_states"], last["lr_schedulers"],
+              last["random_states"], best["state_dict"]]  # fmt: skip
+    arrays = [array.tolist() for array in run.predictions()]
+    return [run.record.metrics, run.record.config_hash, rows, state(states), arrays]
+
+
+EVERYTHING = ("aug=on", "model.dropout=0.3", "optim=sgd", "scheduler=plateau", "ema_decay=0.9")
+
+
+@pytest.mark.parametrize("overrides", [(), EVERYTHING], ids=["plain", "everything"])
+def test_it_ends_bit_for_bit_as_if_trained_from_the_start(tmp_path, overrides):
+    sweep = listed(tmp_path / "sweep", *overrides)
+    trained(sweep, 1, *overrides)
+    second = trained(sweep, 2, *overrides)
+    longer = trained(sweep, 3, *overrides)
+    assert longer.record.origin == f"reuse_shorter={second.dir} ({second.record.config_hash})"
+    whole = trained(listed(tmp_path / "whole", *overrides), 3, *overrides)
+    assert whole.record.origin is None
+    assert result(longer) == result(whole)
+    assert not longer.record.resumed
+
+
+def test_its_seconds_are_those_of_all_epochs_and_say_which_were_inherited(tmp_path):
+    sweep = listed(tmp_path / "sweep")
+    shorter, longer = trained(sweep, 1), trained(sweep, 3)
+    assert longer.record.inherited_seconds == shorter.record.train_seconds
+    assert [row.seconds for row in longer.record.epochs][:1] == [
+        row.seconds for row in shorter.record.epochs
+    ]
+    rows = sum(row.seconds for row in longer.record.epochs)
+    assert longer.record.train_seconds == pytest.approx(rows)
+    assert longer.record.seconds > longer.record.train_seconds > longer.record.inherited_seconds
+    assert shorter.record.inherited_seconds is None
+
+
+def test_the_setting_changes_no_hash_and_ends_it(tmp_path):
+    on, off = composed(*settings(3)), composed(*settings(3, "reuse_shorter=false"))
+    assert config_hash(on) == config_hash(off)
+    sweep = listed(tmp_path / "sweep")
+    trained(sweep, 1)
+    assert shorter_run(on, sweep / "3") is not None
+    assert shorter_run(off, sweep / "3") is None
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["scheduler=cosine", "scheduler=onecycle", "callbacks=lr_monitor", "init_from=somewhere",
+     "trainer.check_val_every_n_epoch=2", "+trainer.max_time=00:01:00:00"],
+)  # fmt: skip
+def test_what_may_depend_on_the_length_begins_anew(tmp_path, override, monkeypatch):
+    """Though the shorter run looks finished."""
+    sweep = listed(tmp_path / "sweep", override)
+    monkeypatch.setattr("fmnist.training.shorter.finished_run", lambda *_: pytest.fail("asked"))
+    assert shorter_run(composed(*settings(3, override)), sweep / "3") is None
+
+
+def test_a_run_that_is_not_the_beginning_of_the_longer_one_is_left_alone(tmp_path):
+    sweep = listed(tmp_path / "sweep")
+    shorter = trained(sweep, 1)
+    wanted = composed(*settings(3))
+    record = shorter.record
+    for other in (
+        replace(record, cut_short="trainer.limit_train_batches=1"),
+        replace(record, git_commit="another"),
+        replace(record, versions=record.versions | {"torch": "0"}),
+        replace(record, device="cpu (another)"),
+        replace(record, status="failed"),
+        replace(record, config_hash="another"),
+    ):
+        shorter.write(other)
+        assert shorter_run(wanted, sweep / "3") is None
+    shorter.write(record)
+    assert shorter_run(wanted, sweep / "3").dir == shorter.dir
+    assert shorter_run(wanted, tmp_path / "elsewhere/3") is None
+    assert shorter_run(composed(*settings(3, "optim.lr=0.002")), sweep / "3") is None
+    (shorter.checkpoints / "last.ckpt").unlink()
+    assert shorter_run(wanted, sweep / "3") is None
+
+
+def test_a_sweep_runs_shorter_cells_first_within_a_seed():
+    def cell(seed: int, size: int, epochs: int) -> Cell:
+        text = [f"seed={seed}", f"data.batch_size={size}", f"trainer.max_epochs={epochs}"]
+        return Cell(f"{seed}-{size}-{epochs}", text)
+
+    cells = [cell(s, b, e) for s in (0, 1) for b in (32, 64) for e in (1, 10, 2)]
+    assert [one.dir for one in shorter_first(cells)] == [
+        "0-32-1", "0-64-1", "0-32-2", "0-64-2", "0-32-10", "0-64-10",
+        "1-32-1", "1-64-1", "1-32-2", "1-64-2", "1-32-10", "1-64-10",
+    ]  # fmt: skip
+    others = [Cell("b", ["seed=1", "optim=sgd"]), Cell("a", ["seed=0", "optim=adam"])]
+    assert shorter_first(others) == others
+
+
+def test_a_single_run_begins_at_the_beginning(tmp_path):
+    sweep = listed(tmp_path / "sweep")
+    trained(sweep, 1)
+    assert trained(sweep, 2, group=None).record.origin is None
