@@ -7,7 +7,7 @@ from statistics import mean, median_low
 
 from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.reporting.charts import MUTED, SERIES, Chart, name_on_hover, new_figure
+from fmnist.reporting.charts import HALF, MUTED, SERIES, Chart, name_on_hover, new_figure
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.table import Cell, Row
 from fmnist.runs.convergence import convergence
@@ -72,6 +72,8 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
     """Mean validation accuracy of every cell by epoch; of many cells, only two in colour."""
     ranked = [item.cell for item in sorted(found, key=lambda item: -item.area.mean)]
     many = len(ranked) > len(SERIES)
+    if max(len(row.record.epochs) for cell in ranked for row in cell.rows.values()) == 1:
+        return _after_one_epoch(ranked)
     figure, axes = new_figure()
     longest = 1
     for place, cell in enumerate(ranked):
@@ -93,8 +95,26 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
     whole_epochs(axes, range(1, longest + 1))
     axes.legend()
     caption = (
+        f"Highest: {ranked[0].label}, lowest: {ranked[-1].label}. "
         f"{'In colour: highest and lowest' if many else 'From highest to lowest'} mean over the "
         "epochs. Means over seeds, as far as all seeds were trained. Dashed: the target, "
         f"{100 * target:g} %."
     )
     return Chart("convergence", "Validation accuracy by epoch", caption, figure)
+
+
+def _after_one_epoch(ranked: Sequence[Cell]) -> Chart:
+    """Dots on an axis that shows their differences: a curve would be one dot."""
+    means = [
+        mean(100 * row.record.epochs[0].val_acc for row in cell.rows.values()) for cell in ranked
+    ]
+    figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.3 * len(ranked))))
+    axes.plot(means, range(len(ranked)), "o", color=SERIES[0])
+    axes.set_yticks(range(len(ranked)), [cell.label for cell in ranked])
+    axes.set(xlabel="validation accuracy (%)", ylim=(len(ranked) - 0.4, -0.6))
+    axes.grid(visible=False, axis="y")
+    caption = (
+        f"Means over seeds. Highest: {ranked[0].label}, {means[0]:.2f} %; lowest: "
+        f"{ranked[-1].label}, {means[-1]:.2f} %."
+    )
+    return Chart("convergence", "Validation accuracy after one epoch", caption, figure)

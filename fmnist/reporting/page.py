@@ -48,6 +48,7 @@ from fmnist.reporting.sweep_figures import (
     two_factors,
 )  # fmt: skip
 from fmnist.reporting.table import Cell, Row, Table, read_table, runs_csv
+from fmnist.reporting.titles import title_of
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.run import write_atomically
 
@@ -96,7 +97,8 @@ def write_report(
     table = read_table(paths)
     names = ", ".join(path.resolve().name for path in paths)
     with rc_context(STYLE):
-        page = Page(names, table, target)
+        page = Page(title_of(table) or names, table, target)
+        page.values["folders"] = names
         only = table.rows[0] if len(table.rows) == 1 else None
         if only is not None and only.finished and not compare:
             page.values |= one_run(page, only, latency)

@@ -31,7 +31,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       body.append(...rows.map(([, row]) => row));
     });
   });
-  if (!table.classList.contains("filtered")) continue;
+  if (body.rows.length < 12 && !table.classList.contains("filtered")) continue;
   const box = document.createElement("label");
   box.className = "filter";
   const input = document.createElement("input");

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ POINTS = 250  # of a curve in a figure; areas come from all of them
 def training_curves(record: Record, prefix: str = "") -> list[Chart]:
     """Loss, accuracy and learning rate by epoch, of a run record."""
     rows, best = record.epochs, known(record.best_epoch)
+    if len(rows) == 1:
+        return [_one_epoch({"training": rows, "validation": rows}, key, prefix) for key in UNITS]
     epochs = epoch_places(rows)
     chosen = f"epoch {record.chosen.epoch + 1}"
     charts = []
@@ -73,6 +75,36 @@ def epoch_places(rows: Sequence[Epoch]) -> list[float]:
         seen[row.epoch] += 1
         places.append(row.epoch + seen[row.epoch] / counts[row.epoch])
     return places
+
+
+UNITS = {"loss": "cross-entropy (nats)", "acc": "accuracy (%)"}
+
+
+def _one_epoch(lines: Mapping[str, Sequence[Epoch]], key: str, prefix: str) -> Chart:
+    """Bars of what a curve of one epoch would show as single dots.
+
+    Args:
+        lines: rows by label; one that ends in "training" shows training's.
+    """
+    factor = 100 if key == "acc" else 1
+    values = [
+        factor * _curve(rows, "train" if label.endswith("training") else "val", key)[0]
+        for label, rows in lines.items()
+    ]
+    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
+    places = range(len(values))
+    colors = [SERIES[1] if label.endswith("training") else SERIES[0] for label in lines]
+    axes.barh(places, values, height=0.6, color=colors)
+    for place, value in zip(places, values, strict=True):
+        text = f"{value:.2f} %" if key == "acc" else f"{value:.4f}"
+        axes.text(value, place, f" {text}", va="center", fontsize=8)
+    axes.set_yticks(places, list(lines))
+    axes.set(xlabel=UNITS[key], xlim=(0, 100 if key == "acc" else 1.2 * max(values) or 1))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    said = "; ".join(f"{label} {value:.4g}" for label, value in zip(lines, values, strict=True))
+    title = f"{'Loss' if key == 'loss' else 'Accuracy'} after one epoch"
+    return Chart(f"{prefix}{key}", title, f"{said}.", figure)
 
 
 def _curve(rows: Sequence[Epoch], series: str, key: str) -> list[float]:
@@ -186,11 +218,15 @@ def class_scores(evaluation: Evaluation) -> Chart:
     figure, axes = new_figure(SQUARE)
     order = np.argsort(evaluation.f1)
     places = np.arange(len(order))
-    axes.barh(places, 100 * evaluation.f1[order], height=0.62, color=SERIES[5], label="F1")
-    axes.plot(100 * evaluation.precision[order], places, "o", color=SERIES[1], label="precision")
-    axes.plot(100 * evaluation.recall[order], places, "D", color=SERIES[3], label="recall")
+    scores = 100 * np.stack([evaluation.f1, evaluation.precision, evaluation.recall])[:, order]
+    axes.hlines(places, scores.min(0), scores.max(0), color=MUTED, linewidth=1)
+    for values, label, marker, color in zip(
+        scores, ("F1", "precision", "recall"), "osD", (SERIES[0], SERIES[1], SERIES[3]), strict=True
+    ):
+        axes.plot(values, places, marker, color=color, label=label)
     axes.set_yticks(places, [evaluation.classes[k] for k in order])
-    axes.set(xlabel="score (%)", xlim=(0, 101))
+    low = float(scores.min())
+    axes.set(xlabel="score (%); the axis begins where the lowest is", xlim=(low - 2, 101))
     axes.grid(visible=False, axis="y")
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.09), ncols=3)
     names = evaluation.classes
@@ -262,6 +298,13 @@ def reliability(evaluation: Evaluation) -> Chart:
 
 def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> list[Chart]:
     """Two runs' validation curves, on the same axes."""
+    if max(len(best.epochs), len(worst.epochs)) == 1:
+        lines = {
+            f"{name}, {series}": record.epochs
+            for record, name in zip((best, worst), names, strict=True)
+            for series in ("validation", "training")
+        }
+        return [_one_epoch(lines, key, "best_worst_") for key in ("acc", "loss")]
     charts = []
     for key, title, factor, unit in (
         ("acc", "Accuracy of best and worst", 100, "accuracy (%)"),

@@ -50,7 +50,8 @@ def main_effect(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
     axes.set(xlabel="test accuracy (%)", ylabel=name, ylim=(len(levels) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     seeds = max(interval.n for interval in means.values())
-    caption = (
+    best = max(means, key=lambda key: means[key].mean)
+    caption = f"Highest: {best[0]}, {means[best].mean:.2f} %. " + (
         f"Mean over the other factors and 95 % t interval over {seeds} seeds. "
         "Overlap of intervals is no test: seeds are matched, see the comparisons."
         if seeds > 1
@@ -158,7 +159,9 @@ def _lines(
         axes.tick_params(axis="x", rotation=35)
     axes.set(xlabel=across, ylabel="test accuracy (%)")
     axes.legend(title=down, ncols=2 if len(factors[down]) > 4 else 1)
+    best = max(means, key=lambda key: means[key].mean)
     caption = (
+        f"Highest: {best[0]} with {best[1]}, {means[best].mean:.2f} %. "
         f"Parallel lines: the effect of {down} is the same at every {across}; crossing or fanning "
         "lines: it depends on it. Bars: 95 % t interval over seeds, where there is one."
     )
@@ -186,7 +189,9 @@ def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
     axes.set_yticks(range(len(order)), [key[0] for key in order])
     axes.set(xlabel="test error (%)", ylabel=name, ylim=(len(order) - 0.4, -0.6), xlim=(0, None))
     axes.grid(visible=False, axis="y")
+    least = order[0]
     caption = (
+        f"Least error: {least[0]}, {100 - means[least].mean:.2f} %. "
         "Share of test images that are misclassified, shortest is best; bars start at zero. "
         "Lines: 95 % t interval over seeds."
     )
@@ -195,21 +200,21 @@ def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
 
 def parallel_coordinates(rows: Sequence[Row], factors: Mapping[str, Sequence[str]]) -> Chart:
     """Every finished run as a line through its settings, cost and accuracy."""
-    import matplotlib as mpl
-
     names = [*factors, "seconds", "test accuracy (%)"]
     accuracy = np.array([100 * row.metric("test/acc") for row in rows])
     seconds = np.array([row.metric("train_seconds") for row in rows])
     figure, axes = new_figure((9.6, 3.6))
     low, spread = accuracy.min(), max(1e-9, float(np.ptp(accuracy)))
-    colors = mpl.colormaps[SEQUENTIAL]
+    quarter = np.sort(accuracy)[::-1][max(0, -(-len(accuracy) // 4) - 1)]
     for row, acc, cost in zip(rows, accuracy, seconds, strict=True):
         heights = [_height(row.levels.get(name, ""), levels) for name, levels in factors.items()]
         heights += [(cost - seconds.min()) / max(1e-9, float(np.ptp(seconds)))]
         share = float((acc - low) / spread)
+        good = acc >= quarter
         (line,) = axes.plot(
-            range(len(names)), [*heights, share], color=colors(share), linewidth=1.1, alpha=0.75
-        )
+            range(len(names)), [*heights, share], color=SERIES[1] if good else MUTED,
+            linewidth=1.8 if good else 0.9, zorder=3 if good else 2,
+        )  # fmt: skip
         settings = ", ".join(f"{name}={level}" for name, level in row.levels.items())
         name_on_hover(line, f"{row.name}: {settings}: {acc:.2f} %, {cost:.0f} s")
     for place, name in enumerate(names):
@@ -226,8 +231,9 @@ def parallel_coordinates(rows: Sequence[Row], factors: Mapping[str, Sequence[str
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     caption = (
-        "One line a run, from its settings through its training seconds to its test accuracy; the "
-        "lighter, the more accurate. Levels through which only light lines pass are good ones."
+        f"One line a run, from its settings through its training seconds to its test accuracy; in "
+        f"colour: the best quarter, {quarter:.2f} % and more. Levels through which only these pass "
+        "are good ones."
     )
     title = "Parallel coordinates"
     return Chart("parallel_coordinates", title, caption, figure, wide=True)
@@ -251,6 +257,13 @@ def _ticks(
     return [(form.format(values.min()), 0.0), (form.format(values.max()), 1.0)]
 
 
+NAMED = 8  # points that all bear their names; of more only those on the front
+
+
+def _shorten(text: str, most: int = 28) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def cost_and_accuracy(cells: Sequence[Cell], cost: str, label: str, title: str) -> Chart:
     """Test accuracy of every cell against a cost, with the Pareto front."""
     points = [(cell.mean(cost), cell.mean("test/acc")) for cell in cells]
@@ -265,6 +278,14 @@ def cost_and_accuracy(cells: Sequence[Cell], cost: str, label: str, title: str) 
             markeredgecolor=PAPER, markeredgewidth=0.6,
         )  # fmt: skip
         name_on_hover(dot, f"{cells[index].label}: {y:.2f} %, {x:,.4g} {label}")
+    middle = (min(p[0] for p in points) + max(p[0] for p in points)) / 2
+    for index in front if len(points) > NAMED else range(len(points)):
+        (x, y), right = points[index], points[index][0] > middle
+        axes.annotate(
+            _shorten(cells[index].label), (x, y), (-6 if right else 6, 5), fontsize=7,
+            textcoords="offset points", ha="right" if right else "left",
+        )  # fmt: skip
+    axes.margins(y=0.12)
     if min(p[0] for p in points) > 0 and max(p[0] for p in points) > 8 * min(p[0] for p in points):
         axes.set_xscale("log")
         plain_numbers(axes.xaxis)

@@ -21,6 +21,7 @@ from PIL import Image
 
 from fmnist.report import main
 from fmnist.runs.run import Run
+from tests.conftest import CHECKOUT
 from tests.reporting.test_report import put_sweep, trained
 
 __all__ = ["trained"]  # a fixture
@@ -204,6 +205,58 @@ def test_light_and_dark_have_contrast(browser: Chromium, trained: Run) -> None:
         assert (sum(map(int, ink[4:-1].split(","))) > 3 * 128) == dark
     assert levels[0] > 240
     assert levels[1] < 60
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The script of axe-core, which finds what keeps somebody from reading a page."""
+    path = CHECKOUT / "node_modules/axe-core/axe.min.js"
+    if not path.exists():
+        pytest.skip("axe-core is not here: npm install --no-save axe-core")
+    return path.read_text()
+
+
+@pytest.mark.parametrize("where", ["light", "dark", "phone", "print"])
+def test_axe_finds_nothing_that_keeps_somebody_from_reading_it(
+    browser: Chromium, axe: str, sweep_page: Path, trained: Run, where: str
+) -> None:
+    run = (
+        "axe.run().then(found => JSON.stringify(found.violations.map("
+        "each => each.id + ': ' + each.nodes.map(node => node.target).join(', '))))"
+    )
+    for page in (sweep_page, trained.dir / "report" / "report.html"):
+        browser.screen(390 if where == "phone" else 1400, 900, where == "dark")
+        if where == "print":
+            browser.call("Emulation.setEmulatedMedia", media="print")
+        browser.open(page)
+        browser.evaluate(axe)
+        answer = browser.call(
+            "Runtime.evaluate", expression=run, awaitPromise=True, returnByValue=True
+        )
+        browser.call("Emulation.setEmulatedMedia", media="")
+        assert json.loads(answer["result"]["value"]) == []
+
+
+def test_columns_are_sorted_and_tables_filtered_by_the_keyboard(
+    browser: Chromium, sweep_page: Path
+) -> None:
+    browser.screen(1280, 900)
+    browser.open(sweep_page)
+
+    def press(key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                         windowsVirtualKeyCode={"Enter": 13, "Tab": 9}[key],
+                         text="\r" if key == "Enter" and kind == "keyDown" else "")  # fmt: skip
+
+    browser.evaluate("document.querySelector('#run-table th button').focus()")
+    press("Enter")
+    assert browser.evaluate("document.querySelector('#run-table th').ariaSort") == "ascending"
+    press("Tab")
+    assert browser.evaluate("document.activeElement.parentElement.textContent") == "status"
+    browser.evaluate("document.querySelector('#runs .filter input').focus()")
+    browser.call("Input.insertText", text="failed")
+    assert len(column(browser, 0)) == 1
 
 
 def test_it_reads_without_javascript(browser: Chromium, sweep_page: Path) -> None:

@@ -1,0 +1,100 @@
+"""Pictures that read at a glance: titles, names, one epoch, and intervals that are possible."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib import rc_context
+
+from fmnist.evidence.statistics import summarize
+from fmnist.evidence.text import mean_words
+from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves
+from fmnist.reporting.charts import MUTED, SERIES, STYLE
+from fmnist.reporting.run_figures import comparison_curves, training_curves
+from fmnist.reporting.sweep_figures import (
+    bounded_errors,
+    cost_and_accuracy,
+    parallel_coordinates,
+)
+from fmnist.reporting.table import Table, read_table
+from fmnist.reporting.titles import title_of
+from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """Two levels of each of two factors, one epoch, three seeds."""
+    for pooling in ("avg", "max"):
+        for dropout in ("0", "0.5"):
+            for seed in range(3):
+                accuracy = 0.7 + 0.1 * (pooling == "max") + 0.05 * (dropout == "0") + seed / 200
+                levels = [f"model.pooling={pooling}", f"model.dropout={dropout}"]
+                model = {"_target_": "fmnist.models.lenet5.LeNet5", "pooling": pooling}
+                model["dropout"] = dropout
+                config = CONFIG | {"model": model, "trainer": {"max_epochs": 1}}
+                record = a_record(
+                    epochs=[an_epoch(0, accuracy)], overrides=[*levels, f"seed={seed}"], seed=seed,
+                    config=config, metrics=dict.fromkeys(a_record().metrics, accuracy),
+                    train_seconds=10.0 + 5 * (pooling == "max"),
+                )  # fmt: skip
+                put_record(tmp_path / "multirun" / f"{pooling}{dropout}-{seed}", record)
+    return read_table([tmp_path / "multirun"])
+
+
+def test_the_title_says_data_net_what_varies_how_long_and_how_many_seeds(table: Table) -> None:
+    words = f"{FACTS.name} · LeNet5 · pooling × dropout · 1 epoch · 3 seeds"  # noqa: RUF001
+    assert title_of(table) == words
+    one = Table(table.rows[:1], {})
+    assert title_of(one) == f"{FACTS.name} · LeNet5 · 1 epoch · seed 0"
+    assert title_of(Table([], {})) == ""
+
+
+def test_what_trained_one_epoch_has_bars_and_dots_not_curves_of_one_point(table: Table) -> None:
+    first, last = table.rows[0].record, table.rows[-1].record
+    with rc_context(STYLE):
+        charts = [*training_curves(first), *comparison_curves(first, last, ("best", "worst"))]
+        found = [cell_convergence(cell, 0.5) for cell in table.cells]
+        dots = convergence_curves(found, 0.5)
+    assert [len(chart.figure.axes[0].patches) for chart in charts] == [2, 2, 4, 4]
+    assert "training 0.7" in charts[0].caption or "training 1" in charts[0].caption
+    assert "after one epoch" in dots.title
+    assert dots.caption.startswith("Means over seeds. Highest: max, 0, 85.50 %")
+
+
+def test_points_of_the_front_bear_their_names(table: Table) -> None:
+    with rc_context(STYLE):
+        chart = cost_and_accuracy(table.cells, "train_seconds", "s", "Accuracy and time")
+    named = {text.get_text() for text in chart.figure.axes[0].texts}
+    assert named == {cell.label for cell in table.cells}
+
+
+def contrast(color: str, ground: str) -> float:
+    """Of WCAG 2.1."""
+
+    def luminance(text: str) -> float:
+        parts = [int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(color), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_parallel_coordinates_have_a_contrast_of_three_on_white_and_on_black(table: Table) -> None:
+    with rc_context(STYLE):
+        chart = parallel_coordinates(table.finished, table.factors)
+    colors = {line.get_color() for line in chart.figure.axes[0].lines}
+    assert colors == {SERIES[1], MUTED}
+    for color in colors:
+        assert contrast(color, "#ffffff") >= 3
+    assert contrast("#ff8a3d", "#14181d") >= 3  # what the style sheet makes of them in the dark
+    assert contrast("#9aa7b4", "#14181d") >= 3
+
+
+def test_an_interval_never_leaves_what_is_possible() -> None:
+    near = summarize([99.0, 100.0])
+    assert near.high > 100
+    assert mean_words(near, bounds=(0.0, 100.0)) == "99.50 [93.15, 100.00]"
+    assert bounded_errors([near, None])[1].tolist() == [0.5, 0.0]
+    epochs = summarize([1.0, 2.0])
+    assert mean_words(epochs, bounds=(1.0, float("inf"))) == "1.50 [1.00, 7.85]"
+    assert mean_words(summarize([80.0, 81.0]), bounds=(0.0, 100.0)) == "80.50 ± 6.35"
