@@ -62,24 +62,29 @@ def effect(outcome: Outcome) -> str:
 def verdict_words(outcome: Outcome) -> str:
     """The verdict with its size, at which look an undecided claim is judged next, and readings."""
     readings, verdict = outcome.readings, outcome.judgement.verdict
-    if not readings or verdict in ("not measured", "not judged"):
+    if not (readings and outcome.claim.about) or verdict in ("not measured", "not judged"):
         return verdict_alone(outcome)
-    judged = [item for item in readings if item.judgement.look]
-    if not outcome.claim.about:
-        alike = sum(item.judgement.verdict == verdict for item in judged)
-        of = f"{len(judged)} readings" + f" judged of {len(readings)}" * (judged != [*readings])
-        shown = verdict in ("holds", "does not hold") and len(judged) > 1
-        return verdict_alone(outcome) + f"; in {alike} of {of}" * shown
     if outcome.holds_under:
         return f"holds under {outcome.holds_under.reading}"
     if verdict == "does not hold":
-        return f"does not hold: under none of {len(readings)} readings"
+        return f"does not hold in any of {len(readings)} readings"
+    if missing := sum(not item.judgement.look for item in readings):
+        return f"undecided: {missing} of {len(readings)} readings to run"
     slowest = min(readings, key=lambda item: item.judgement.look)
-    if not (missing := len(readings) - len(judged)):
-        return verdict_alone(
-            replace(outcome, judgement=replace(slowest.judgement, verdict=verdict))
-        )
-    return f"undecided: {missing} of {len(readings)} readings not judged"
+    return verdict_alone(replace(outcome, judgement=replace(slowest.judgement, verdict=verdict)))
+
+
+def readings_in_words(outcome: Outcome) -> list[str]:
+    """In how many readings a comparison comes out as in ours; what a value is where it holds."""
+    readings, verdict = outcome.readings, outcome.judgement.verdict
+    if (holding := outcome.holds_under) and holding is not readings[0]:
+        return [f"under {holding.reading}: {effect(holding)}"]
+    judged = [item for item in readings if item.judgement.look]
+    if outcome.claim.about or verdict not in ("holds", "does not hold") or len(judged) < 2:
+        return []
+    alike = sum(item.judgement.verdict == verdict for item in judged)
+    to_run = f", {len(readings) - len(judged)} to run" if len(judged) < len(readings) else ""
+    return [f"in {alike} of {len(judged)} readings{to_run}"]
 
 
 def verdict_alone(outcome: Outcome) -> str:
@@ -139,8 +144,7 @@ def remarks(outcome: Outcome) -> list[str]:
     if wider := outcome.judgement.wider:
         ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
         made.insert(0, f"on other images, too: [{ends}]")
-    if (holding := outcome.holds_under) and holding is not outcome.readings[0]:
-        made.append(f"under {holding.reading}: {effect(holding)}")
+    made += readings_in_words(outcome)
     made += likelihoods(outcome)
     if part and statement and not statement.exact:
         made.append(worst_seed(part, shown_metric(outcome)))

@@ -135,13 +135,13 @@ def test_a_value_holds_under_a_reading_with_p_times_their_number():
 def test_a_value_does_not_hold_only_under_none_of_them():
     rows = measured([75, 60, 88, 73])
     outcome = judged("s3_baseline_value", rows)
-    assert verdict_words(outcome) == "does not hold: under none of 4 readings"
+    assert verdict_words(outcome) == "does not hold in any of 4 readings"
     assert outcome.judgement.p == max(item.judgement.p for item in outcome.readings)
     without = judged("s3_baseline_value", measured([75, 60, 88]))
     assert without.judgement.verdict == "undecided"
-    assert verdict_words(without) == "undecided: 1 of 4 readings not judged"
+    assert verdict_words(without) == "undecided: 1 of 4 readings to run"
     ours = judged("s3_baseline_value", measured([75]))
-    assert verdict_words(ours) == "undecided: 3 of 4 readings not judged"
+    assert verdict_words(ours) == "undecided: 3 of 4 readings to run"
     assert readings_cells([ours]) == []
 
 
@@ -149,13 +149,14 @@ def test_a_comparisons_verdict_is_that_of_our_reading():
     baseline, better = measured([75, 60, 95, 73]), measured([90, 88, 89], experiment="s3_better")
     outcome = judged("s3_baseline_better", [*baseline, *better])
     # With momentum the baseline beats the better net, which has no such reading.
-    assert verdict_words(outcome) == "holds, by more than 0.2 points; in 3 of 4 readings"
+    assert verdict_words(outcome) == "holds, by more than 0.2 points"
+    assert "in 3 of 4 readings" in remarks(outcome)
     momentum = next(item for item in outcome.readings if item.reading == "optim.momentum=0.9")
     assert momentum.judgement.verdict == "does not hold"
     alone = judged("s3_baseline_better", [r for r in [*baseline, *better]
                                           if r.settings["model.width"] == "0.25"])  # fmt: skip
     assert alone.judgement == outcome.judgement
-    assert verdict_words(alone).endswith("; in 2 of 3 readings judged of 4")
+    assert "in 2 of 3 readings, 1 to run" in remarks(alone)
     shown = {cells[1]: cells[2] for cells in readings_cells([outcome])}
     assert shown["optim.momentum=0.9"].startswith("-5.00 [")
 
