@@ -584,9 +584,8 @@ def test_the_command_says_which_claims_hold(sweep, tmp_path):
     assert "10 of 10, 20" in line
     assert line.endswith("holds, by more than 0.2 points")
     words = " ".join(done.stdout.split())
-    assert (
-        "published +13.39; 1 failed run: counts as chance accuracy; worst 89.00 (seed 2)" in words
-    )
+    assert "published +13.39; 1 failed run: counts as chance accuracy; P(A > B)" in words
+    assert "worst 89.00 (seed 2)" in words
     assert "on these 10,000 test images and this split" in words
     assert "not measured: precision_bf16" in done.stdout
     with (tmp_path / "claims.csv").open() as file:
