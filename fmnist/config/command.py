@@ -112,4 +112,6 @@ def check_overrides(overrides: Iterable[str]) -> None:
 def _advice(override: Override) -> str:
     if override.key_or_group in ALONE or override.is_delete():
         return "should be there once"
-    return f"should be there once; {override.key_or_group}=A,B with --multirun runs both"
+    group = override.key_or_group
+    both = f"{group}=[A,B] has" if group in SEVERAL else f"{group}=A,B with --multirun runs"
+    return f"should be there once; {both} both"

@@ -17,7 +17,11 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from fmnist.config.composition import explain_composition
 from fmnist.config.signature import read_signature
@@ -76,6 +80,8 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
     if isinstance(error, InstantiationException):
         return _explain_constructor(error)
     if isinstance(error, OmegaConfBaseException):
+        if isinstance(error, InterpolationResolutionError) and "${" in str(here := Path.cwd()):
+            return f"{here}: ${{...}} in a folder's name is a reference to Hydra: start elsewhere"
         return in_one_line(error)
     if type(error).__name__ == "MisconfigurationException":  # Lightning's: no such device here
         return f"trainer: {in_one_line(error)}"

@@ -14,7 +14,7 @@ def near(word: str, options: Iterable[str], parent: str = "") -> str:
 def near_or_all(word: str, options: Iterable[str], parent: str = "") -> str:
     """The option that is near, otherwise all, if they are not too many to read."""
     options = sorted(option for option in options if not option.startswith("_"))
-    listed = f"; there are {', '.join(options)}" if 0 < len(options) <= 12 else ""
+    listed = f"; there are {', '.join(options)}" if 0 < len(options) <= 16 else ""
     return near(word, options, parent) or listed
 
 

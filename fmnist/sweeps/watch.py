@@ -205,12 +205,12 @@ class Board:
 
 def _progress(run: Run) -> str:
     """ "epoch  3/10  [======------]  val acc 0.8512  12.3 s an epoch"."""
-    epochs, most = run.record.epochs, run.record.max_epochs
+    epochs, most, trained = run.record.epochs, run.record.max_epochs, run.record.trained
     if not epochs:
         return "before its first epoch's end"
-    words = [epoch_label(len(epochs) - 1, most)]
+    words = [epoch_label(trained - 1, most)]
     if most:
-        full = round(BAR * min(1.0, len(epochs) / most))
+        full = round(BAR * min(1.0, trained / most))
         words.append(f"[{'=' * full}{'-' * (BAR - full)}]")
     words += [
         f"val acc {epochs[-1].val_acc_best:.4f}",

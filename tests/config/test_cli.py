@@ -70,6 +70,16 @@ def test_the_command_itself_answers_a_mistake_in_the_same_way(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_hydra_cannot_name_is_said_to_be_one(tmp_path: Path) -> None:
+    folder = tmp_path / "a${b}"
+    folder.mkdir()
+    done = here("fmnist.train", *TINY, cwd=folder)
+    assert done.stderr.endswith("a${b}: ${...} in a folder's name is a reference to Hydra: start "
+                                "elsewhere\n")  # fmt: skip
+    assert done.returncode == 2
+    assert list(folder.iterdir()) == []
+
+
 def test_a_file_that_is_no_yaml_is_answered_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\noptim: [\n")

@@ -153,6 +153,8 @@ def test_a_command_that_cannot_be_is_answered_by_what_is_wrong_with_it(
     [
         ("model=lenet5 model=fashioncnn", "model: given twice, as model=lenet5 and as "
          "model=fashioncnn: should be there once; model=A,B with --multirun runs both"),
+        ("logger=csv logger=wandb", "logger: given twice, as logger=csv and as logger=wandb: "
+         "should be there once; logger=[A,B] has both"),
         ("ablation=s2_pooling ablation=s2_dropout", "ablation: given twice, as "
          "ablation=s2_pooling and as ablation=s2_dropout: should be there once"),
         ("optim.lr=1 ~optim.lr", "optim.lr: given twice, as optim.lr=1 and as ~optim.lr: should "
