@@ -54,6 +54,10 @@ complete --command fmnist --arguments '(__fmnist)'
 }
 
 
+# Files whose name is not the command's: that of a room is taken.
+CALLED = {"dataset": "data"}
+
+
 def commands() -> dict[str, str]:
     """Name and purpose of every command: the files beside this one that say how to call them."""
     found = {}
@@ -61,14 +65,15 @@ def commands() -> dict[str, str]:
         first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
         usage, colon, purpose = first.partition("`: ")
         if colon and usage.startswith(f"`python -m fmnist.{path.stem}"):
-            found[path.stem] = purpose
+            found[CALLED.get(path.stem, path.stem)] = purpose
     return found
 
 
 def start(name: str, *arguments: str) -> NoReturn:
     """Become `python -m fmnist.NAME ARGUMENTS`: the same process, its name, folder and signals."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", f"fmnist.{name}", *arguments])
+    module = next((stem for stem, called in CALLED.items() if called == name), name)
+    os.execv(sys.executable, [sys.executable, "-m", f"fmnist.{module}", *arguments])
 
 
 def completion(arguments: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from tests.conftest import CHECKOUT
 PACKAGE = CHECKOUT / "fmnist"
 TOP = {
     "__init__", "__main__", "errors", "train", "plan", "evaluate", "status", "report", "claims",
-    "results", "workspace", "predict", "export", "compare", "settle", "schema",
+    "results", "workspace", "predict", "export", "compare", "settle", "schema", "dataset",
 }  # fmt: skip
 # From the top of the house to its cellar.
 ROOMS = (

@@ -35,6 +35,8 @@ from fmnist.runs.run import Run
 from fmnist.runs.text import threads_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 T = TypeVar("T")
@@ -144,7 +146,7 @@ def evaluation_of(run: Run) -> Evaluation:
 
 
 def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
-    """Pixels of the run's test set, uint8 [N, 28, 28].
+    """Pixels of the run's test set, uint8 [N, S, S] or [N, 3, S, S].
 
     Raises:
         DataUnavailable: the files are not on this machine.
@@ -158,12 +160,20 @@ def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
     return data.test_images.pixels
 
 
+def for_pictures(pixels: "Tensor") -> "NDArray[np.uint8]":
+    """uint8 [N, S, S] as it is, [N, 3, S, S] -> [N, S, S, 3]."""
+    array: NDArray[np.uint8] = pixels.numpy()
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+
 def _galleries(evaluation: Evaluation, pixels: "Tensor") -> list[Gallery]:
-    array, names = pixels.numpy(), evaluation.classes
+    array, names = for_pictures(pixels), evaluation.classes
+    count = len(evaluation.shown_classes())
+    every = "every class" if count == len(names) else f"the {count} classes most often confused"
     chosen = [
         Gallery(
             "sample_predictions", "Sample predictions",
-            "The first two test images of every class, right or wrong.",
+            f"The first two test images of {every}, right or wrong.",
             samples(evaluation, array, typical(evaluation)),
         )
     ]  # fmt: skip
@@ -199,7 +209,7 @@ def _activation(net: Any, run: Run, evaluation: Evaluation, pixels: "Tensor") ->
         "for the true class. Orange: parts of the image that speak for the class in the last "
         "convolution (Grad-CAM, Selvaraju et al. 2017); no orange: nothing does."
     )
-    shown = samples(evaluation, pixels.numpy(), indices, maps)
+    shown = samples(evaluation, for_pictures(pixels), indices, maps)
     return Gallery("grad_cam", "Class-activation maps", caption, shown)
 
 

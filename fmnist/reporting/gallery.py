@@ -45,7 +45,7 @@ def typical(evaluation: Evaluation, per_class: int = 2) -> list[int]:
     """The first test images of every class, in the order of the classes: not chosen by result."""
     return [
         int(index)
-        for k in range(len(evaluation.classes))
+        for k in evaluation.shown_classes()
         for index in np.flatnonzero(evaluation.labels == k)[:per_class]
     ]
 
@@ -79,9 +79,9 @@ def samples(
     """The images with what the net says of them.
 
     Args:
-        pixels: of the test set, uint8 [N, 28, 28].
+        pixels: of the test set, uint8 [N, S, S] or [N, S, S, 3].
         indices: of the images to show.
-        maps: Grad-CAM maps in [0, 1] to lay over them, float [len(indices), 28, 28] each.
+        maps: Grad-CAM maps in [0, 1] to lay over them, float [len(indices), S, S] each.
     """
     shown = []
     for place, index in enumerate(indices):
@@ -110,8 +110,9 @@ def picture(pixels: NDArray[np.uint8]) -> str:
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """uint8 [28, 28, 3]: the image in grey, the map over it from clear to orange."""
-    grey = np.repeat(0.75 * pixels[..., None].astype(float), 3, axis=2)
+    """uint8 [S, S, 3]: the image in grey, the map over it from clear to orange."""
+    lightness = pixels.mean(2) if pixels.ndim == 3 else pixels.astype(float)
+    grey = np.repeat(0.75 * lightness[..., None], 3, axis=2)
     share = 0.8 * heat[..., None]
     mixed = (1 - share) * grey + share * np.array([255.0, 128.0, 0.0])
     coloured: NDArray[np.uint8] = mixed.round().clip(0, 255).astype(np.uint8)
@@ -121,7 +122,7 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.
 def class_activation(
     net: "nn.Module", run: "Run", evaluation: Evaluation, pixels: "Tensor", indices: Sequence[int]
 ) -> list[NDArray[np.float32]] | None:
-    """Grad-CAM maps for the predicted and for the true class, float [len(indices), 28, 28] each.
+    """Grad-CAM maps for the predicted and for the true class, float [len(indices), S, S] each.
 
     None when the net has no convolution.
     """
@@ -133,7 +134,7 @@ def class_activation(
 
     facts = known(run.record.dataset)
     chosen = list(indices)
-    images = Normalize(facts.mean, facts.std)(pixels[chosen])  # [B, 1, 28, 28]
+    images = Normalize(facts.mean, facts.std)(pixels[chosen])  # [B, C, S, S]
     maps = []
     for classes in (evaluation.predicted, evaluation.labels):
         cam = grad_cam(net, images, torch.from_numpy(classes[chosen].copy()))
@@ -148,23 +149,29 @@ def contact_sheet(shown: Sequence[Sample], columns: int = 6) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.image import imread
 
-    wide, tall = 30 * len(shown[0].pictures) + 8, 42  # pixels of a sample, its text included
+    images = [
+        [imread(io.BytesIO(base64.b64decode(uri.partition(",")[2])), format="png") for uri in uris]
+        for uris in (sample.pictures for sample in shown)
+    ]
+    size = images[0][0].shape[0]
+    unit = size / 28  # what is said is of the same size, however large the images are
+    wide, tall = round(((size + 2 * unit) * len(images[0])) + 8 * unit), round(size + 14 * unit)
     columns = max(1, columns // len(shown[0].pictures))
     rows = -(-len(shown) // columns)
     sheet = np.ones((rows * tall, columns * wide, 3))
-    figure = Figure((columns * wide / 28, rows * tall / 28), dpi=110)
+    figure = Figure((columns * wide / size, rows * tall / size), dpi=110)
     axes = figure.add_axes((0, 0, 1, 1))
     for place, sample in enumerate(shown):
-        top, left = place // columns * tall + 12, place % columns * wide + 3
+        top = place // columns * tall + round(12 * unit)
+        left = place % columns * wide + round(3 * unit)
         axes.text(
-            left, top - 1.5, f"{sample.predicted} {sample.p_predicted:.2f}\n"
+            left, top - 1.5 * unit, f"{sample.predicted} {sample.p_predicted:.2f}\n"
             f"is {sample.label} {sample.p_label:.2f}", fontsize=7,
         )  # fmt: skip
-        for number, uri in enumerate(sample.pictures):
-            image = imread(io.BytesIO(base64.b64decode(uri.partition(",")[2])), format="png")
+        for number, image in enumerate(images[place]):
             pixels = image[..., :3] if image.ndim == 3 else image[..., None]
-            start = left + 30 * number
-            sheet[top : top + 28, start : start + 28] = pixels
+            start = left + round((size + 2 * unit) * number)
+            sheet[top : top + size, start : start + size] = pixels
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
     return figure

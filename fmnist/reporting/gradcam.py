@@ -20,7 +20,7 @@ def grad_cam(net: nn.Module, images: Tensor, classes: Tensor) -> Tensor | None:
 
     Args:
         net: in eval mode; its parameters receive no gradients.
-        images: normalised, float [B, 1, H, W].
+        images: normalised, float [B, C, H, W].
         classes: whose evidence to show, int64 [B].
 
     Returns:

@@ -23,7 +23,7 @@ from fmnist.reporting.charts import (
     new_figure,
     plain_numbers,
 )  # fmt: skip
-from fmnist.runs.evaluation import BINS, Curve, Evaluation
+from fmnist.runs.evaluation import BINS, MANY, Curve, Evaluation
 from fmnist.runs.record import Epoch, Record, known
 from fmnist.runs.text import augments
 
@@ -164,7 +164,7 @@ def whole_epochs(axes: Axes, epochs: Sequence[float]) -> None:
 
 
 def confusion_matrices(evaluation: Evaluation, prefix: str = "") -> list[Chart]:
-    """Counts, and each row as shares of its class."""
+    """Counts, and each row as shares of its class; of many classes those most often confused."""
     counts = evaluation.confusion
     errors = counts.copy()
     np.fill_diagonal(errors, 0)
@@ -176,16 +176,31 @@ def confusion_matrices(evaluation: Evaluation, prefix: str = "") -> list[Chart]:
         else "There are no errors."
     )
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shown = evaluation.shown_classes()
+    some = len(shown) < len(names)
+    counts, shares = counts[np.ix_(shown, shown)], shares[np.ix_(shown, shown)]
+    chosen = [names[k] for k in shown]
+    part = (
+        f" {len(shown)} of {len(names)} classes: those most often confused, by pairs, the most "
+        "errors first."
+    )
+    sums = (
+        "The diagonal is the recall of the class."
+        if some
+        else "Every row sums to 100; the diagonal is the recall of the class."
+    )
     return [
         Chart(
             f"{prefix}confusion_counts", "Confusion matrix, images",
-            f"Rows: what the image is; columns: what the net says. {most}",
-            _matrix(counts, [[str(n) for n in row] for row in counts], names),
+            f"Rows: what the image is; columns: what the net says. {most}{part if some else ''}",
+            _matrix(counts, [[str(n) if n else "" for n in row] for row in counts]
+                    if some else [[str(n) for n in row] for row in counts], chosen),
         ),
         Chart(
             f"{prefix}confusion_shares", "Confusion matrix, % of each class",
-            "Every row sums to 100; the diagonal is the recall of the class.",
-            _matrix(shares, [[f"{n:.1f}" if n else "" for n in row] for row in shares], names),
+            f"{sums}{part if some else ''}",
+            _matrix(shares, [[f"{n:.{0 if some else 1}f}" if n else "" for n in row]
+                    for row in shares], chosen),
         ),
     ]  # fmt: skip
 
@@ -214,9 +229,14 @@ def _matrix(values: Any, texts: Sequence[Sequence[str]], names: Sequence[str]) -
 
 
 def class_scores(evaluation: Evaluation) -> Chart:
-    """F1 of every class, with precision and recall around it, the worst at the bottom."""
+    """F1 of every class, with precision and recall around it, the worst at the bottom.
+
+    Of many classes: the worst, and a few of the best.
+    """
     figure, axes = new_figure(SQUARE)
     order = np.argsort(evaluation.f1)
+    if some := len(order) > MANY:
+        order = np.concatenate([order[: MANY - 5], order[-5:]])
     places = np.arange(len(order))
     scores = 100 * np.stack([evaluation.f1, evaluation.precision, evaluation.recall])[:, order]
     axes.hlines(places, scores.min(0), scores.max(0), color=MUTED, linewidth=1)
@@ -235,6 +255,8 @@ def class_scores(evaluation: Evaluation) -> Chart:
         f"{names[order[-1]]}, {100 * evaluation.f1[order[-1]]:.1f} %. Precision left of recall: "
         "the class is predicted too often."
     )
+    if some:
+        caption += f" The {MANY - 5} worst of {len(names)} classes, and the 5 best."
     return Chart("class_scores", "Scores by class", caption, figure)
 
 
@@ -250,7 +272,7 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
         figure, axes = new_figure((4.6, 3.7))
         defined = [k for k, curve in enumerate(curves) if not math.isnan(curve.area)]
         hardest = sorted(defined, key=lambda k: curves[k].area)[:4]
-        for k in defined:
+        for k in sorted(defined, key=lambda k: curves[k].area)[: 3 * MANY]:
             if k not in hardest:
                 axes.plot(*_percent(curves[k]), color=MUTED, linewidth=0.8, alpha=0.55)
         for k, color in zip(hardest, SERIES, strict=False):

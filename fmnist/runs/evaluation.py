@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torchmetrics.functional import classification as tm
 
 Floats = NDArray[np.float64]
+MANY = 20  # classes that a figure shows one by one
 BINS = 15  # of the reliability diagram and ECE: Guo et al. 2017, arXiv 1706.04599
 
 
@@ -89,9 +90,23 @@ class Evaluation:
 
     def confused_pairs(self) -> list[tuple[int, int, int]]:
         """(i, j, errors) for i < j: how often either was taken for the other; most errors first."""
-        both = self.confusion + self.confusion.T
-        pairs = [(i, j, int(both[i, j])) for i in range(len(both)) for j in range(i + 1, len(both))]
-        return sorted((pair for pair in pairs if pair[2]), key=lambda pair: -pair[2])
+        both = np.triu(self.confusion + self.confusion.T, k=1)
+        rows, columns = np.nonzero(both)
+        pairs = list(
+            zip(rows.tolist(), columns.tolist(), both[rows, columns].tolist(), strict=True)
+        )
+        return sorted(pairs, key=lambda pair: -pair[2])
+
+    def shown_classes(self) -> list[int]:
+        """The classes that a figure has room for: all, or of many those most often confused.
+
+        Of many, the two of a confused pair come one after the other, most errors first.
+        """
+        count = len(self.classes)
+        if count <= MANY:
+            return list(range(count))
+        paired = [k for i, j, _ in self.confused_pairs() for k in (i, j)]
+        return list(dict.fromkeys([*paired, *np.argsort(self.f1).tolist()]))[:MANY]
 
 
 def evaluate_predictions(

@@ -8,7 +8,7 @@ import numpy as np
 import wandb
 
 from fmnist.data.source import Images
-from fmnist.runs.evaluation import Curve, Evaluation, evaluate_predictions
+from fmnist.runs.evaluation import MANY, Curve, Evaluation, evaluate_predictions
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POINTS = 50  # of a drawn curve; W&B keeps every point as a row of a table
 SAMPLES = 20  # the first images of the test set: the same ones in every run
 ERRORS = 50  # the most confident ones
-SCALE = 4  # images are shown with so many pixels for one
+WIDTH = 112  # pixels that an image is enlarged to, a whole number of times
 
 
 @contextmanager
@@ -53,12 +53,7 @@ def figures(run: Run, test: Images) -> dict[str, Any]:
     result = evaluation(run)
     pixels = test.pixels.cpu().numpy()
     return {
-        "test/confusion_matrix": wandb.plot.confusion_matrix(
-            y_true=result.labels.tolist(),
-            preds=result.predicted.tolist(),
-            class_names=result.classes,
-            title="Confusion matrix, test set",
-        ),
+        "test/confusion_matrix": _confusion(result),
         "test/f1_by_class": wandb.plot.bar(
             wandb.Table(["class", "F1"], list(zip(result.classes, result.f1, strict=True))),
             "class",
@@ -77,17 +72,36 @@ def figures(run: Run, test: Images) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _confusion(result: Evaluation) -> Any:
+    """All classes, or of many those most often confused, and their images."""
+    shown = np.array(result.shown_classes())
+    among = np.isin(result.labels, shown) & np.isin(result.predicted, shown)
+    place = np.zeros(len(result.classes), dtype=np.int64)
+    place[shown] = np.arange(len(shown))
+    return wandb.plot.confusion_matrix(
+        y_true=place[result.labels[among]].tolist(),
+        preds=place[result.predicted[among]].tolist(),
+        class_names=[result.classes[k] for k in shown],
+        title="Confusion matrix, test set"
+        + ("" if len(shown) == len(result.classes) else ": the classes most often confused"),
+    )
+
+
 def evaluation(run: Run) -> Evaluation:
     """The run's test predictions, evaluated."""
     return evaluate_predictions(*run.predictions(), known(run.record.dataset).classes)
 
 
 def _curves(result: Evaluation, curves: list[Curve], title: str, xname: str) -> Any:
-    """A line for every class that the test set has, its area in the legend."""
+    """A line for every class that the test set has, its area in the legend; of many the worst."""
+    present = [k for k, curve in enumerate(curves) if not np.isnan(curve.area)]
+    if len(present) > MANY:
+        present = sorted(present, key=lambda k: curves[k].area)[:MANY]
     lines = {
-        f"{name} ({curve.area:.3f})": tuple(points.tolist() for points in curve.thinned(POINTS))
-        for name, curve in zip(result.classes, curves, strict=True)
-        if not np.isnan(curve.area)
+        f"{result.classes[k]} ({curves[k].area:.3f})": tuple(
+            points.tolist() for points in curves[k].thinned(POINTS)
+        )
+        for k in present
     }
     xs, ys = zip(*lines.values(), strict=True)
     return wandb.plot.line_series(list(xs), list(ys), list(lines), title, xname)
@@ -107,11 +121,12 @@ def _calibration(result: Evaluation) -> Any:
 
 
 def _errors(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> wandb.Table:
-    """The misclassified images that the net was surest of, with all probabilities."""
+    """The misclassified images that the net was surest of, with all probabilities, if few."""
     confidence = result.probabilities.max(1)
     wrong = np.flatnonzero(~result.correct)
     columns = ["image", "index", "class", "predicted", "confidence"]
-    table = wandb.Table([*columns, *(f"p({name})" for name in result.classes)])
+    names = result.classes if len(result.classes) <= MANY else []
+    table = wandb.Table([*columns, *(f"p({name})" for name in names)])
     for index in wrong[np.argsort(-confidence[wrong], kind="stable")][:ERRORS]:
         table.add_data(
             _image(pixels[index]),
@@ -119,7 +134,7 @@ def _errors(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> wandb.Table:
             result.classes[result.labels[index]],
             result.classes[result.predicted[index]],
             float(confidence[index]),
-            *result.probabilities[index].round(4).tolist(),
+            *result.probabilities[index, : len(names)].round(4).tolist(),
         )
     return table
 
@@ -136,8 +151,11 @@ def _samples(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> list[wandb.I
 
 
 def _image(pixels: "np.ndarray[Any, Any]", caption: str | None = None) -> wandb.Image:
-    """uint8 [28, 28], enlarged."""
-    return wandb.Image(pixels.repeat(SCALE, 0).repeat(SCALE, 1), caption=caption)
+    """uint8 [S, S] or [3, S, S], enlarged where it is small."""
+    if pixels.ndim == 3:
+        pixels = pixels.transpose(1, 2, 0)
+    scale = max(1, WIDTH // len(pixels))
+    return wandb.Image(pixels.repeat(scale, 0).repeat(scale, 1), caption=caption)
 
 
 def best_checkpoint(run: Run, name: str) -> wandb.Artifact:
@@ -161,16 +179,20 @@ def confusion_figure(run: Run) -> "Figure":
     from matplotlib.figure import Figure
 
     result = evaluation(run)
+    shown = result.shown_classes()
     shares = result.confusion / result.confusion.sum(1, keepdims=True).clip(1)
+    shares, names = shares[np.ix_(shown, shown)], [result.classes[k] for k in shown]
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(result.classes))
-    axes.set_xticks(ticks, result.classes, rotation=45, ha="right")
-    axes.set_yticks(ticks, result.classes)
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=45, ha="right")
+    axes.set_yticks(ticks, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("class")
+    digits = 1 if len(names) < MANY else 0
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.5 else "black"
-        axes.text(column, row, f"{100 * share:.1f}", ha="center", va="center", color=colour)
+        text = f"{100 * share:.{digits}f}"
+        axes.text(column, row, text, ha="center", va="center", color=colour)
     return figure
