@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fmnist.data.pictures import read_picture
 from fmnist.data.source import DataSet, Images, Wanted, duplicates, md5, refuse_if_too_large
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.process.machine import usable_cores
@@ -183,14 +184,13 @@ def picture(path: Path, size: int, channels: int) -> np.ndarray[Any, Any]:
     """uint8 [size, size] or [3, size, size]: upright, the middle square, scaled."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-        image = image.convert("L" if channels == 1 else "RGB")
-        if image.size != (size, size):
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-        array = np.asarray(image)
+    image = read_picture(path)
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    array = np.asarray(image)
     return array if channels == 1 else array.transpose(2, 0, 1)
 
 

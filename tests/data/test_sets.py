@@ -1,0 +1,292 @@
+"""Any images: published files, pictures in folders, arrays, drawn ones, and a set of one's own."""
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fmnist.config.published import published
+from fmnist.data import folder as folders
+from fmnist.data import source
+from fmnist.data.datamodule import ImageData
+from fmnist.data.files import read_published
+from fmnist.data.folder import Folder
+from fmnist.data.npz import Npz
+from fmnist.data.source import DataSet, Images, Wanted
+from fmnist.dataset import main as describe
+from fmnist.errors import DataError, DataUnavailable
+from tests.data.test_files import idx, md5
+
+RNG = np.random.default_rng(0)
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+# Published
+
+
+def write_published(root: Path, name: str, contents: list[bytes]) -> None:
+    facts = published()[name]
+    (root / facts.folder).mkdir(parents=True)
+    for file, content in zip(facts.files, contents, strict=True):
+        (root / facts.folder / file).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("EMNIST-balanced", 0), ("EMNIST-letters", 1), ("EMNIST-digits", 0)]
+)
+def test_emnist_stands_upright_and_its_labels_begin_at_0(tmp_path, name, first):
+    images, count = pixels(30, 28, 28), len(published()[name].classes)
+    labels = first + np.arange(30) % count
+    files = [idx(images), idx(labels)]
+    write_published(tmp_path, name, files * 2)
+    found = read_published(Wanted(name, tmp_path))
+    assert np.array_equal(found.train.pixels, images.transpose(0, 2, 1))
+    assert found.train.labels.tolist() == (np.arange(30) % count).tolist()
+
+
+def test_of_qmnists_eight_numbers_the_first_is_the_digit(tmp_path):
+    numbers = np.concatenate([np.arange(10)[:, None], RNG.integers(0, 9999, (10, 7))], axis=1)
+    header = bytes([0, 0, 12, 2]) + (10).to_bytes(4, "big") + (8).to_bytes(4, "big")
+    files = [idx(pixels(10, 28, 28)), header + numbers.astype(">i4").tobytes()]
+    write_published(tmp_path, "QMNIST", files * 2)
+    assert read_published(Wanted("QMNIST", tmp_path)).test.labels.tolist() == list(range(10))
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/was-here",)
+
+
+def change_sums(monkeypatch, name, contents):
+    """The sums of these contents are the published ones."""
+    facts = published()[name]
+    sums = dict(zip(facts.files, map(md5, contents), strict=True))
+    parts = {
+        part: {file: sums[file] for file in getattr(facts, part)} for part in ("train", "test")
+    }
+    monkeypatch.setitem(published(), name, replace(facts, **parts))
+
+
+@pytest.mark.parametrize(("name", "key"), [("CIFAR10", "labels"), ("CIFAR100", "fine_labels")])
+def test_cifars_batches_are_read_as_images_in_colour(tmp_path, monkeypatch, name, key):
+    files = len(published()[name].files)
+    arrays = [pixels(4, 3, 32, 32) for _ in range(files)]
+    contents = [
+        pickle.dumps({"data": array.reshape(4, -1), key: [0, 1, 2, 9]}, protocol=2)
+        for array in arrays
+    ]
+    write_published(tmp_path, name, contents)
+    with pytest.raises(DataError, match="MD5 .* should be"):
+        read_published(Wanted(name, tmp_path))
+    change_sums(monkeypatch, name, contents)
+    found = read_published(Wanted(name, tmp_path))
+    assert np.array_equal(found.train.pixels, np.concatenate(arrays[:-1]))
+    assert np.array_equal(found.test.pixels, arrays[-1])
+    assert found.test.labels.tolist() == [0, 1, 2, 9]
+
+
+def test_a_pickle_that_asks_for_more_than_arrays_is_not_loaded(tmp_path, monkeypatch):
+    contents = [pickle.dumps({"data": Hostile(), "labels": [0]})] * 6
+    write_published(tmp_path, "CIFAR10", contents)
+    change_sums(monkeypatch, "CIFAR10", contents)
+    with pytest.raises(DataError, match=r"data_batch_1: .* asks for (posix|nt).system"):
+        read_published(Wanted("CIFAR10", tmp_path))
+    assert not Path("/tmp/was-here").exists()
+
+
+# Pictures in folders
+
+
+def put(path: Path, *shape: int) -> Path:
+    """A picture of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels(*shape)).save(path)
+    return path
+
+
+def flowers(root: Path, count: int = 6, size: tuple[int, ...] = (20, 20, 3)) -> Path:
+    """So many pictures each of two classes."""
+    for number in range(count):
+        for name in ("rose", "tulip"):
+            put(root / name / f"{number}.png", *size)
+    return root
+
+
+def test_without_a_test_folder_the_same_fifth_tests_whatever_the_split(tmp_path):
+    flowers(tmp_path, count=10)
+    first, other = (
+        ImageData("flowers", str(tmp_path), source=Folder(), val_size=None, split_seed=seed)
+        for seed in (0, 1)
+    )
+    facts = first.load()
+    assert (facts.train_size, facts.val_size, facts.test_size) == (14, 2, 4)
+    assert (facts.classes, facts.shape) == (["rose", "tulip"], [3, 20, 20])
+    assert len(facts.mean) == len(facts.std) == 3
+    other.load()
+    assert torch.equal(first.test_images.pixels, other.test_images.pixels)
+    assert not torch.equal(first.train_images.pixels, other.train_images.pixels)
+
+
+def test_pictures_of_any_size_are_cut_square_and_scaled(tmp_path):
+    path = flowers(tmp_path / "train", count=2, size=(40, 30)).parent
+    image = np.zeros((30, 90), dtype=np.uint8)
+    image[:, 30:60] = 200  # the middle square
+    Image.fromarray(image).save(path / "train/rose/0.png")
+    put(path / "test/rose/a.jpg", 64, 64, 3)
+    with pytest.raises(DataError, match=r"of 30x40 to 90x30 pixels: .* data.size=28"):
+        Folder().read(Wanted("flowers", path))
+    found = Folder().read(Wanted("flowers", path, size=10, channels=1))
+    assert found.train.pixels.shape == (4, 10, 10)
+    assert found.train.pixels[0, :, 1:-1].unique().tolist() == [200]
+    assert Folder().read(Wanted("flowers", path, size=10)).test.pixels.shape == (1, 3, 10, 10)
+
+
+def test_pictures_are_decoded_once_and_again_when_a_file_changes(tmp_path, monkeypatch):
+    root = flowers(tmp_path / "flowers")
+    decoded = []
+    decode = folders.decode
+    monkeypatch.setattr(folders, "decode", lambda *a: decoded.append(1) or decode(*a))
+    wanted = Wanted("flowers", root)
+    first, again = Folder().read(wanted), Folder().read(wanted)
+    assert torch.equal(first.train.pixels, again.train.pixels)
+    assert len(decoded) == 1
+    put(root / "rose/0.png", 20, 20, 3)
+    os.utime(root / "rose/0.png", ns=(1, 1))
+    assert Folder().read(wanted).checksums != first.checksums
+    assert len(decoded) == 2
+
+
+def test_what_is_odd_is_said_in_a_line_and_what_is_broken_refused(tmp_path):
+    root = flowers(tmp_path / "train").parent
+    (root / "train/rose/Thumbs.db").write_bytes(b"x")
+    (root / "train/weed").mkdir()
+    put(root / "test/rose/new.png", 20, 20, 3)
+    (root / "test/rose/old.png").write_bytes((root / "train/rose/1.png").read_bytes())
+    assert Folder().read(Wanted("flowers", root)).remarks == [
+        "train class weed has no pictures and is left out",
+        "train/rose/Thumbs.db: no pictures, left out",
+        "1 of 2 test images are training images, too",
+    ]
+    (root / "train/rose/0.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"train/rose/0.png: 1 files cannot be read as pictures"):
+        Folder().read(Wanted("flowers", root))
+    put(root / "test/weed/0.png", 20, 20)
+    with pytest.raises(DataError, match="test/weed: no such class in .*train"):
+        Folder().read(Wanted("flowers", root))
+
+
+@pytest.mark.parametrize("reader", [Folder(), Npz()])
+def test_where_nothing_is_is_said(tmp_path, reader):
+    with pytest.raises(DataUnavailable, match="nowhere: no such f.*data.root="):
+        reader.read(Wanted("flowers", tmp_path / "nowhere"))
+
+
+def test_what_does_not_fit_half_of_the_memory_is_refused_with_the_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "memory_bytes", lambda: 2**20)
+    root = flowers(tmp_path)
+    words = r"12 images of 3x512x512 bytes are 0.0 GiB, more than half of this machine's 0.0 GiB"
+    with pytest.raises(DataError, match=words):
+        Folder().read(Wanted("flowers", root, size=512))
+
+
+# Arrays
+
+
+def test_arrays_in_medmnists_form_have_their_own_validation_and_test_images(tmp_path):
+    arrays = {}
+    for part, count in (("train", 30), ("val", 6), ("test", 9)):
+        arrays[f"{part}_images"] = pixels(count, 12, 12, 3)
+        arrays[f"{part}_labels"] = (np.arange(count) % 3)[:, None]
+    np.savez(tmp_path / "blood.npz", **arrays)
+    data = ImageData("blood", str(tmp_path / "blood.npz"), source=Npz(), val_size=None)
+    facts = data.load()
+    assert (facts.train_size, facts.val_size, facts.test_size) == (30, 6, 9)
+    assert facts.classes == ["0", "1", "2"]
+    assert np.array_equal(data.val_images.pixels.permute(0, 2, 3, 1), arrays["val_images"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"train_images": np.zeros((6, 4, 4))}, "train_images are float64"),
+        ({"train_labels": np.zeros((6, 14), int)}, r"train_labels are int64 \[6, 14\]"),
+        ({"train_labels": np.arange(5)}, "5 labels for 6 train images"),
+        ({"train_labels": np.zeros(6, int)}, "1 class: should have 2 or more"),
+        ({"train_images": pixels(6, 4, 5)}, "images of 4x5: should be square"),
+        ({"train_images": np.array([None])}, "not an .npz file of plain arrays"),
+    ],
+)
+def test_arrays_that_are_no_data_set_are_one_line(tmp_path, change, words):
+    arrays = {"train_images": pixels(6, 4, 4), "train_labels": np.arange(6) % 2} | change
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=words) as error:
+        ImageData("a", str(tmp_path / "a.npz"), source=Npz(), val_size=2).load()
+    assert "\n" not in str(error.value)
+
+
+# Any set
+
+
+class Two:
+    """A reader of one's own: dark images and light ones."""
+
+    def read(self, wanted: Wanted) -> DataSet:
+        labels = torch.arange(40) % 2
+        images = (labels * 200)[:, None, None] + torch.arange(256).view(16, 16) % 50
+        return DataSet(Images(images.to(torch.uint8), labels), ["dark", "light"])
+
+
+def test_size_colours_and_classes_are_settings_of_every_set():
+    data = ImageData("two", source=Two(), val_size=4, size=8, channels=3)
+    facts = data.load()
+    assert facts.shape == [3, 8, 8]
+    assert data.train_images.pixels[:, 0].equal(data.train_images.pixels[:, 2])
+    drawn = ImageData("synthetic", train_size=300, test_size=60, val_size=30, classes=3)
+    assert drawn.load().classes == ["T-shirt/top", "Trouser", "Pullover"]
+    with pytest.raises(DataError, match="data.classes=3: should be at most 2"):
+        ImageData("two", source=Two(), val_size=4, classes=3).load()
+
+
+def test_a_split_seed_that_is_the_runs_varies_with_it():
+    def chosen(**settings):
+        return ImageData("two", source=Two(), val_size=4, **settings).load().split_md5
+
+    assert chosen(split_seed="seed", seed=3) == chosen(split_seed=3, seed=0)
+    assert chosen(split_seed="seed", seed=4) != chosen(split_seed="seed", seed=3)
+
+
+def test_classes_without_images_are_said(tmp_path, caplog):
+    labels = np.array([0] * 10 + [1] * 10 + [2])
+    np.savez(tmp_path / "a.npz", train_images=pixels(21, 8, 8), train_labels=labels,
+             test_images=pixels(2, 8, 8), test_labels=np.array([0, 3]))  # fmt: skip
+    ImageData("a", str(tmp_path / "a.npz"), source=Npz(), val_size=4).load()
+    assert "a: no training images of 3: nothing can be learnt of them" in caplog.text
+    assert "a: one image of 2: it trains, and none validates" in caplog.text
+
+
+def test_the_command_says_what_a_set_holds_and_shows_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = flowers(tmp_path / "flowers", count=8)
+    (root / "tulip/0.png").write_bytes((root / "rose/0.png").read_bytes())
+    assert describe(["data=folder", f"data.root={root}", "data.size=28", "data.test_size=4"]) == 0
+    shown = capsys.readouterr().out
+    assert "flowers (files unchecked: no published checksums): 2 classes, 28x28, colour" in shown
+    assert "11 train, 1 val, 4 test" in shown
+    assert "tulip" in shown
+    with Image.open("data-flowers.png") as sheet:
+        assert sheet.size[1] == 2 * 58
+    assert describe(["data=folder"]) == 2
+    assert capsys.readouterr().err.startswith("error: data.root=null: should be where")
