@@ -24,7 +24,8 @@ from fmnist.runs.rows import CHOSEN, Row, flatten, is_value
 # from before a setting existed has none.
 WHOLE = {
     "data.name": "FashionMNIST", "data.train_size": "null", "data.test_size": "null",
-    "data.val_size": "5000", "data.select_on": "val",
+    "data.val_size": "5000", "data.select_on": "val", "data.size": "null", "data.channels": "null",
+    "data.classes": "null", "data.folds": "null", "data.label_noise": "0", "data.imbalance": "1",
 }  # fmt: skip
 FORMATS = ("channels_last", "trainer.precision")
 # What an experiment leaves to the machine that runs it.

@@ -89,7 +89,7 @@ def test_cifars_batches_are_read_as_images_in_colour(tmp_path, monkeypatch, name
         for array in arrays
     ]
     write_published(tmp_path, name, contents)
-    with pytest.raises(DataError, match="MD5 .* should be"):
+    with pytest.raises(DataError, match=r"MD5 .* should be"):
         read_published(Wanted(name, tmp_path))
     change_sums(monkeypatch, name, contents)
     found = read_published(Wanted(name, tmp_path))
@@ -184,13 +184,13 @@ def test_what_is_odd_is_said_in_a_line_and_what_is_broken_refused(tmp_path):
     with pytest.raises(DataError, match=r"train/rose/0.png: 1 files cannot be read as pictures"):
         Folder().read(Wanted("flowers", root))
     put(root / "test/weed/0.png", 20, 20)
-    with pytest.raises(DataError, match="test/weed: no such class in .*train"):
+    with pytest.raises(DataError, match=r"test/weed: no such class in .*train"):
         Folder().read(Wanted("flowers", root))
 
 
 @pytest.mark.parametrize("reader", [Folder(), Npz()])
 def test_where_nothing_is_is_said(tmp_path, reader):
-    with pytest.raises(DataUnavailable, match="nowhere: no such f.*data.root="):
+    with pytest.raises(DataUnavailable, match=r"nowhere: no such f.*data.root="):
         reader.read(Wanted("flowers", tmp_path / "nowhere"))
 
 
@@ -256,7 +256,7 @@ def test_size_colours_and_classes_are_settings_of_every_set():
     assert data.train_images.pixels[:, 0].equal(data.train_images.pixels[:, 2])
     drawn = ImageData("synthetic", train_size=300, test_size=60, val_size=30, classes=3)
     assert drawn.load().classes == ["T-shirt/top", "Trouser", "Pullover"]
-    with pytest.raises(DataError, match="data.classes=3: should be at most 2"):
+    with pytest.raises(DataError, match=r"data.classes=3: should be at most 2"):
         ImageData("two", source=Two(), val_size=4, classes=3).load()
 
 
