@@ -58,7 +58,7 @@ def test_a_mistyped_command_is_answered_by_the_nearest_in_one_line(capsys):
     assert command.main(["trian", "model=lenet5"]) == 2
     assert capsys.readouterr().err == "error: trian: no command; did you mean train?\n"
     assert command.main(["xyz"]) == 2
-    assert "there are claims, compare, evaluate, " in capsys.readouterr().err
+    assert "there are claims, compare, data, evaluate, " in capsys.readouterr().err
 
 
 def test_a_command_is_what_python_m_runs_with_all_arguments_as_typed(monkeypatch):
