@@ -52,8 +52,6 @@ ADDED = {
     "data.channels": "null", "data.classes": "null", "data.size": "null", "data.folds": "null",
     "data.fold": "0", "data.imbalance": "1", "data.label_noise": "0",
     "optim.no_decay": "false", "optim.head_lr": "null",
-    "data.size": "null", "data.channels": "null", "data.classes": "null", "data.folds": "null",
-    "data.fold": "0", "data.label_noise": "0", "data.imbalance": "1",
 }  # fmt: skip
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
