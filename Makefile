@@ -62,6 +62,7 @@ format: setup ## let ruff put everything in shape
 
 results: setup ## every table, figure and verdict, from the rows in results/
 	$(BIN)/python -m fmnist.results render
+	$(BIN)/python -m fmnist.results findings
 	$(BIN)/python -m benchmarks.readme
 
 docs: setup ## the documentation as a site in build/site; a dead link fails

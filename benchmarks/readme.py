@@ -3,8 +3,8 @@
 With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then the parts of
 README.md and docs/*.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from
 that file, the tables from results/NAME.csv, the accuracies at size from the rows of all studies as
-well (where the same seed was not timed), and what became of the claims (verdicts, own) from those
-rows.
+well (where the same seed was not timed), and what became of the claims (studies, comparisons, own)
+from those rows.
 """
 
 import re
@@ -18,6 +18,7 @@ from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import SCOPE, markdown
+from fmnist.reporting.findings import SOURCES, counted, finding
 from fmnist.results import study_rows, verdict_cells
 from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
@@ -58,19 +59,42 @@ def roofline(rows: list[dict[str, str]]) -> str:
     return shown([row for row in rows if row["device"] == rows[-1]["device"]])
 
 
-def verdicts(outcomes: list[Outcome]) -> str:
-    """The sources' claims that are decided, and how many are not."""
-    published = [o for o in outcomes if o.claim.source != OWN and not o.claim.costs]
-    measured = [outcome for outcome in published if outcome.statement]
-    decided = [o for o in measured if o.judgement.verdict in ("holds", "does not hold")]
-    claims = [outcome.claim for outcome in published]
-    lines = [(cells[0], *cells[1:4], cells[5]) for cells in verdict_cells(decided, claims)]
-    table = markdown(["claim", "ours [interval]", "published", "seeds", "verdict"], lines)
-    return (
-        f"{table}\n\n{SCOPE}. Of {len(published)} claims {len(measured)} have been measured; "
-        f"{len(measured) - len(decided)} of these are undecided, for want of seeds or readings: "
-        "[results/README.md](results/README.md)."
-    )
+def studies(outcomes: list[Outcome]) -> str:
+    """A line a study: how many claims, what became of them, and the finding in a sentence."""
+    claims, lines = [outcome.claim for outcome in outcomes], []
+    for source in SOURCES:
+        counts = counted(o for o in outcomes if o.claim.source == source)
+        name = "our own" if source == OWN else f"**{source}**"
+        numbers = [str(counts[key]) for key in ("asked", "holds", "does not hold", "open")]
+        lines.append([name, *numbers, finding(source, outcomes, claims)])
+    return markdown(["study", "claims", "hold", "do not", "open", "finding"], lines)
+
+
+# What people come for, and the claims about it; costs and exact numbers have tables of their own.
+QUESTIONS = {
+    "augmentation": ("s1_augmentation", "s2_augmentation"),
+    "dropout": ("s1_dropout", "s2_dropout"),
+    "activation": ("s2_best_worst", "s2_activation_overall"),
+    "pooling": ("s2_pooling",),
+    "optimiser": ("s2_optimizer", "s4_optimizer"),
+    "depth": ("s1_architecture", "s4_cnnmodels"),
+    "simple against complex": ("s4_simple_complex",),
+}
+
+
+def comparisons(outcomes: list[Outcome]) -> str:
+    """A line a comparison of accuracies: its size, interval, seeds and verdict."""
+    claims = [outcome.claim for outcome in outcomes]
+    by_name = {outcome.claim.name: outcome for outcome in outcomes}
+    lines = []
+    for question, names in QUESTIONS.items():
+        for outcome in (by_name[name] for name in names):
+            if outcome.statement:
+                (cells,) = verdict_cells([outcome], claims)
+                claim = f"{outcome.claim.claim} ({outcome.claim.source})"
+                lines.append((question, claim, *cells[1:4], cells[5]))
+    columns = ["about", "claim", "ours [interval]", "published", "seeds", "verdict"]
+    return markdown(columns, lines)
 
 
 def own(outcomes: list[Outcome]) -> str:
@@ -123,7 +147,10 @@ def render(
     outcomes: list[Outcome],
 ) -> str:
     """A document with its measured parts."""
-    texts = {"first-run": first_run(first), "verdicts": verdicts(outcomes), "own": own(outcomes)}
+    texts = {
+        "first-run": first_run(first), "studies": studies(outcomes),
+        "comparisons": comparisons(outcomes), "own": own(outcomes),
+    }  # fmt: skip
     texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
     for name, text in texts.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"

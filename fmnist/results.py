@@ -1,11 +1,12 @@
-"""`python -m fmnist.results collect|render|table`: from runs to tables that are committed.
+"""`python -m fmnist.results collect|render|findings|table`: from runs to committed tables.
 
 `collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what
 is in it); a run that is there already, with the same configuration and commit, is replaced, and
 nothing else is lost. Only runs of a study as it is defined count (fmnist/evidence/study.py); which
 were left out, and why, is said. With `--latency` it also measures inference, now, of the runs that
 were made on a CPU like this one's. `render` writes results/README.md from the files of studies and
-the claims alone. `table` prints one study for a paper (fmnist/reporting/paper_table.py).
+the claims alone, `findings` docs/findings.md with its figures. `table` prints one study for a
+paper (fmnist/reporting/paper_table.py).
 """
 
 import math
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fmnist.config.trusted import TRUST_HELP, Untrusted, trust
 from fmnist.config.words import near_or_all
@@ -52,6 +54,9 @@ from fmnist.runs.rows import (
 )  # fmt: skip
 from fmnist.runs.run import Run, write_atomically
 from fmnist.runs.text import threads_text
+
+if TYPE_CHECKING:
+    from fmnist.reporting.charts import Chart
 
 
 def collect(
@@ -223,6 +228,44 @@ FACTORIALS = (
 )
 
 
+def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> list[str]:
+    """docs/findings.md and its figures; which files were written.
+
+    Raises:
+        ClaimError: see `render`, or a source's prose is wrong.
+        RunError: a file cannot be written.
+    """
+    from matplotlib import rc_context
+
+    from fmnist.reporting.charts import STYLE, lone_svg
+    from fmnist.reporting.findings import findings
+
+    with rc_context(STYLE):
+        text, charts = findings(evaluate(claims, rows), claims, factorial_charts(rows))
+        svgs = {c.name: lone_svg(c.files()["svg"].decode(), c.title) for c in charts}
+    (docs / "figures").mkdir(parents=True, exist_ok=True)
+    for name, svg in svgs.items():
+        write_page(docs / "figures" / f"{name}.svg", svg)
+    write_page(docs / "findings.md", text)
+    return [f"{docs / 'findings.md'}: written, with {len(svgs)} figures"]
+
+
+def factorial_charts(rows: Sequence[Row]) -> dict[str, "tuple[str, Chart]"]:
+    """Of study S2's factorial the text and the figure; nothing while it is not whole."""
+    from fmnist.evidence.cells import study_cells
+    from fmnist.evidence.factorial import factorial
+    from fmnist.reporting.factorial_figure import factorial_figure, largest_in_words
+
+    made = {}
+    for study in ("s2_factorial",):
+        own = [row for row in rows if row.facts["study"] == study]
+        found = factorial(*study_cells(own)) if own else ""
+        if not isinstance(found, str):
+            chart = factorial_figure(found, study, "S2: all five factors together")
+            made[study] = (largest_in_words(found), chart)
+    return made
+
+
 def published_table(outcomes: Iterable[Outcome]) -> str:
     """A line for every number that a claim states."""
     lines = []
@@ -366,6 +409,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
     collecting.add_argument("--trust", action="store_true", help=TRUST_HELP)
+    telling = commands.add_parser("findings", help="write docs/findings.md and its figures")
+    telling.add_argument("--docs", default="docs", metavar="FOLDER",
+                         help="where to (default: docs)")  # fmt: skip
     printing = commands.add_parser("table", help="one study as a table for a paper")
     printing.add_argument("study", metavar="STUDY", help="a file of results/, such as s2_factorial")
     form = printing.add_mutually_exclusive_group()
@@ -376,7 +422,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                           help="a line a combination of these, mean over the others")  # fmt: skip
     printing.add_argument("--metric", default="test/acc", metavar="METRIC,...",
                           help="columns of numbers (default: test/acc)")  # fmt: skip
-    for each in (collecting, rendering, printing):
+    for each in (collecting, rendering, telling, printing):
         each.add_argument("--results", default="results", metavar="FOLDER",
                           help="where the files are (default: results)")  # fmt: skip
     options = parser.parse_args(arguments)
@@ -387,6 +433,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "collect":
         with trust(options.trust):
             lines, code = collect(options.directories, folder, options.latency)
+    elif options.command == "findings":
+        lines = write_findings(study_rows(folder), asked_claims(None), Path(options.docs))
+        code = 0
     else:
         text = render(study_rows(folder), asked_claims(options.claims))
         write_page(folder / "README.md", text)

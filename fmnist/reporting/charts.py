@@ -1,5 +1,6 @@
 """One style for all figures, and a figure as the page and the disk want it."""
 
+import html
 import io
 import re
 from dataclasses import dataclass
@@ -105,6 +106,36 @@ def plain_numbers(axis: Axis) -> None:
 def name_on_hover(artist: "Artist", text: str) -> None:
     """Show the text where the pointer rests on the artist, in the page."""
     artist.set_gid(f"tip:{text}")
+
+
+DARK = {
+    "ink": "#e6eaee", "muted": "#9aa7b4", "grid": "#323b45", "paper": "#14181d",
+    **dict(zip((f"series-{index}" for index in range(1, 8)),
+               ("#58b0ee", "#ff8a3d", "#3ccf9f", "#e68cc2", "#e6b23c", "#3f8fc4", "#a8a8a8"),
+               strict=True)),
+}  # fmt: skip
+
+
+def lone_svg(document: str, title: str) -> str:
+    """An SVG document for a page of text: light or dark by itself, with its own ground.
+
+    Args:
+        document: of `Chart.files`.
+        title: its text alternative.
+    """
+    light = {name: color for color, name in VARIABLES.items()}
+    style, dark = (
+        "; ".join(f"--{name}: {color}" for name, color in sorted(colors.items()))
+        for colors in (light, DARK)
+    )
+    sans = "--sans: 'DejaVu Sans', Verdana, sans-serif"
+    rules = (
+        f"<style>svg {{ {style}; {sans} }} "
+        f"@media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}</style>"
+        '<rect width="100%" height="100%" fill="var(--paper)"/>'
+    )
+    svg = inline_svg(document, html.escape(title, quote=True))
+    return svg[: svg.index(">") + 1] + rules + svg[svg.index(">") + 1 :] + "\n"
 
 
 def inline_svg(document: str, title: str) -> str:

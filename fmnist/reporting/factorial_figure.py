@@ -40,6 +40,26 @@ def effect_cells(found: Factorial) -> list[list[str]]:
     return lines
 
 
+def largest_in_words(found: Factorial) -> str:
+    """A sentence on the largest main effect and the largest interaction."""
+    alone, pairs = (
+        max(
+            (e for e in found.effects if len(e.factors) == count),
+            key=lambda e: max(abs(x.mean) for x in e.levels),
+        )
+        for count in (1, 2)
+    )
+    main = max(alone.levels, key=lambda level: abs(level.mean))
+    pair = max(pairs.levels, key=lambda level: abs(level.mean))
+    corrected = f"p corrected for {len(found.effects)} effects"
+    return (
+        f"All its factors together: {alone.factors[0]} matters most ({_words(main)} points against "
+        f"the mean of all, p {p_words(found.p(alone))}), and of every two "
+        f"{' and '.join(pairs.factors)} ({_words(pair)} points beyond what the two add alone, p "
+        f"{p_words(found.p(pairs))}). {found.method()}; {corrected}."
+    )
+
+
 def _words(level: LevelEffect) -> str:
     text = f"{' with '.join(level.levels)} {level.mean:+.2f}"
     if math.isnan(level.half_width):
@@ -56,7 +76,7 @@ def factorial_figure(found: Factorial, name: str, title: str) -> Chart:
         shown = [max(effect.levels, key=lambda x: abs(x.mean))] if many else effect.levels
         color = SERIES[1] if many else SERIES[0]
         rows += [(_label(effect, level), level, color) for level in shown]
-    figure, axes = new_figure((7.2, 0.7 + 0.23 * len(rows)))
+    figure, axes = new_figure((8.2, 0.7 + 0.25 * len(rows)))
     axes.axvline(0, color=MUTED, linewidth=0.8)
     for place, (label, level, color) in enumerate(rows):
         half = 0.0 if math.isnan(level.half_width) else level.half_width

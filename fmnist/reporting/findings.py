@@ -1,0 +1,284 @@
+"""docs/findings.md: for each source what it did, what it said, what we found, what it left open.
+
+The prose of a source stands beside its claims, in claims/NAME.md, a Jinja template. It is given
+`t`, the source's claims by name as `Told`, and `found`, `figures`, `left_open` and `factorial`,
+which write their part. Its macro `finding` is the one sentence that the README shows. Prose must be
+true whatever the verdict is: verdicts and sizes are asked for, every number is generated.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, unit
+from fmnist.evidence.outcome import Outcome, published_difference
+from fmnist.evidence.text import (
+    SCOPE,
+    chance_of,
+    chance_words,
+    effect,
+    number,
+    odds_of,
+    percent,
+    seeds_in_words,
+    shown_metric,
+    verdict_words,
+)  # fmt: skip
+from fmnist.reporting.charts import Chart
+from fmnist.reporting.finding_figures import (
+    EFFECTS_LEGEND,
+    VALUES_LEGEND,
+    effects_figure,
+    values_figure,
+)  # fmt: skip
+
+SOURCES = {"S0": "s0", "S1": "s1", "S2": "s2", "S3": "s3", "S4": "s4", "fmnist": "own"}
+COSTS = (*EXACT, "seconds", "memory")  # parts of metrics that belong to the table of costs
+
+
+@dataclass(frozen=True)
+class Told:
+    """A claim's outcome in the words of a sentence."""
+
+    outcome: Outcome
+    published: str
+
+    @property
+    def verdict(self) -> str:
+        return self.outcome.judgement.verdict
+
+    @property
+    def status(self) -> str:
+        """ "holds", "does not hold", or "is open with 5 seeds"."""
+        if self.verdict in ("holds", "does not hold"):
+            return self.verdict
+        if not self.outcome.statement:
+            return "is not measured"
+        return f"is open with {seeds_in_words(self.outcome.judgement.seeds)}"
+
+    @property
+    def effect(self) -> str:
+        """Mean, interval and unit."""
+        return effect(self.outcome) or "not measured"
+
+    @property
+    def signed(self) -> str:
+        """The mean alone, with its sign and unit."""
+        part, statement = self.outcome.part, self.outcome.statement
+        if part is None or statement is None:
+            return "not measured"
+        metric = shown_metric(self.outcome)
+        mean = part.summary(statement.shown).mean
+        return f"{'+' if mean > 0 else ''}{number(mean, metric)} {unit(metric)}".rstrip()
+
+    @property
+    def part(self) -> str:
+        """Which of several parts is shown."""
+        label = self.outcome.part.label if self.outcome.part else ""
+        return label.replace("s4_", "")
+
+    def published_at(self, metric: str) -> str:
+        """The source's value."""
+        return number(self.outcome.claim.values[metric], metric)
+
+
+def is_cost(claim: Claim) -> bool:
+    """Whether seconds, memory or sizes are compared: the table of costs has them."""
+    return any(part in metric for metric in claim.metrics for part in COSTS)
+
+
+def told(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> dict[str, Told]:
+    """By name of the claim."""
+    made = {}
+    for outcome in outcomes:
+        difference = published_difference(outcome.claim, claims)
+        words = "" if difference is None else f"{difference:+.2f}"
+        made[outcome.claim.name] = Told(outcome, words)
+    return made
+
+
+def findings(
+    outcomes: Sequence[Outcome],
+    claims: Sequence[Claim],
+    factorials: Mapping[str, tuple[str, Chart]],
+) -> tuple[str, list[Chart]]:  # fmt: skip
+    """The page, and its figures: docs/figures/NAME.svg.
+
+    Args:
+        outcomes: of all claims.
+        factorials: of a study, text and figure of all its factors together.
+
+    Raises:
+        ClaimError: a template is wrong or names a claim that is not there.
+    """
+    charts: list[Chart] = []
+    parts = [
+        "# Findings",
+        "Five sources, each a story of a few networks trained once on Fashion-MNIST, and what "
+        "became of their claims when every network was trained again with several seeds. Written "
+        "by `make results` from the rows in `results/`: no number of ours was typed. The rules are "
+        "in [Claims and verdicts](claims.md), every claim with its remarks in `results/README.md`.",
+        f"{SCOPE}. An interval is that of the level that decides; where none is shown, too few "
+        "seeds are there yet. P(A > B): how often a run of the first side is above one of the "
+        "second, with a 95 % interval.",
+        f"*Figures of comparisons:* {EFFECTS_LEGEND}",
+        f"*Figures of published values:* {VALUES_LEGEND}",
+    ]
+    for source in SOURCES:
+        own = [o for o in outcomes if o.claim.source == source]
+        if not own:
+            continue
+        template = _template(source, own, claims, charts, factorials)
+        parts.append(_rendered(source, lambda t=template: t.render()).strip())
+    return "\n\n".join(parts) + "\n", charts
+
+
+def finding(source: str, outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
+    """The one sentence of a source.
+
+    Raises:
+        ClaimError: see `findings`.
+    """
+    own = [o for o in outcomes if o.claim.source == source]
+    template = _template(source, own, claims, [], {})
+    return " ".join(_rendered(source, lambda: str(template.module.finding())).split())  # type: ignore[attr-defined]
+
+
+def _rendered(source: str, render: Any) -> str:
+    try:
+        return str(render())
+    except jinja2.TemplateError as error:
+        raise ClaimError(f"{CLAIMS_DIR / SOURCES[source]}.md: {error}") from error
+
+
+def _template(
+    source: str, own: Sequence[Outcome], claims: Sequence[Claim], charts: list[Chart],
+    factorials: Mapping[str, tuple[str, Chart]],
+) -> jinja2.Template:  # fmt: skip
+    """The source's prose with what it may ask for; figures that it shows are added to `charts`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(CLAIMS_DIR), undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )  # fmt: skip
+    by_name = told(own, claims)
+
+    def figures(_: str) -> str:
+        drawn = [effects_figure(source, own, claims), values_figure(source, own)]
+        return "\n\n".join(_shown(chart, charts) for chart in drawn if chart)
+
+    def factorial(study: str) -> str:
+        if study not in factorials:
+            return ""
+        text, chart = factorials[study]
+        return f"{text}\n\n{_shown(chart, charts)}"
+
+    given = {
+        "t": by_name,
+        "found": lambda _: found_words(list(by_name.values())),
+        "figures": figures,
+        "factorial": factorial,
+        "left_open": lambda _: left_open_words(own),
+    }
+    environment.globals.update(given)
+    return environment.get_template(f"{SOURCES[source]}.md")
+
+
+def _shown(chart: Chart, charts: list[Chart]) -> str:
+    charts.append(chart)
+    return f"![{chart.title}](figures/{chart.name}.svg)"
+
+
+GROUPS = (("holds", "What holds."), ("does not hold", "What does not hold."), ("", "What is open."))
+
+
+def found_words(items: Sequence[Told]) -> str:
+    """How many claims there are and what became of them, then a sentence on each."""
+    asked = [item for item in items if not item.outcome.claim.costs]
+    counts = counted(item.outcome for item in asked)
+    lines = [
+        f"Of {counts['asked']} claims {counts['holds']} hold, {counts['does not hold']} do not "
+        f"hold and {counts['open']} are open."
+    ]
+    for verdict, title in GROUPS:
+        own = [item for item in asked if _group(item.verdict) == verdict]
+        if own:
+            lines += ["", f"*{title}*", "", *(f"- {sentence(item)}" for item in own)]
+    return "\n".join(lines)
+
+
+def _group(verdict: str) -> str:
+    return verdict if verdict in ("holds", "does not hold") else ""
+
+
+def counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """Claims asked, that hold, that do not hold, and the others: open."""
+    verdicts = [_group(o.judgement.verdict) for o in outcomes if not o.claim.costs]
+    hold, refuted = verdicts.count("holds"), verdicts.count("does not hold")
+    return {"asked": len(verdicts), "holds": hold, "does not hold": refuted,
+            "open": len(verdicts) - hold - refuted}  # fmt: skip
+
+
+def sentence(item: Told) -> str:
+    """A claim, its verdict, its size, and what a person would ask next."""
+    outcome, claim = item.outcome, item.outcome.claim
+    if not outcome.statement:
+        return f"{claim.claim} Not measured yet: `python -m fmnist.train {claim.sweep}`."
+    part, judgement = outcome.part, outcome.judgement
+    label = f" ({part.label})" if part and part.label else ""
+    verdict = re.sub(r"^(open after \d+ seeds):.*", r"\1", verdict_words(outcome))
+    words = f"{claim.claim.rstrip('.')}: **{verdict}**, with {effect(outcome)}{label}"
+    if not outcome.statement.exact:
+        words += f" over {seeds_in_words(judgement.look or judgement.seeds)}"
+    if claim.about and part:
+        words += f" where {number(claim.about[part.label], part.label)} was published"
+    elif item.published:
+        words += f" where the source saw {item.published}"
+    words += "."
+    if chance := chance_of(outcome):
+        words += f" P(A > B) {chance_words(chance)}."
+    if left := odds_of(outcome):
+        within = f"{claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
+        words += (
+            f" Odds as the seeds stand: {percent(left.above)} above by more than {within}, "
+            f"{percent(left.within)} within that, {percent(left.below)} below."
+        )
+    if outcome.failed:
+        words += f" {outcome.failed} of its runs failed."
+    return words
+
+
+def left_open_words(outcomes: Iterable[Outcome]) -> str:
+    """Which readings there are, how many were run, and how far published values move with them."""
+    under = [o for o in outcomes if len(o.readings) > 1]
+    if not under:
+        return "No other reading of it is listed."
+    names = list(dict.fromkeys(item.reading for o in under for item in o.readings[1:]))
+    lines = [f"Other readings that were listed before they were run: {'; '.join(names)}."]
+    ranges = [text for o in under if (text := _range(o))]
+    if not ranges:
+        return f"{lines[0]} None of them has been run yet."
+    return "\n\n".join([*lines, "\n".join(f"- {text}" for text in ranges)])
+
+
+def _range(outcome: Outcome) -> str:
+    """Of a claim that was measured under several readings: the ends of what they gave."""
+    measured = [item for item in outcome.readings if item.statement and item.part]
+    part = outcome.part
+    if len(measured) < 2 or part is None or not is_share(shown_metric(outcome)):
+        return ""
+    metric = shown_metric(outcome)
+    means = []
+    for item in measured:
+        assert item.statement is not None
+        same = [p for p in item.statement.parts if p.label == part.label]
+        means += [(p.summary(item.statement.shown).mean, item.reading) for p in same]
+    (low, worst), (high, best) = min(means), max(means)
+    spread = high - low
+    return (
+        f"{outcome.claim.claim} {metric} goes from {number(low, metric)} ({worst}) to "
+        f"{number(high, metric)} ({best}): {number(spread, metric)} points, over "
+        f"{len(means)} of {len(outcome.readings)} readings."
+    )

@@ -1,0 +1,80 @@
+"""Findings: committed page and figures are what the command makes; prose is true whatever."""
+
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.outcome import evaluate
+from fmnist.reporting.findings import SOURCES, counted, finding, found_words, sentence, told
+from fmnist.results import study_rows, write_findings
+from tests.conftest import CHECKOUT
+
+CLAIMS = load_claims(CLAIMS_DIR)
+ROWS = study_rows(CHECKOUT / "results")
+
+
+@cache
+def outcomes_of(measured: bool = True):
+    return evaluate(CLAIMS, ROWS if measured else [])
+
+
+def test_the_committed_findings_are_what_the_command_makes(tmp_path):
+    write_findings(ROWS, CLAIMS, tmp_path)
+    page = (tmp_path / "findings.md").read_text()
+    assert (CHECKOUT / "docs/findings.md").read_text() == page, "run: make results"
+    committed = {path.name: path.read_text() for path in (CHECKOUT / "docs/figures").glob("*.svg")}
+    made = {path.name: path.read_text() for path in (tmp_path / "figures").glob("*.svg")}
+    assert committed == made, "run: make results"
+    for name, svg in made.items():
+        assert f"(figures/{name})" in page
+        assert ElementTree.fromstring(svg).get("aria-label")
+        assert "prefers-color-scheme: dark" in svg
+
+
+def test_no_source_lacks_its_prose_and_no_claim_its_sentence():
+    outcomes = outcomes_of()
+    assert {claim.source for claim in CLAIMS} == set(SOURCES)
+    page = (CHECKOUT / "docs/findings.md").read_text()
+    for outcome in outcomes:
+        if not outcome.claim.costs:
+            assert page.count(f"- {outcome.claim.claim.rstrip('.')}") == 1, outcome.claim.name
+    for source in SOURCES:
+        assert finding(source, outcomes, CLAIMS) in page
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_prose_can_be_written_when_nothing_was_measured(source):
+    outcomes = outcomes_of(measured=False)
+    assert "not measured" in finding(source, outcomes, CLAIMS)
+
+
+def test_a_sentence_has_verdict_size_seeds_and_what_was_published():
+    items = told(outcomes_of(), CLAIMS)
+    item = items["s1_augmentation"]
+    words = sentence(item)
+    assert words.startswith("Augmentation lowers the accuracy of FashionCNN: **")
+    assert f"with {item.effect} over " in words
+    assert "where the source saw +2.76. P(A > B) " in words
+    refuted = replace(item.outcome, judgement=replace(item.outcome.judgement, verdict="undecided"))
+    assert "Odds as the seeds stand: " in sentence(replace(item, outcome=refuted))
+
+
+def test_the_counts_are_of_all_claims_but_costs():
+    outcomes = [o for o in outcomes_of() if o.claim.source == "S1"]
+    counts = counted(outcomes)
+    verdicts = Counter(o.judgement.verdict for o in outcomes if not o.claim.costs)
+    assert counts["asked"] == sum(verdicts.values()) == 22
+    assert counts["holds"] == verdicts["holds"]
+    assert counts["holds"] + counts["does not hold"] + counts["open"] == counts["asked"]
+    assert f"Of 22 claims {counts['holds']} hold" in found_words(list(told(outcomes, []).values()))
+
+
+def test_every_template_belongs_to_a_file_of_claims():
+    assert {path.stem for path in Path(CLAIMS_DIR).glob("*.md")} == {
+        path.stem for path in Path(CLAIMS_DIR).glob("*.yaml")
+    }
