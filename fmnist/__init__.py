@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from fmnist.runs.find import Found
     from fmnist.runs.run import Run
     from fmnist.training.classifier import Classifier
+    from fmnist.using.classify import Answer
 
 __version__ = "0.1.0"
-__all__ = ["build", "compare", "compose", "find_runs", "load_run", "rows", "train_run"]
+__all__ = ["build", "compare", "compose", "find_runs", "load_run", "predict", "rows", "train_run"]
 
 if sys.platform == "win32":  # files are locked, and processes forked, in the ways of Unix
     sys.exit("error: fmnist needs Linux, macOS or WSL: this is Windows")
@@ -66,10 +67,13 @@ def build(config: dict[str, Any]) -> "tuple[Classifier, ImageData]":
 def load_run(path: str | Path) -> "Run":
     """A run from its directory: its record, its nets, its data, its predictions.
 
+    Args:
+        path: also "pretrained/lenet5": a net that comes with fmnist.
+
     Raises:
         RunError: there is no readable record.
     """
-    from fmnist.runs.run import load_run as loaded
+    from fmnist.runs.pretrained import load_named as loaded
 
     return loaded(path)
 
@@ -128,3 +132,22 @@ def compare(first: "Runs", second: "Runs", metric: str = "test/acc") -> "Compari
     from fmnist.evidence.settings import compare as compared
 
     return compared(first, second, metric)
+
+
+def predict(run: "Run | str | Path", pictures: Iterable[str | Path]) -> "list[Answer]":
+    """What a run's best net says of pictures, prepared as its data set was made.
+
+    Args:
+        run: also "pretrained/lenet5".
+        pictures: files, and folders of them. What cannot be read is said on stderr and left out.
+
+    Raises:
+        RunError: the run cannot be read or has not finished.
+        DataError: a picture that is not there.
+    """
+    from fmnist.data.pictures import find_pictures
+    from fmnist.predict import answers_of
+    from fmnist.runs.run import Run as Loaded
+
+    loaded = run if isinstance(run, Loaded) else load_run(run)
+    return answers_of(loaded, find_pictures(map(Path, pictures)))[0]

@@ -11,8 +11,9 @@ from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
 from fmnist.runs.command import command_parser, refuse, start, writing
 from fmnist.runs.foreign_text import escaped
+from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
 from fmnist.runs.record import known
-from fmnist.runs.run import Run, load_run, write_atomically
+from fmnist.runs.run import Run, write_atomically
 from fmnist.runs.text import LEAK, selects_on_test, unchecked
 
 
@@ -54,22 +55,28 @@ def evaluate(run: Run) -> tuple[float, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("evaluate", __doc__)
-    parser.add_argument("directories", nargs="+", metavar="DIR", help="run directory")
+    parser.add_argument("directories", nargs="*", metavar="DIR", help="run directory")
+    parser.add_argument(
+        "--pretrained", metavar="NAME", action="append", default=[], help=PRETRAINED_HELP
+    )
     parser.add_argument(
         "--corruptions", action="store_true",
         help="also measure, and keep in the run, the accuracy on damaged test images",
     )  # fmt: skip
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)
+    runs = [*options.directories, *(f"{PREFIX}{name}" for name in options.pretrained)]
+    if not runs:
+        parser.error("the following arguments are required: DIR, or --pretrained NAME")
     with trust(options.trust):
-        codes = [reproduce(path, options.corruptions) for path in options.directories]
+        codes = [reproduce(path, options.corruptions) for path in runs]
     return max(codes)
 
 
 def reproduce(directory: str, corruptions: bool = False) -> int:
     """Evaluate one run and say what came out; the exit code."""
     try:
-        run = load_run(directory)
+        run = load_named(directory)
         loss, accuracy = evaluate(run)
         code = compare(directory, run, loss, accuracy)
         if corruptions:

@@ -19,8 +19,9 @@ from fmnist.process.terminal import say
 from fmnist.runs.command import command, command_parser, refuse, start, writing
 from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.plain import write_json
+from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
 from fmnist.runs.record import known
-from fmnist.runs.run import Run, load_run, write_atomically
+from fmnist.runs.run import Run, write_atomically
 
 if TYPE_CHECKING:
     from fmnist.data.facts import DatasetFacts
@@ -33,8 +34,9 @@ SHOWN = 3  # classes a picture
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("predict", __doc__)
-    parser.add_argument("run", metavar="RUN", help="run directory")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="run directory")
     parser.add_argument("pictures", nargs="+", metavar="FILE|FOLDER", type=Path)
+    parser.add_argument("--pretrained", metavar="NAME", help=PRETRAINED_HELP)
     parser.add_argument("--csv", metavar="FILE", type=Path, help="all probabilities as a table")
     parser.add_argument("--json", metavar="FILE", type=Path, help="the same for programs")
     parser.add_argument(
@@ -42,29 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)
+    if options.pretrained:
+        options.pictures[:0] = [Path(options.run)] if options.run else []
+        options.run = f"{PREFIX}{options.pretrained}"
+    elif not options.run:
+        parser.error("the following arguments are required: RUN, or --pretrained NAME")
     with trust(options.trust):
         return predict(options)
 
 
 def predict(options: argparse.Namespace) -> int:
     """The command, once its arguments are read. The exit code."""
-    run = load_run(options.run)
-    if run.record.status != "finished":
-        raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")
+    run = load_named(options.run)
     from fmnist.data.pictures import find_pictures
 
     paths = find_pictures(options.pictures)
-    from fmnist.using.classify import classify, familiar_with
-
-    net, data, facts = run.net("best"), run.data(), known(run.record.dataset)
-    if facts.look is None:  # a record of before it was measured
-        facts = replace(facts, look=data.load().look)
-    inputs = read_all(paths, facts)
-    try:
-        familiar, missing = familiar_with(run, net, data), ""
-    except (DataUnavailable, RunError) as error:
-        familiar, missing = None, f"far from the training data: cannot be told: {error}"
-    answers = classify(net, facts, inputs, run.formats(), familiar)
+    answers, inputs, missing = answers_of(run, paths)
+    facts = known(run.record.dataset)
     with writing():
         if options.save_inputs:
             save(options.save_inputs, inputs)
@@ -77,6 +73,27 @@ def predict(options: argparse.Namespace) -> int:
     if missing:
         say(missing)
     return 0 if len(answers) == len(paths) else UserError.exit_code
+
+
+def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str, Pixels], str]":
+    """What the best net of a run says of pictures, what it saw, and why it knows no distances.
+
+    Raises:
+        RunError: the run has not finished, or its files are damaged.
+    """
+    if run.record.status != "finished":
+        raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")
+    from fmnist.using.classify import classify, familiar_with
+
+    net, data, facts = run.net("best"), run.data(), known(run.record.dataset)
+    if facts.look is None:  # a record of before it was measured
+        facts = replace(facts, look=data.load().look)
+    inputs = read_all(paths, facts)
+    try:
+        familiar, missing = familiar_with(run, net, data), ""
+    except (DataUnavailable, RunError) as error:
+        familiar, missing = None, f"far from the training data: cannot be told: {error}"
+    return classify(net, facts, inputs, run.formats(), familiar), inputs, missing
 
 
 def read_all(paths: Sequence[Path], facts: "DatasetFacts") -> "dict[str, Pixels]":

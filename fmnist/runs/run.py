@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # imported where they are used: reading a record needs neithe
     from fmnist.data.datamodule import ImageData
 
 PREDICTIONS, LOCK = "predictions.npz", ".lock"
+WEIGHTS = "model.safetensors"  # of runs that are handed on; see `fmnist.runs.pretrained`
 
 
 @dataclass
@@ -104,9 +105,11 @@ class Run:
         if not isinstance(net, nn.Module):
             raise RunError(f"{self.dir}: config.model describes no net but {type(net).__name__}")
         path = self.checkpoints / f"{which}.ckpt"
-        state = read_checkpoint(path)["state_dict"]
+        if which == "best" and not path.exists() and (self.dir / WEIGHTS).exists():
+            path = self.dir / WEIGHTS
+        state = read_weights(path)
         try:
-            net.load_state_dict(kept_weights(state))
+            net.load_state_dict(state)
         except Exception as error:  # what stands there in place of tensors can raise anything
             raise RunError(
                 f"{path}: its weights are not those of the {type(net).__name__} that the record "
@@ -190,6 +193,23 @@ def kept_weights(state: Mapping[str, Any]) -> dict[str, Any]:
     averaged = any(key.startswith("average.") for key in state)  # see ema_decay
     prefix = "average.module." if averaged else "net."
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """The weights of the net that is kept, by its names, of a checkpoint or a .safetensors file.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return kept_weights(read_checkpoint(path)["state_dict"])
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmnist.errors import ConfigError, RunError
-from fmnist.runs.run import Run, kept_weights, load_run, read_checkpoint, write_atomically
+from fmnist.runs.pretrained import PREFIX, pretrained
+from fmnist.runs.run import (
+    WEIGHTS,
+    Run,
+    load_run,
+    read_checkpoint,
+    read_weights,
+    write_atomically,
+)
 
 if TYPE_CHECKING:
     from fmnist.training.classifier import Classifier
@@ -28,6 +36,8 @@ def origin_of(config: dict[str, Any], shorter: Run | None = None) -> str | None:
     for key in ("init_from", "ckpt_path"):
         if config[key] is not None:
             path = Path(config[key]).expanduser()
+            if key == "init_from" and config[key].startswith(PREFIX):
+                path = pretrained(config[key].removeprefix(PREFIX)).dir
             try:
                 hashed = load_run(path if path.is_dir() else path.parents[1]).record.config_hash
             except (RunError, IndexError):  # a checkpoint without its run
@@ -78,8 +88,11 @@ def checkpoint_of(key: str, given: str, which: str) -> Path:
 
 def take_weights(given: str, classifier: "Classifier") -> None:
     """Another run's best weights; a tensor of another shape, such as a head's, stays new."""
-    path = checkpoint_of("init_from", given, "best")
-    there = kept_weights(read_checkpoint(path)["state_dict"])
+    if given.startswith(PREFIX):
+        path = pretrained(given.removeprefix(PREFIX)).dir / WEIGHTS
+    else:
+        path = checkpoint_of("init_from", given, "best")
+    there = read_weights(path)
     own = classifier.net.state_dict()
     if strange := sorted(own.keys() ^ there.keys()):
         where = "there" if strange[0] in there else "here"

@@ -1,0 +1,85 @@
+"""The net that comes with the package: it is the one that was published, and it can be used."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fmnist
+from fmnist.config.schema import config_hash
+from fmnist.errors import RunError
+from fmnist.evaluate import main as evaluate
+from fmnist.predict import main as predict
+from fmnist.runs import pretrained as module
+from fmnist.runs.run import WEIGHTS
+
+
+def test_its_record_is_that_of_its_experiment_and_names_no_machine_of_ours() -> None:
+    run = fmnist.load_run("pretrained/lenet5")
+    assert run.record.params == sum(p.numel() for p in run.net().parameters()) == 61_706
+    now = fmnist.compose([f"experiment={run.record.choices['experiment']}"])
+    assert run.record.config_hash == config_hash(run.record.config) == config_hash(now)
+    text = (run.dir / "result.json").read_text()
+    assert "/work" not in text
+    assert "/home" not in text
+    card = (run.dir / "README.md").read_text()
+    assert f"{100 * run.record.metrics['test/acc']:.2f} % of the 10,000" in card
+
+
+def test_it_names_a_picture_right_after_the_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trousers, dark on a bright ground, as a photograph has them; there are no data here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FMNIST_DATA", raising=False)
+    pixels = np.full((120, 100), 240, np.uint8)
+    pixels[10:40, 30:70] = 40
+    pixels[40:112, 30:46] = pixels[40:112, 54:70] = 40
+    Image.fromarray(pixels).save("trousers.png")
+    assert predict(["--pretrained", "lenet5", "trousers.png"]) == 0
+    assert "Trouser" in capsys.readouterr().out.splitlines()[1]
+    (answer,) = fmnist.predict("pretrained/lenet5", ["trousers.png"])
+    assert (answer.label, answer.name) == ("Trouser", "trousers.png")
+    assert answer.probability > 0.5
+
+
+def test_its_accuracy_comes_out_of_the_data_again(
+    real_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(real_root.parent)
+    monkeypatch.setenv("FMNIST_DATA", str(real_root))
+    evaluate(["--pretrained", "lenet5"])
+    assert "test acc 0.9261 loss 0.21" in capsys.readouterr().out
+
+
+def test_files_that_are_not_those_published_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(module.FOLDER, tmp_path / "weights")
+    monkeypatch.setattr(module, "FOLDER", tmp_path / "weights")
+    assert fmnist.load_run("pretrained/lenet5").record.status == "finished"
+    path = tmp_path / "weights/lenet5" / WEIGHTS
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(RunError, match="is not the file that was published"):
+        fmnist.load_run("pretrained/lenet5")
+    with pytest.raises(RunError, match="lenet: no such pretrained net; did you mean lenet5"):
+        fmnist.load_run("pretrained/lenet")
+
+
+def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
+    shutil.copytree(module.FOLDER / "lenet5", tmp_path / "run")
+    (tmp_path / "run" / WEIGHTS).write_bytes(b"no tensors")
+    with pytest.raises(RunError, match=r"model\.safetensors: cannot be read"):
+        fmnist.load_run(tmp_path / "run").net()
+
+
+def test_a_run_starts_from_it_and_says_so(run_tiny) -> None:
+    settings = ("model.activation=relu", "model.pooling=max", "optim.lr=1e-12", "optim=sgd")
+    run = run_tiny(*settings, "init_from=pretrained/lenet5", "aug=off")
+    assert run.record.origin == "init_from=pretrained/lenet5 (ddd5850cb954)"
+    theirs = fmnist.load_run("pretrained/lenet5").net().state_dict()
+    ours = run.net().state_dict()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in theirs)
