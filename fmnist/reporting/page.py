@@ -38,6 +38,7 @@ from fmnist.reporting.effects import (
     level_means,
 )  # fmt: skip
 from fmnist.reporting.factorial_figure import COLUMNS, effect_cells, factorial_figure
+from fmnist.reporting.label_check import check_labels, labels_csv
 from fmnist.reporting.run_figures import comparison_curves
 from fmnist.reporting.sweep_figures import (
     MODELS,
@@ -104,6 +105,7 @@ def write_report(
             page.values |= one_run(page, only, latency)
         else:
             page.values |= many_runs(page, compare, latency)
+        page.values |= _labels(table)
         files = {chart.name: chart.files() for chart in page.charts.values()}
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,8 @@ def write_report(
             for ending, content in versions.items():
                 write_atomically(out / "figures" / f"{name}.{ending}", content)
         write_atomically(out / "runs.csv", runs_csv(table).encode())
+        if checks := page.values["labels"]:
+            write_atomically(out / "labels.csv", labels_csv(checks).encode())
         html = render(page, {name: versions["svg"] for name, versions in files.items()})
         write_atomically(out / "report.html", html.encode())
     except OSError as error:
@@ -178,6 +182,15 @@ def one_run(page: Page, row: Row, latency: bool) -> dict[str, Any]:
     return {
         "kind": "run", "detail": detail, "settings": text, **_facts(row, detail), **convergence
     }  # fmt: skip
+
+
+def _labels(table: Table) -> dict[str, Any]:
+    """Which labels are probably wrong, by the runs of the report; or why that cannot be told."""
+    runs = [row.run for row in table.finished if row.run]
+    try:
+        return {"labels": check_labels(runs) if runs else [], "labels_note": ""}
+    except Exception as error:  # files of a run may be damaged in any way
+        return {"labels": [], "labels_note": " ".join(str(error).split())}
 
 
 def _facts(row: Row, detail: Detail) -> dict[str, Any]:

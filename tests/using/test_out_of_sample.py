@@ -1,0 +1,60 @@
+"""What nets say of images that they have not trained on, and the labels that they doubt."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from fmnist.report import main
+from fmnist.reporting.label_check import check_labels
+from fmnist.runs.run import load_run
+from fmnist.using.out_of_sample import of_test_images, of_training_images
+
+FOLDS = ("data.folds=2", "model=logistic", "data.val_size=null")
+
+
+@pytest.fixture
+def folds(run_tiny):
+    return [run_tiny(*FOLDS, f"data.fold={fold}") for fold in range(2)]
+
+
+def test_every_training_image_is_judged_by_the_net_that_did_not_train_on_it(folds):
+    found = of_training_images(folds)
+    assert found.part == "training"
+    assert found.probabilities.sum(1) == pytest.approx(np.ones(640))
+    pixels = found.pixels()
+    for run in folds:
+        data = run.data()
+        facts = data.load()
+        images = (data.val_images.pixels[:20].unsqueeze(1) / 255 - facts.mean) / facts.std
+        with torch.inference_mode():
+            wanted = run.net()(images).double().softmax(1).numpy()
+        for image, label, shares in zip(data.val_images.pixels, data.val_images.labels, wanted,
+                                        strict=False):  # fmt: skip
+            (place,) = np.flatnonzero((pixels == image.numpy()).all((1, 2)))
+            assert found.labels[place] == int(label)
+            assert found.probabilities[place] == pytest.approx(shares, abs=1e-5)
+    assert of_training_images(folds[:1]) is None
+
+
+def test_a_flipped_test_label_is_on_the_list_of_the_report(run_tiny, tmp_path, capsys):
+    runs = [run_tiny("trainer.max_epochs=4", f"seed={seed}") for seed in range(2)]
+    for run in runs:
+        logits, labels = run.predictions()
+        labels[7] = (logits[7].argmax() + 1) % 10
+        with (run.dir / "predictions.npz").open("wb") as file:
+            np.savez(file, logits=logits + 9 * np.eye(10, dtype=np.float32)[logits.argmax(1)],
+                     labels=labels)  # fmt: skip
+    found = of_test_images([load_run(run.dir) for run in runs])
+    assert found.runs == 2
+    (check,) = check_labels([load_run(run.dir) for run in runs])
+    assert 7 in [one.index for one in check.suspects]
+    assert check.without > check.accuracy
+    assert main([*(str(run.dir) for run in runs), "--out", str(tmp_path / "report"),
+                 "--no-latency"]) == 0  # fmt: skip
+    page = (tmp_path / "report/report.html").read_text()
+    assert f"Test images: {len(check.suspects)} of 200" in page
+    with (tmp_path / "report/labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["index"]) for row in rows] == [one.index for one in check.suspects]
