@@ -85,6 +85,7 @@ def states_in_words(rows: Iterable[Row], found: Found) -> str:
     """ "12 runs finished, 1 failed, 1 damaged"."""
     states = Counter("finished" if row.finished else "failed" for row in rows)
     states += Counter(run.status for run in found.runs if run.record.status == "running")
+    states += Counter(stopped=sum(run.record.stopped for run in found.runs))
     states += Counter(damaged=len(found.damaged), missing=len(found.missing))
     others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
     return ", ".join([f"{runs_in_words(states['finished'])} finished", *others])

@@ -11,7 +11,7 @@ again goes on where it was stopped. Exit code 0: every claim is decided, or open
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fmnist.evidence.claim import Claim, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate
@@ -46,11 +46,15 @@ def train(overrides: Sequence[str]) -> int:
 
 
 def settle(studies: Sequence[str], extra: Sequence[str], claims: Sequence[Claim]) -> int:
-    """Until nothing is left to do. The exit code."""
-    stuck: list[tuple[str, int]] = []
+    """Until nothing is left to do. The exit code.
+
+    Cells that failed are run again, once; then they count as failed for the claim that lacks them.
+    """
+    failing: set[str] = set()  # claims for which they count
+    stuck: list[tuple[str, int]] = []  # (claim, look) that is not to be had
     while True:
         rows = rows_at_hand()
-        outcomes = judged(studies, claims, rows)
+        outcomes = judged(studies, claims, rows, failing)
         ahead = steps(outcomes, rows, stuck)
         say(progress(outcomes, rows))
         if not ahead:
@@ -61,24 +65,32 @@ def settle(studies: Sequence[str], extra: Sequence[str], claims: Sequence[Claim]
         code = train([*step.overrides, *extra])
         if code not in (0, 1):  # stopped, or a mistake: nothing more is to be expected
             return code
-        if lacks_still(step, studies, claims):
-            stuck.append((step.outcome.claim.name, step.look))
+        rows, name = rows_at_hand(), step.outcome.claim.name
+        if lacks_still(step, judged(studies, claims, rows, failing)):
+            failing.add(name)
+            if lacks_still(step, judged(studies, claims, rows, failing)):
+                stuck.append((name, step.look))
 
 
-def judged(studies: Sequence[str], claims: Sequence[Claim], rows: Sequence[Row]) -> Outcomes:
-    """The outcomes of every study's claims."""
+def judged(
+    studies: Sequence[str], claims: Sequence[Claim], rows: Sequence[Row], failing: Collection[str]
+) -> Outcomes:
+    """The outcomes of every study's claims; failed runs count for those of `failing` alone."""
     asked = {study: [claim.name for claim in claims_of(study, claims)] for study in studies}
-    names = [name for some in asked.values() for name in some]
-    found = {item.claim.name: item for item in evaluate(claims, rows, names)} if names else {}
+    found: dict[str, Outcome] = {}
+    for counting in (False, True):
+        names = [n for some in asked.values() for n in some if (n in failing) == counting]
+        some = [row for row in rows if counting or row.finished]
+        if names:  # without names all claims would be asked
+            found |= {item.claim.name: item for item in evaluate(claims, some, names)}
     return {study: [found[name] for name in some] for study, some in asked.items()}
 
 
-def lacks_still(step: Step, studies: Sequence[str], claims: Sequence[Claim]) -> bool:
+def lacks_still(step: Step, outcomes: Outcomes) -> bool:
     """Whether the claim has not come to the look that was run."""
-    after = judged(studies, claims, rows_at_hand())
     name = step.outcome.claim.name
     return any(
-        o.claim.name == name and next_look(o) == step.look for s in after.values() for o in s
+        o.claim.name == name and next_look(o) == step.look for s in outcomes.values() for o in s
     )
 
 

@@ -35,7 +35,7 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
 6. Fewer than 3 seeds decide nothing. (Just 3, of sides whose deviations are five times apart, are
    where Welch's test is weakest: any false verdict among eight claims comes in 7 to 8 %.)
 7. A run that failed counts as chance accuracy where accuracies are compared; elsewhere a claim with
-   failed runs gets no verdict.
+   failed runs gets no verdict. A run that somebody stopped says nothing, and does not count.
 8. Whole numbers (epochs until an accuracy) break the t test. A > B is shown by an exact permutation
    test, and refuted when that test shows B > A; other claims about them get no verdict.
 9. A source leaves settings open, and each way of reading it that its experiment lists is judged at

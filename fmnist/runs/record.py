@@ -50,6 +50,9 @@ def known(value: T | None) -> T:
     return value
 
 
+STOPPED = {130: "interrupted", 143: "terminated"}  # by exit code: the errors of stopped runs
+
+
 @dataclass(frozen=True)
 class Epoch:
     """The row of one epoch; the names of the file are those of the metrics.
@@ -193,6 +196,11 @@ class Record:
     tags: list[str] = field(default_factory=list)
     origin: str | None = None
     others: dict[str, Any] = field(default_factory=dict, metadata={"rest": True})
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody ended it, which says nothing of what it would have come to."""
+        return self.status == "failed" and self.error in STOPPED.values()
 
     @property
     def max_epochs(self) -> int | None:

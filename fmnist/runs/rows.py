@@ -175,8 +175,9 @@ def _right(run: Run) -> "Right | None":
 
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
-    """Rows of the runs that came to an end, finished or failed."""
-    return [row_of(run) for run in runs if run.record.status in ("finished", "failed")]
+    """Rows of the runs that came to an end, finished or failed, and were not stopped."""
+    ended = (run for run in runs if run.record.status in ("finished", "failed"))
+    return [row_of(run) for run in ended if not run.record.stopped]
 
 
 def _metrics(run: Run) -> dict[str, float]:

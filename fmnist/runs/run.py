@@ -34,6 +34,7 @@ from fmnist.runs.plain import Damaged, open_regular, reading
 from fmnist.runs.predictions import read_predictions
 from fmnist.runs.record import (
     RESULT,
+    STOPPED,
     Newer,
     Record,
     Resumption,
@@ -363,7 +364,7 @@ def recorded(run: Run) -> Iterator[None]:
     except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
         if run.record.status == "finished":  # what comes after cannot take that back
             raise
-        signalled = {130: "interrupted", 143: "terminated"}.get(signal_exit_code(error) or 0)
+        signalled = STOPPED.get(signal_exit_code(error) or 0)
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):  # a full disk: the error itself is the one to show
             words = (signalled or message, traceback.format_exc())

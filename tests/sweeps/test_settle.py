@@ -1,6 +1,7 @@
 """`fmnist.settle`: studies run look by look until their claims are decided."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,9 @@ from fmnist import settle as command_module
 from fmnist.config.readings import key_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.study import axes
+from fmnist.runs.find import find_runs
+from fmnist.runs.rows import rows_of
+from fmnist.runs.run import load_run
 from fmnist.settle import main
 from fmnist.sweeps.settle import claims_of, next_look, step_to, steps
 from tests.evidence.test_claims import CLAIMS, row, run_dir
@@ -19,10 +23,12 @@ class Training:
 
     def __init__(self, folder, gain, limit=99):
         self.folder, self.gain, self.limit = folder, gain, limit
-        self.asked = []
+        self.asked, self.broken = [], False
 
     def __call__(self, overrides):
         self.asked.append(list(overrides))
+        if self.broken:
+            return 1
         given = {key_of(text): text.partition("=")[2] for text in overrides}
         for seed in map(int, given["seed"].split(",")):
             for pool in axes("s2_pooling")["model.pooling"]:
@@ -88,6 +94,28 @@ def test_cells_that_fail_are_not_run_for_ever(training, monkeypatch, capsys):
     assert main(["s2_pooling"]) == 1
     assert len(asked) == 1
     assert "no verdict at 10 seeds: runs failed" in capsys.readouterr().out
+
+
+def test_a_cell_that_fails_again_counts_as_chance_where_accuracies_are_compared(training, capsys):
+    train = training(gain=0.05)
+    assert main(["s2_pooling"]) == 0
+    run = load_run(train.folder / "max3")
+    run.write(replace(run.record, status="failed", error="the loss is nan"))
+    train.asked.clear()
+    train.broken = True
+    assert main(["s2_pooling"]) == 1
+    # Run once more; then it counts, and with a seed at 10 % nothing is decided at ten.
+    assert train.asked == [["ablation=s2_pooling", "seed=3"],
+                           ["ablation=s2_pooling", seeds(10, 20)]]  # fmt: skip
+    assert "undecided: judged next at 20 seeds; no verdict at 20" in capsys.readouterr().out
+
+
+def test_a_stopped_run_counts_neither_way(training):
+    train = training(gain=0.05)
+    assert main(["s2_pooling"]) == 0
+    run = load_run(train.folder / "max3")
+    run.write(replace(run.record, status="failed", error="interrupted"))
+    assert len(rows_of(find_runs([train.folder]).runs)) == 19
 
 
 @pytest.mark.parametrize(
