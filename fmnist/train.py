@@ -82,6 +82,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         shape, classes = facts.shape, len(facts.classes)
         try_net(lambda: build(sized(config["model"], shape, classes)), shape, classes)
         shorter = None if job.group is None else shorter_run(config, job.dir)
+        begun = (job.dir / "checkpoints" / "last.ckpt").exists()
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -93,7 +94,7 @@ def train(config: dict[str, Any], job: Job) -> float:
             seed=config["seed"],
             dataset=facts,
             tags=config["tags"],
-            origin=origin_of(config, shorter),
+            origin=origin_of(config, shorter, begun),
             inherited_seconds=None if shorter is None else shorter.record.train_seconds,
         )
         run = start_run(job.dir, new)

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmnist.config.trusted import Untrusted
-from fmnist.errors import DataError
+from fmnist.errors import DataError, UserError
 from fmnist.reporting.charts import Chart
 from fmnist.reporting.gallery import (
     Sample,
@@ -128,7 +127,7 @@ def _attempt(detail: Detail, section: str, make: Callable[[], T]) -> T | None:
         return make()
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, Untrusted):  # there is a way out, which nobody looks for on a page
+        if isinstance(error, UserError):  # there is a way out, which nobody looks for on a page
             print(escaped(f"left out: {text}", keep=""), file=sys.stderr)
         detail.notes[section] = text
         return None

@@ -25,16 +25,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def origin_of(config: dict[str, Any], shorter: Run | None = None) -> str | None:
+def origin_of(
+    config: dict[str, Any], shorter: Run | None = None, begun: bool = False
+) -> str | None:
     """For the record: which run this one starts from; None: from nothing.
 
     Args:
         shorter: see `fmnist.training.shorter`.
+        begun: whether the run goes on from a checkpoint of its own.
+
+    Raises:
+        RunError: there is no such checkpoint.
     """
     if shorter is not None:
         return f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
-    for key in ("init_from", "ckpt_path"):
+    for key, which in (("init_from", "best"), ("ckpt_path", "last")):
         if config[key] is not None:
+            if not begun:
+                checkpoint_of(key, config[key], which)
             path = Path(config[key]).expanduser()
             if key == "init_from" and config[key].startswith(PREFIX):
                 path = pretrained(config[key].removeprefix(PREFIX)).dir

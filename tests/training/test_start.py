@@ -109,6 +109,7 @@ def test_another_optimiser_cannot_go_on_and_as_many_epochs_leave_nothing_to_do(o
 def test_nothing_there_is_one_line(tmp_path):
     with pytest.raises(RunError, match="init_from=nowhere: should be a run directory or a check"):
         trained(tmp_path / "run", "init_from=nowhere")
+    assert not (tmp_path / "run/result.json").exists()
 
 
 def test_both_at_once_contradict_each_other():
