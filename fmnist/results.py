@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from fmnist.config.trusted import TRUST_HELP, Untrusted, trust
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
-from fmnist.evidence.claim import Claim, asked_claims, unit
+from fmnist.evidence.claim import Claim, asked_claims, is_cost, unit
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import axes, is_ablation, is_study, misfit
@@ -166,8 +166,9 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
         ClaimError: a claim names an experiment or a setting that does not compose.
     """
     outcomes = evaluate(claims, rows)
-    costs = [outcome for outcome in outcomes if outcome.claim.costs]
-    asked = [outcome for outcome in outcomes if not outcome.claim.costs]
+    costs = [outcome for outcome in outcomes if is_cost(outcome.claim)]
+    asked = [outcome for outcome in outcomes if not is_cost(outcome.claim)]
+    compared = [o for o in costs if o.statement and not o.claim.costs]
     measured = [outcome for outcome in asked if outcome.statement]
     readings = readings_cells(measured)
     leak = leak_warning(sum(row.leaks for row in rows), len(rows))
@@ -188,9 +189,11 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             *([verdict_table(measured, claims)] if measured else []),
             *(["## Readings", READINGS_TOLD, markdown(READINGS, readings)] if readings else []),
             *(["## All factors together", FACTORIALS + SCOPE + ".", *together] if together else []),
-            "## What the sources' machines needed",
-            "Another machine's seconds and memory are compared with ours, and not judged.",
+            "## What nets and machines need",
+            "Sizes, and seconds of runs on one machine, are judged as all claims are. Another "
+            "machine's seconds and memory are shown beside ours, and not judged.",
             published_table(costs),
+            *([verdict_table(compared, claims)] if compared else []),
             "## What the studies cost",
             *([COSTS] if rows else []),
             cost_table(rows) if rows else "No runs yet.",

@@ -133,6 +133,12 @@ def is_share(metric: str) -> bool:
     return any(part in metric for part in ("/acc", "/f1", "/recall"))
 
 
+def is_cost(claim: Claim) -> bool:
+    """Whether it is about seconds, memory or sizes, and not about how good a net is."""
+    parts = (*EXACT, "seconds", "memory", INFERENCE)
+    return any(part in metric for metric in claim.metrics for part in parts)
+
+
 def unit(metric: str) -> str:
     """Of its differences; "" for a loss or a count."""
     if is_share(metric):

@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from fmnist.evidence.claim import CLAIMS_DIR, EXACT, Claim, ClaimError, is_share, unit
+from fmnist.evidence.claim import CLAIMS_DIR, Claim, ClaimError, is_share, unit
 from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.text import (
     SCOPE,
@@ -36,7 +36,6 @@ from fmnist.reporting.finding_figures import (
 )  # fmt: skip
 
 SOURCES = {"S0": "s0", "S1": "s1", "S2": "s2", "S3": "s3", "S4": "s4", "fmnist": "own"}
-COSTS = (*EXACT, "seconds", "memory")  # parts of metrics that belong to the table of costs
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,6 @@ class Told:
     def published_at(self, metric: str) -> str:
         """The source's value."""
         return number(self.outcome.claim.values[metric], metric)
-
-
-def is_cost(claim: Claim) -> bool:
-    """Whether seconds, memory or sizes are compared: the table of costs has them."""
-    return any(part in metric for metric in claim.metrics for part in COSTS)
 
 
 def told(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> dict[str, Told]:
@@ -237,6 +231,9 @@ def sentence(item: Told) -> str:
     elif item.published:
         words += f" where the source saw {item.published}"
     words += "."
+    if wider := judgement.wider:
+        ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
+        words += f" On other images, too: [{ends}]."
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):
