@@ -34,6 +34,7 @@ class Job:
         timeout: seconds after which a cell that has not ended is ended; None: never.
         retries: how often a cell that crashed is begun again.
         env: variables of a cell's process, among them its number of threads.
+        dashboard_id: by which dashboards know the run.
         cwd: the folder in which the command was given, absolute: relative paths start there.
         log: name of the log file.
     """
@@ -47,6 +48,7 @@ class Job:
     timeout: float | None = None
     retries: int = 0
     env: dict[str, str] = field(default_factory=dict)
+    dashboard_id: str | None = None
     cwd: Path = field(default_factory=Path.cwd)
     log: str = "train.log"
 

@@ -153,6 +153,7 @@ class Record:
         peak_memory_mib: of the training process.
         error, traceback: why it failed.
         cut_short: what ended training before its last epoch was complete.
+        dashboard_id: by which dashboards know the run, over all resumptions.
         dashboard_error: what a dashboard could not be told.
         tags: by which dashboards find it.
         origin: the run whose weights, or whose last epoch, this one started from.
@@ -192,6 +193,7 @@ class Record:
     error: str | None = None
     traceback: str | None = None
     cut_short: str | None = None
+    dashboard_id: str | None = None
     dashboard_error: str | None = None
     tags: list[str] = field(default_factory=list)
     origin: str | None = None

@@ -315,6 +315,7 @@ def start_run(run_dir: Path, new: Record) -> Run:
         new,
         status="running",
         started=earlier.started if earlier else now,
+        dashboard_id=earlier.dashboard_id if earlier else None,
         git_commit=commit,
         git_dirty=dirty,
         versions=package_versions(),

@@ -8,6 +8,8 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import logging
+import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -99,6 +101,11 @@ def open_loggers(config: dict[str, Any], job: Job, run: Run) -> Iterator[list[Lo
     Raises:
         UserError: a dashboard that is asked for in a way that cannot be.
     """
+    if config["logger"] and run.record.dashboard_id is None:
+        # A variable names one run, not the cells of a sweep.
+        own = None if job.group else os.environ.get("WANDB_RUN_ID")
+        run.write(replace(run.record, dashboard_id=own or secrets.token_hex(4)))
+    job = replace(job, dashboard_id=run.record.dashboard_id)
     with ExitStack() as stack:
         boards = [
             stack.enter_context(open_dashboard(opened(node, job, config), run))

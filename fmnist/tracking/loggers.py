@@ -95,10 +95,13 @@ def wandb_logger(
         "dir": folder,
         "job_type": "train",
         "reinit": "create_new",  # one W&B run a job, also when jobs share a process
-        # A cell is called as its folder is. W&B's limits: names of 128, tags of 64 characters.
-        "name": (job.dir.name if job.group else job.name)[:128],
-        "group": job.group,
-        "tags": list(dict.fromkeys(tag[:64] for tag in [*tags(job), *config["tags"]])),
+        # One W&B run, however often the job is stopped and goes on.
+        "id": job.dashboard_id,
+        "resume": "allow",
+        # W&B's limits: names of 128, tags of 64 characters.
+        "name": _name(job)[:128],
+        "group": os.environ.get("WANDB_RUN_GROUP") or job.group,
+        "tags": list(dict.fromkeys(tag[:64] for tag in [*tags(job), *config["tags"], *_tags()])),
         "config": {
             **job.choices,
             "seed": config["seed"],
@@ -120,6 +123,18 @@ def wandb_logger(
     where = shown(Path(run.settings.sync_dir)) if run.offline else run.url
     run.finish()
     log.info("W&B    %s", where)
+
+
+def _name(job: "Job") -> str:
+    """WANDB_NAME for a run, which a cell adds its own to: it is called as its folder is."""
+    given = os.environ.get("WANDB_NAME")
+    if job.group:
+        return " ".join(filter(None, [given, job.dir.name]))
+    return given or job.name
+
+
+def _tags() -> list[str]:
+    return [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
 
 
 def _project_folder() -> Path:

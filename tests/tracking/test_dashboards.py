@@ -25,6 +25,7 @@ from fmnist.errors import UserError
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.tracking.loggers import HINTED, SERVER, prepare, tags, wandb_logger
+from fmnist.train import train
 from fmnist.workspace import COURSE, FACTORS, RESULTS
 from tests.conftest import CHECKOUT, TINY, command, composed, once
 
@@ -441,6 +442,39 @@ def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert run_tiny("logger=wandb").record.status == "finished"
     assert not list(tmp_path.glob("wandb/*run*"))
+
+
+def test_a_run_is_one_run_of_the_dashboard_over_all_resumptions(tmp_path, monkeypatch):
+    variables = {"ID": "theirs", "NAME": "mine", "TAGS": "a, b"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"WANDB_{name}" if name != "ID" else "WANDB_RUN_ID", value)
+    monkeypatch.setenv("WANDB_RUN_GROUP", "ours")
+    monkeypatch.setenv("WANDB_PROJECT", "another")
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def opened(mode, arguments):
+        asked.append(arguments)
+        return wandb.init(mode="disabled")
+
+    monkeypatch.setattr("fmnist.tracking.loggers._open", opened)
+    config = composed(*WITH_WANDB, "logger=wandb")
+    cells = [Job(tmp_path / name, group="sweep") for name in ("x", "y")]
+    with monkeypatch.context() as patch:
+        patch.setattr("fmnist.train.test", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, cells[0])
+    for job in (*cells, Job(tmp_path / "alone")):
+        train(config, job)
+    first, again, other, alone = [arguments["id"] for arguments in asked]
+    assert first == again == load_run(cells[0].dir).record.dashboard_id
+    assert len({first, other, "theirs"}) == 3
+    assert alone == "theirs"
+    assert [arguments["name"] for arguments in asked] == ["mine x", "mine x", "mine y", "mine"]
+    for arguments in asked:
+        assert (arguments["resume"], arguments["group"]) == ("allow", "ours")
+        assert arguments["project"] == "another"
+        assert {"a", "b"} <= {*arguments["tags"]}
 
 
 def test_a_run_that_selects_on_the_test_set_says_so(run_tiny, monkeypatch, tmp_path):
