@@ -47,3 +47,9 @@ class Diverged(UserError):
     """The loss is no longer a finite number."""
 
     exit_code = 1
+
+
+class Pruned(UserError):
+    """A search has given up the trial that the run belongs to."""
+
+    exit_code = 1

@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # imported where they are used: reading a record needs neithe
 
 PREDICTIONS, LOCK = "predictions.npz", ".lock"
 WEIGHTS = "model.safetensors"  # of runs that are handed on; see `fmnist.runs.pretrained`
+PRUNED = ".pruned"  # a search has given up the run: it ends after its epoch
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """The cells that are left are given to a launcher; then how all of them ended."""
 
+import io
 import logging
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def error_of(job: JobReturn) -> str | None:
     if job.status != JobStatus.FAILED:
         return None
     try:
-        return str(job.return_value)
+        with redirect_stderr(io.StringIO()):  # Hydra's own words about it
+            return str(job.return_value)
     except Exception as error:  # the job's own
         return str(error)
 

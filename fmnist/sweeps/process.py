@@ -25,7 +25,7 @@ from typing import Any
 from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.runs.job import Job
-from fmnist.runs.run import Run, finished_run, load_run, locked, signal_exit_code
+from fmnist.runs.run import PRUNED, Run, finished_run, load_run, locked, signal_exit_code
 from fmnist.tracking.loggers import prepare
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
@@ -178,6 +178,8 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
     done = finished_run(job.dir, name := config_hash(config))
     if done is not None:
         return _highest(done)
+    if (job.dir / PRUNED).exists():
+        raise CellFailed("given up by the search")
     try:
         process, line = start_process(_train_here, train, config, job, logger=config["logger"])
     except (OSError, EOFError) as error:

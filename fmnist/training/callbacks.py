@@ -18,8 +18,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tqdm.auto import tqdm
 
+from fmnist.errors import Pruned
 from fmnist.runs.record import Epoch
-from fmnist.runs.run import Run
+from fmnist.runs.run import PRUNED, Run
 from fmnist.runs.text import epoch_label, epoch_line
 from fmnist.training.classifier import Classifier
 
@@ -136,6 +137,8 @@ class RecordEpochs(Callback):
         if not trainer.sanity_checking:
             rows = list(map(Epoch.of, module.history))
             self.run.write(replace(self.run.record, epochs=rows))
+            if (self.run.dir / PRUNED).exists():
+                raise Pruned(f"given up by the search after {len(rows)} epochs")
 
 
 class ResumableEarlyStopping(EarlyStopping):

@@ -11,20 +11,25 @@ import warnings
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Transformer
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from optuna import Study
+    from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
+
+    from fmnist.runs.record import Cell
+
+    Space = dict[str, BaseDistribution]
 
 log = logging.getLogger(__name__)
 TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
@@ -38,10 +43,17 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         direction: maximize or minimize.
         storage: URL of the study's database.
         study_name: its name there.
-        n_trials: how many are to have ended, failed ones included.
+        n_trials: how many are to have ended, failed ones included; of each search.
         n_jobs: how many are asked for, and launched, together.
         params: the search space: setting -> choice, range or interval of Hydra's grammar.
-        max_batch_size: the other sweeper's.
+        seeds: of a trial, whose value is the mean over them.
+        pruner: the configuration of one of Optuna's pruners, which looks at epochs; None: none.
+        confirm: fresh seeds on which the winner is held against the default; 0: it is not.
+        each: a setting of the space: the others are searched for each of its values apart, and the
+            winners are held against each other. None: one search.
+        max_batch_size, zip, exclude, readings: the other sweeper's.
+        retries: how often a cell that crashes is begun again, from its last epoch.
+        stop_on_failure: after a trial that fails the search ends.
     """
 
     def __init__(
@@ -53,6 +65,10 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         n_trials: int,
         n_jobs: int,
         params: Mapping[str, Any] | None,
+        seeds: int = 1,
+        pruner: DictConfig | None = None,
+        confirm: int = 0,
+        each: str | None = None,
         max_batch_size: None = None,
         zip: Sequence[Any] = (),
         exclude: Sequence[Any] = (),
@@ -63,6 +79,8 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         self.sampler, self.direction = sampler, direction
         self.storage, self.study_name = storage, study_name
         self.n_trials, self.n_jobs, self.params = n_trials, n_jobs, params or {}
+        self.seeds, self.pruner, self.confirm, self.each = seeds, pruner, confirm, each
+        self.retries, self.stop = retries, stop_on_failure
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -79,10 +97,13 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         except ModuleNotFoundError as error:
             message = "hydra/sweeper=optuna: Optuna is not installed: pip install 'fmnist[optuna]'"
             raise ConfigError(message) from error
-        for name in ("n_trials", "n_jobs"):
+        for name, what in (("n_trials", "trials"), ("n_jobs", "trials"), ("seeds", "seeds")):
             number = getattr(self, name)
             if not isinstance(number, int) or number < 1:
-                raise ConfigError(f"hydra.sweeper.{name}={number}: a number of trials, 1 or more")
+                raise ConfigError(f"hydra.sweeper.{name}={number}: a number of {what}, 1 or more")
+        if not isinstance(self.confirm, int) or self.confirm in (1, 2) or self.confirm < 0:
+            message = "should be 0, or 3 or more seeds: fewer show nothing"
+            raise ConfigError(f"hydra.sweeper.confirm={self.confirm}: {message}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # TPE's `multivariate` has been experimental since 2020.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -97,23 +118,89 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         from fmnist.sweeps.launch import SIGTERM_CODE, sigterm_exits
 
         space, fixed = search_space([*(f"{k}={v}" for k, v in self.params.items()), *arguments])
+        searches = self._searches(space, fixed)
         folder = Path(self.config.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        study = self._study()
-        ended = take_up(study)
         log.info("search  %s", shown(folder))
-        log.info("trials  %d, of which %d ended before", self.n_trials, ended)
         try:
             with sigterm_exits():
-                while ended < self.n_trials:
-                    ended += self._batch(study, space, fixed, ended)
+                best = {name: self._search(name, *each) for name, each in searches.items()}
+                winners = {name: cell for name, cell in best.items() if cell}
+                if self.confirm and len(winners) == len(searches):
+                    sides = winners if len(winners) > 1 else {"the winner": next(
+                        iter(winners.values())), "the default": fixed}  # fmt: skip
+                    self._confirm(sides)
         except (KeyboardInterrupt, SystemExit) as stop:
             log.info("stopped: the same command continues where it stopped")
             raise SystemExit(signal_exit_code(stop) or SIGTERM_CODE) from stop
-        if code := report(study):
-            raise SystemExit(code)
+        if len(winners) < len(searches):
+            raise SystemExit(1)
 
-    def _study(self) -> "Study":
+    def _searches(self, space: "Space", fixed: list[str]) -> "dict[str, tuple[Space, list[str]]]":
+        """By name, what is searched and what is fixed.
+
+        Raises:
+            ConfigError: there is no such setting to search for each value of.
+        """
+        from fmnist.config.readings import key_of
+        from fmnist.errors import ConfigError
+
+        if self.seeds > 1 and "seed" in space:
+            raise ConfigError("seed: is searched; should be a number, from which seeds are counted")
+        levels = getattr(space.get(self.each or ""), "choices", None)
+        if self.each and not levels and self.each not in map(key_of, fixed):
+            message = "should be a setting of the space, with its values"
+            raise ConfigError(f"hydra.sweeper.each={self.each}: {message}")
+        if not levels:
+            return {"": (space, fixed)}
+        rest = {key: item for key, item in space.items() if key != self.each}
+        if not rest:
+            raise ConfigError(f"hydra.sweeper.each={self.each}: nothing else is searched")
+        return {
+            f"{self.each}={value}": (rest, [f"{self.each}={value}", *fixed]) for value in levels
+        }
+
+    def _search(self, name: str, space: "Space", fixed: list[str]) -> list[str] | None:
+        """Run the trials of one search that are left: the overrides of its winner, if any."""
+        study = self._study(name)
+        ended = take_up(study)
+        said = f" of {name}" if name else ""
+        log.info("trials%s  %d, of which %d ended before", said, self.n_trials, ended)
+        while ended < self.n_trials:
+            ended += self._batch(study, space, fixed, ended)
+            if self.stop and study.trials[-1].state.name == "FAIL":
+                log.info("stopped: a trial has failed, and hydra.sweeper.stop_on_failure=true")
+                raise SystemExit(1)
+        if report(study):
+            return None
+        return [*(f"{key}={value}" for key, value in study.best_trial.params.items()), *fixed]
+
+    def _confirm(self, sides: Mapping[str, list[str]]) -> None:
+        """Train every side on fresh seeds, and say which of them is better."""
+        from fmnist.runs.run import finished_run
+        from fmnist.sweeps.confirm import in_words, verdicts
+
+        cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
+        wanted = [cell for together in zip(*cells.values(), strict=True) for cell in together]
+        log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
+        planned = self._plan(wanted)
+        self._launch([cell.overrides for cell in planned], 0, planned)
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        runs = {
+            tuple(cell.overrides): finished_run(folder / cell.dir, cell.config_hash)
+            for cell in planned
+        }
+        found = {
+            name: [run for cell in own if (run := runs.get(tuple(cell))) is not None]
+            for name, own in cells.items()
+        }
+        if missing := [name for name, own in found.items() if not own]:
+            log.info("no verdict: %s has no run of its own that finished", " and ".join(missing))
+            return
+        for comparison in verdicts(found):
+            log.info("%s", in_words(comparison))
+
+    def _study(self, name: str = "") -> "Study":
         """The study in the search's directory, new or with its trials.
 
         Raises:
@@ -126,8 +213,9 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
 
         try:
             return optuna.create_study(
-                study_name=self.study_name, storage=self.storage, direction=self.direction,
-                sampler=instantiate(self.sampler), load_if_exists=True,
+                study_name=" ".join(filter(None, [self.study_name, name])), storage=self.storage,
+                direction=self.direction, sampler=instantiate(self.sampler), load_if_exists=True,
+                pruner=instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner(),
             )  # fmt: skip
         except (RuntimeError, ValueError) as error:  # Optuna says which
             message = " ".join(str(error).split())
@@ -145,40 +233,94 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
 
         count = min(self.n_jobs, self.n_trials - ended)
         trials = [study.ask(space) for _ in range(count)]
-        cells = [[*(f"{k}={v}" for k, v in trial.params.items()), *fixed] for trial in trials]
-        for trial, job in zip(trials, self._launch(cells, ended), strict=True):
-            value = value_of(job)
-            if value is None:
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        of_trials = [
+            with_seeds([*(f"{k}={v}" for k, v in trial.params.items()), *fixed], 0, self.seeds)
+            for trial in trials
+        ]
+        for number, trial in enumerate(trials, ended + 1):
+            words = " ".join(f"{key}={value}" for key, value in trial.params.items())
+            log.info("\n[%d/%d] %s", number, self.n_trials, words)
+        returned, given_up = self._run(trials, of_trials, ended * self.seeds)
+        jobs = iter(returned)
+        for trial in trials:
+            values = [value_of(next(jobs)) for _ in range(self.seeds)]
+            if None not in values:
+                study.tell(trial, fmean(value for value in values if value is not None))
+            elif trial.number in given_up:
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
-                study.tell(trial, value)
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return count
 
-    def _launch(self, wanted: list[list[str]], ended: int) -> Sequence[JobReturn]:
-        """What the launcher returns, after the cells are listed in sweep.json and announced."""
-        from fmnist.config.readings import key_of
-        from fmnist.sweeps.names import is_own_name, varied_keys
-        from fmnist.sweeps.plan import plan, write_manifest
-        from fmnist.sweeps.watch import watch
+    def _run(
+        self, trials: "Sequence[Trial]", of_trials: Sequence[list[list[str]]], number: int
+    ) -> tuple[Sequence[JobReturn], set[int]]:
+        """What the launcher returns of the trials' cells; numbers of trials that were pruned."""
+        from fmnist.sweeps.pruning import is_pruned, pruning
+
+        wanted = [cell for cells in of_trials for cell in cells]
+        if self.pruner is None:
+            return self._launch(wanted, number), set()
+        planned = self._plan(wanted)
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        dirs = {tuple(cell.overrides): folder / cell.dir for cell in planned}
+        watched = [
+            (trial, [dirs[tuple(cell)] for cell in cells if tuple(cell) in dirs])
+            for trial, cells in zip(trials, of_trials, strict=True)
+        ]
+        with pruning(watched):
+            jobs = self._launch(wanted, number, planned)
+        return jobs, {trial.number for trial, cells in watched if is_pruned(cells)}
+
+    def _varied(self) -> list[str]:
+        """The keys by which cells are named, as `hydra.sweep.subdir` has it."""
+        from fmnist.sweeps.names import varied_keys
+
+        return varied_keys(list(self.config.hydra.overrides.task), self.config.hydra.sweeper.params)
+
+    def _plan(self, wanted: Sequence[list[str]]) -> "list[Cell]":
+        """Check the cells."""
+        from fmnist.sweeps.names import is_own_name
+        from fmnist.sweeps.plan import plan
 
         hydra, loader = self.config.hydra, self.context.config_loader
-        folder = Path(hydra.sweep.dir).absolute()
-        varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
+        varied = self._varied()
         subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]
-        cells = plan(
+        return plan(
             wanted, lambda cell: loader.load_sweep_config(self.config, cell), varied, [], "",
             own_names=is_own_name(subdir),
         )  # fmt: skip
+
+    def _launch(
+        self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None
+    ) -> Sequence[JobReturn]:
+        """What the launcher returns, after the cells are listed in sweep.json."""
+        from fmnist.config.readings import key_of
+        from fmnist.sweeps.plan import write_manifest
+        from fmnist.sweeps.watch import watch
+
+        folder, cells = Path(self.config.hydra.sweep.dir).absolute(), planned or self._plan(wanted)
         write_manifest(folder, cells)
+        self.launcher.cells = self.n_jobs * self.seeds  # the same for every trial
+        varied = [*self._varied(), "seed"]
         names = {
             cell.dir: " ".join(text for text in cell.overrides if key_of(text) in varied)
             for cell in cells
         }
-        for number, cell in enumerate(cells, ended + 1):
-            log.info("\n[%d/%d] %s", number, self.n_trials, names[cell.dir])
         with watch(folder, cells, names):
-            jobs: Sequence[JobReturn] = self.launcher.launch(wanted, initial_job_idx=ended)
+            jobs: Sequence[JobReturn] = self.launcher.launch(wanted, initial_job_idx=number)
             return jobs
+
+
+def with_seeds(cell: list[str], first: int, count: int) -> list[list[str]]:
+    """A cell with so many seeds, counted from its own; one seed: as it is."""
+    from fmnist.config.readings import key_of
+
+    if (first, count) == (0, 1):
+        return [cell]
+    own = [int(text.partition("=")[2]) for text in cell if key_of(text) == "seed"]
+    rest = [text for text in cell if key_of(text) != "seed"]
+    return [[*rest, f"seed={sum(own) + first + number}"] for number in range(count)]
 
 
 def search_space(texts: Sequence[str]) -> "tuple[dict[str, BaseDistribution], list[str]]":
@@ -243,6 +385,8 @@ def distribution(override: Override) -> "BaseDistribution":
 
 def value_of(job: JobReturn) -> float | None:
     """What a cell returned; None: it failed, which its record and its log explain."""
+    if getattr(job, "status", None) == JobStatus.FAILED:  # whose value Hydra would complain about
+        return None
     try:
         value = float(job.return_value)
     except Exception:  # the cell's own
@@ -262,7 +406,7 @@ def take_up(study: "Study") -> int:
         study.tell(trial.number, state=state.FAIL)
         if trial.params:
             study.enqueue_trial(trial.params)
-    ended = study.get_trials(states=[state.COMPLETE, state.FAIL])
+    ended = study.get_trials(states=[state.COMPLETE, state.FAIL, state.PRUNED])
     return sum(trial.number not in taken_up for trial in ended)
 
 

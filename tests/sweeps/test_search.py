@@ -18,7 +18,11 @@ from hydra_plugins.fmnist_search import SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")
-SEARCH = ["fmnist.train", "search=lenet5", "hydra.sweep.dir=search", *TINY]
+# Of one seed and without a verdict, as far as nothing else is said.
+SEARCH = [
+    "fmnist.train", "search=lenet5", "hydra.sweep.dir=search", "hydra.sweeper.seeds=1",
+    "hydra.sweeper.confirm=0", "hydra.sweeper.pruner=null", *TINY,
+]  # fmt: skip
 
 
 def trials(folder):
