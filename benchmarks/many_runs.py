@@ -127,7 +127,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             # Elsewhere: what this process takes would count as the commands' memory.
             made = f"make_sweep(Path({name!r}, 'runs'), {count}, {arguments.images})"
-            code = f"from benchmarks.many_runs import *; {made}"
+            code = f"from pathlib import Path; from benchmarks.many_runs import make_sweep; {made}"
             subprocess.run([sys.executable, "-c", code], check=True)
             for asked in arguments.commands:
                 out = Path(name, f"out_{asked}")

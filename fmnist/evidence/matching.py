@@ -11,7 +11,7 @@ The others are left out, here and so everywhere.
 """
 
 import copy
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -30,6 +30,7 @@ WHOLE = {
 FORMATS = ("channels_last", "trainer.precision")
 # What an experiment leaves to the machine that runs it.
 MACHINE = (*FORMATS, "trainer.accelerator", "trainer.devices", "trainer.strategy")
+LEFT_OPEN = frozenset((*MACHINE, *WHOLE))
 
 
 @dataclass(frozen=True)
@@ -93,29 +94,35 @@ def covered(key: str, names: Iterable[str]) -> bool:
 
 def matches(row: Row, term: Mapping[str, str]) -> bool:
     """Whether a run is what the term selects."""
-    return not misses(row, term)
+    return next(_differences(row, term), None) is None and next(_others(row, term), None) is None
 
 
 def misses(row: Row, term: Mapping[str, str]) -> list[str]:
-    """The settings by which a run is not what the term selects; the term's own ones first."""
+    """The settings by which a run is not what the term selects; only the term's own, if any."""
+    return list(_differences(row, term)) or list(_others(row, term))
+
+
+def _differences(row: Row, term: Mapping[str, str]) -> Iterator[str]:
+    """Of the settings that the term names."""
+    for key, value in term.items():
+        if key != "experiment" and row.settings.get(key) != value:
+            yield key
+
+
+def _others(row: Row, term: Mapping[str, str]) -> Iterator[str]:
+    """Settings that the term does not name, and means."""
     own = row.settings
-    wrong = [key for key, value in term.items() if key != "experiment" and own.get(key) != value]
-    if wrong:
-        return wrong
     if "data" not in term:
-        limits = {key: value for key, value in WHOLE.items() if key not in term}
-        wrong = [key for key, value in limits.items() if own.get(key, value) != value]
+        for key, value in WHOLE.items():
+            if key not in term and own.get(key, value) != value:
+                yield key
     if "experiment" in term:
         wanted = settings_of(tuple(f"{key}={value}" for key, value in term.items()))
         # A setting that the row lacks did not exist when it was made; one that only the row has
         # was added to the experiment.
-        wrong += [
-            key
-            for key, value in own.items()
-            if is_value(key) and key not in MACHINE and key not in WHOLE
-            if wanted.get(key) != value
-        ]
-    return wrong
+        for key, value in own.items():
+            if wanted.get(key) != value and is_value(key) and key not in LEFT_OPEN:
+                yield key
 
 
 def compared(sides: Sequence[Side]) -> tuple[str, ...]:
@@ -217,6 +224,7 @@ def select(rows: Iterable[Row], sides: Iterable[Side]) -> list[Row]:
 
 def unknown_settings(rows: Sequence[Row], sides: Iterable[Side]) -> list[str]:
     """Settings that a side names and no row has."""
-    known = {key for row in rows for key in row.settings} | {"experiment"}
     named = dict.fromkeys(key for item in sides for term in item.terms for key in term)
-    return [key for key in named if key not in known]
+    return [
+        key for key in named if key != "experiment" and not any(key in r.settings for r in rows)
+    ]

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -113,7 +114,7 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
     An argument of the Trainer that has Lightning's default is no setting unless it stood in conf/
     from the first: rows of earlier runs do not have it.
     """
-    signature = read_signature(str(node.get("_target_"))) if path == ("trainer",) else None
+    signature = _arguments(str(node.get("_target_"))) if path == ("trainer",) else None
     settings: dict[str, str] = {}
     for key, value in node.items():
         name = (*path, str(key))
@@ -129,6 +130,9 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
                 continue
         settings[".".join(name)] = text
     return settings
+
+
+_arguments = cache(read_signature)  # of Lightning's Trainer: asked once a row
 
 
 def row_of(run: Run) -> Row:
