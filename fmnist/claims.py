@@ -40,7 +40,7 @@ from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.record import RESULT
 from fmnist.runs.rows import Row, is_rows_file, read_rows, read_tables, rows_of
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_text
 
 WIDTH = 100  # of the terminal's table
 
@@ -225,17 +225,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes, states = evaluate(claims, rows, options.only), states_in_words(rows, found)
         code = 0 if rows and not found.asked else found.exit_code
     if options.csv:
-        write_csv(Path(options.csv), to_csv(outcomes))
+        write_text(Path(options.csv), to_csv(outcomes))
     print(states)
     print(escaped(table(outcomes, claims, scope)))
     return code
-
-
-def write_csv(path: Path, text: str) -> None:
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise ClaimError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ from fmnist.runs.rows import (
     rows_of,
     write_rows,
 )  # fmt: skip
-from fmnist.runs.run import Run, write_atomically
+from fmnist.runs.run import Run, write_text
 from fmnist.runs.text import threads_text
 
 if TYPE_CHECKING:
@@ -248,8 +248,8 @@ def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> 
         svgs = {c.name: lone_svg(c.files()["svg"].decode(), c.title) for c in charts}
     (docs / "figures").mkdir(parents=True, exist_ok=True)
     for name, svg in svgs.items():
-        write_page(docs / "figures" / f"{name}.svg", svg)
-    write_page(docs / "findings.md", text)
+        write_text(docs / "figures" / f"{name}.svg", svg)
+    write_text(docs / "findings.md", text)
     return [f"{docs / 'findings.md'}: written, with {len(svgs)} figures"]
 
 
@@ -441,23 +441,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 0
     else:
         text = render(study_rows(folder), asked_claims(options.claims))
-        write_page(folder / "README.md", text)
+        write_text(folder / "README.md", text)
         lines, code = [f"{folder / 'README.md'}: written"], 0
     for line in lines:
         print(escaped(line, keep=""))
     return code
-
-
-def write_page(path: Path, text: str) -> None:
-    """Write it.
-
-    Raises:
-        RunError: the disk is full, say.
-    """
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 if __name__ == "__main__":

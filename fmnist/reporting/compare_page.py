@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import rc_context
 from numpy.typing import NDArray
 
-from fmnist.errors import RunError, UserError
+from fmnist.errors import UserError
 from fmnist.reporting.charts import HALF, MUTED, SERIES, STYLE, Chart, name_on_hover, new_figure
 from fmnist.reporting.detail import Gallery, test_images
 from fmnist.reporting.gallery import samples
@@ -16,7 +16,7 @@ from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.side_by_side import SideBySide, common_seeds, images_lines, verdict_line
 from fmnist.runs.evaluation import Evaluation
 from fmnist.runs.record import epoch_ends
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_text
 
 MARKERS = "osD^vP"
 PICTURES = 16
@@ -47,10 +47,7 @@ def write_page(found: SideBySide, path: Path) -> None:
         ],
         galleries=galleries, galleries_note=note,
     )  # fmt: skip
-    try:
-        write_atomically(path, html.encode())
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    write_text(path, html)
 
 
 CURVES = (

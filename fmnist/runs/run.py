@@ -384,6 +384,18 @@ def signal_exit_code(error: BaseException) -> int | None:
     return 130 if any(isinstance(item, KeyboardInterrupt) for item in interrupted) else None
 
 
+def write_text(path: Path, text: str) -> None:
+    """A file that somebody asked for.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write under a temporary name in the same folder, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
