@@ -247,6 +247,9 @@ def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> 
         text, charts = findings(evaluate(claims, rows), claims, factorial_charts(rows))
         svgs = {c.name: lone_svg(c.files()["svg"].decode(), c.title) for c in charts}
     (docs / "figures").mkdir(parents=True, exist_ok=True)
+    for old in (docs / "figures").glob("*.svg"):
+        if old.stem not in svgs:
+            old.unlink()
     for name, svg in svgs.items():
         write_text(docs / "figures" / f"{name}.svg", svg)
     write_text(docs / "findings.md", text)

@@ -253,7 +253,8 @@ def left_open_words(outcomes: Iterable[Outcome]) -> str:
     if not under:
         return "No other reading of it is listed."
     names = list(dict.fromkeys(item.reading for o in under for item in o.readings[1:]))
-    lines = [f"Other readings that were listed before they were run: {'; '.join(names)}."]
+    listed = "; ".join(f"`{name}`" for name in names)
+    lines = [f"Other readings that were listed before they were run: {listed}."]
     ranges = [text for o in under if (text := _range(o))]
     if not ranges:
         return f"{lines[0]} None of them has been run yet."
@@ -275,7 +276,7 @@ def _range(outcome: Outcome) -> str:
     (low, worst), (high, best) = min(means), max(means)
     spread = high - low
     return (
-        f"{outcome.claim.claim} {metric} goes from {number(low, metric)} ({worst}) to "
-        f"{number(high, metric)} ({best}): {number(spread, metric)} points, over "
-        f"{len(means)} of {len(outcome.readings)} readings."
+        f"{outcome.claim.claim} Our {metric} goes from {number(low, metric)} % (`{worst}`) to "
+        f"{number(high, metric)} % (`{best}`), by {number(spread, metric)} points, over the "
+        f"{len(means)} of {len(outcome.readings)} readings that were run."
     )

@@ -1,5 +1,6 @@
 """Findings: committed page and figures are what the command makes; prose is true whatever."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -10,9 +11,18 @@ import pytest
 
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.outcome import evaluate
-from fmnist.reporting.findings import SOURCES, counted, finding, found_words, sentence, told
+from fmnist.reporting.findings import (
+    SOURCES,
+    counted,
+    finding,
+    found_words,
+    left_open_words,
+    sentence,
+    told,
+)  # fmt: skip
 from fmnist.results import study_rows, write_findings
 from tests.conftest import CHECKOUT
+from tests.evidence.test_claims import row
 
 CLAIMS = load_claims(CLAIMS_DIR)
 ROWS = study_rows(CHECKOUT / "results")
@@ -78,3 +88,20 @@ def test_every_template_belongs_to_a_file_of_claims():
     assert {path.stem for path in Path(CLAIMS_DIR).glob("*.md")} == {
         path.stem for path in Path(CLAIMS_DIR).glob("*.yaml")
     }
+
+
+def test_what_a_source_left_open_is_shown_by_how_far_its_value_moves():
+    ours, flips = ("experiment=s2_best",), ("experiment=s2_best", "aug=flip")
+    rows = [
+        row(*overrides, seed=seed, train_acc=acc, val_acc_best=acc, test_acc=acc + seed / 10)
+        for overrides, acc in ((ours, 86.0), (flips, 89.0))
+        for seed in (1, 2, 3)
+    ]
+    outcomes = [o for o in evaluate(CLAIMS, rows) if o.claim.name == "s2_best_value"]
+    words = left_open_words(outcomes)
+    assert "listed before they were run: `aug=flip`; " in words
+    assert re.search(r"goes from 86\.\d\d % \(`.*`\) to 89\.\d\d % \(`aug=flip`\), by 3", words)
+    assert "over the 2 of 9 readings that were run." in words
+    assert "None of them has been run yet." in left_open_words(
+        [o for o in outcomes_of(measured=False) if o.claim.source == "S2"]
+    )
