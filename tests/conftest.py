@@ -51,6 +51,22 @@ TINY = (
 )
 
 
+class Later:
+    """A module of a library that few tests need: imported when it is first used."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self.name), attribute)
+
+
+@functools.cache
+def imports_later(path: Path) -> bool:
+    """Whether a file has a `Later`: one process pays for it, and not each."""
+    return " = Later(" in path.read_text()
+
+
 @functools.cache
 def shared_fixtures(path: Path) -> frozenset[str]:
     """The fixtures that tests of a file have together."""
@@ -68,6 +84,7 @@ def once(*arguments: str) -> list[str]:
     ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files keep their order otherwise, and tests theirs in their file.
 
@@ -76,7 +93,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
     for item in items:
-        if shared_fixtures(item.path) & {*getattr(item, "fixturenames", ())}:
+        shared = shared_fixtures(item.path) & {*getattr(item, "fixturenames", ())}
+        if shared or imports_later(item.path):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 

@@ -4,13 +4,12 @@ import math
 
 import pytest
 import torch
-import torchvision.transforms.functional as TF
 from hydra.utils import instantiate
-from torchvision.transforms import InterpolationMode
 
 from fmnist.data.augment import RandomAffine, affine_matrices
-from tests.conftest import composed
+from tests.conftest import Later, composed
 
+TF = Later("torchvision.transforms.functional")
 SIZE = 28
 NEAREST, BILINEAR = RandomAffine(), RandomAffine(interpolation="bilinear")
 
@@ -44,7 +43,7 @@ def shifted(image, right, down):
 
 def torchvision_chain(image, degrees, right, down, mirrored):
     """RandomRotation, RandomHorizontalFlip and RandomCrop(28, padding=4), their draws given."""
-    image = TF.rotate(image, degrees, InterpolationMode.NEAREST)
+    image = TF.rotate(image, degrees, TF.InterpolationMode.NEAREST)
     return shifted(TF.hflip(image) if mirrored else image, right, down)
 
 
@@ -71,7 +70,7 @@ def test_equals_torchvisions_chain(hundred):
     assert (ours == expected)[inside].float().mean() >= 0.995
     # The comparison has power: turning the other way agrees on far less than that.
     reverse = affine_matrices(torch.tensor([-0.1]), torch.zeros(1, 2), torch.tensor([False]))
-    turned = TF.rotate(images[0], math.degrees(0.1), InterpolationMode.NEAREST)
+    turned = TF.rotate(images[0], math.degrees(0.1), TF.InterpolationMode.NEAREST)
     assert (NEAREST(images[:1], reverse)[0] == turned).float().mean() < 0.5
 
 
@@ -102,7 +101,7 @@ def test_without_rotation_every_pixel_equals_flip_and_padded_crop(right, down, m
 
 def test_bilinear_rotation_equals_torchvisions():
     image = noise(1)
-    expected = TF.rotate(image, 12.5, InterpolationMode.BILINEAR)
+    expected = TF.rotate(image, 12.5, TF.InterpolationMode.BILINEAR)
     ours = BILINEAR(image, matrices(12.5, 0, 0, False))
     torch.testing.assert_close(ours, expected, rtol=0, atol=0.05)
 

@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
-import torchvision
 
 from fmnist.config.published import published
 from fmnist.data import files
@@ -24,8 +23,9 @@ from fmnist.data.files import read_published
 from fmnist.data.source import Wanted
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.runs.text import unchecked
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, Later
 
+datasets = Later("torchvision.datasets")
 FILES = TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = tuple(published()["MNIST"].files)
 WAYS_OUT = ("data.root=", "FMNIST_DATA", "data=synthetic")
 
@@ -321,8 +321,8 @@ def mirror(arrays, monkeypatch):
     """A server with the small data set, and torchvision sent there for KMNIST."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Mirror(arrays) as server:
-        monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [server.url])
-        monkeypatch.setattr(torchvision.datasets.KMNIST, "resources", server.resources)
+        monkeypatch.setattr(datasets.KMNIST, "mirrors", [server.url])
+        monkeypatch.setattr(datasets.KMNIST, "resources", server.resources)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -345,7 +345,7 @@ def test_downloads_into_torchvisions_layout(tmp_path, arrays, mirror):
         assert (root / "KMNIST" / "raw" / file).read_bytes() == idx(array)
     assert {path.name for path in root.iterdir()} <= {"KMNIST", ".KMNIST.lock"}
     # torchvision itself finds them there.
-    assert len(torchvision.datasets.KMNIST(root)) == 40
+    assert len(datasets.KMNIST(root)) == 40
 
 
 def test_one_missing_file_is_enough_to_download(tmp_path, kmnist, arrays, mirror):
@@ -380,7 +380,7 @@ def test_unreachable_names_the_ways_out(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
         port = closed.server_port
-    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [f"http://127.0.0.1:{port}/"])
+    monkeypatch.setattr(datasets.KMNIST, "mirrors", [f"http://127.0.0.1:{port}/"])
     with pytest.raises(DataUnavailable) as error:
         read_data_set("KMNIST", tmp_path)
     assert_names_ways_out(error)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from sklearn.metrics import f1_score, recall_score
 
 from fmnist import claims as command_module
 from fmnist.claims import main
@@ -430,6 +429,8 @@ def test_published_differences_come_from_the_claims_about_the_sides():
 
 
 def test_class_metrics_are_those_of_scikit_learn():
+    from sklearn.metrics import f1_score, recall_score
+
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 9, 500)  # one class has no image
     logits = rng.normal(size=(500, 10)).astype(np.float32) + 2 * np.eye(10)[labels]

@@ -7,11 +7,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from statsmodels.formula.api import ols
-from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.stats.anova import AnovaRM, anova_lm
 
 from fmnist.evidence.factorial import factorial, factorial_effects
+from tests.conftest import Later
+
+formulas = Later("statsmodels.formula.api")
+mixed = Later("statsmodels.regression.mixed_linear_model")
+anova = Later("statsmodels.stats.anova")
 
 LEVELS = {
     "activation": ["sigmoid", "tanh", "relu"],
@@ -42,7 +44,7 @@ def frame(values):
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_f_and_p_are_those_of_statsmodels_repeated_measures(seeds):
     values = drawn(seeds)
-    table = AnovaRM(frame(values), "y", "seed", within=list(LEVELS)).fit().anova_table
+    table = anova.AnovaRM(frame(values), "y", "seed", within=list(LEVELS)).fit().anova_table
     for effect in factorial_effects(values, LEVELS):
         row = table.loc[":".join(effect.factors)]
         assert effect.f == pytest.approx(row["F Value"])
@@ -54,7 +56,7 @@ def test_means_are_those_of_the_mixed_model_with_a_random_seed():
     values = drawn(5)
     formula = "y ~ C(activation, Sum) * C(pooling, Sum) * C(aug, Sum)"
     data = frame(values)
-    fitted = MixedLM.from_formula(formula, data, groups=data["seed"]).fit()
+    fitted = mixed.MixedLM.from_formula(formula, data, groups=data["seed"]).fit()
     pooling = next(e for e in factorial_effects(values, LEVELS) if e.factors == ("pooling",))
     by_level = {effect.levels[0]: effect.mean for effect in pooling.levels}
     assert fitted.params["C(pooling, Sum)[S.avg]"] == pytest.approx(by_level["avg"], abs=1e-6)
@@ -99,8 +101,8 @@ def test_a_missing_cell_is_said():
 def test_one_seed_is_least_squares_with_the_higher_interactions_as_error():
     values = drawn(1)
     formula = "y ~ (C(activation, Sum) + C(pooling, Sum) + C(aug, Sum)) ** 2"
-    fitted = ols(formula, frame(values)).fit()
-    table = anova_lm(fitted, typ=2)
+    fitted = formulas.ols(formula, frame(values)).fit()
+    table = anova.anova_lm(fitted, typ=2)
     names = {name: f"C({name}, Sum)" for name in LEVELS}
     for effect in factorial_effects(values, LEVELS):
         row = table.loc[":".join(names[factor] for factor in effect.factors)]

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from fmnist.claims import read_sources
 from fmnist.evidence.claim import CLAIMS_DIR, is_cost, load_claims
@@ -350,6 +349,8 @@ def test_mistakes_are_answered_in_one_line(runs, tmp_path, monkeypatch, capsys, 
 
 
 def test_a_trained_run_is_collected(run_tiny, tmp_path, capsys):
+    from sklearn.metrics import f1_score
+
     run = of_study(run_tiny("seed=1"))
     assert collect(tmp_path / "results", run.dir) == 0
     assert capsys.readouterr().out.endswith("results/s2_best.csv: 1 run, 1 new\n")

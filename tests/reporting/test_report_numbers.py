@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from sklearn import metrics
-from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
-from statsmodels.stats.multitest import multipletests
 from torch import nn
 
 from fmnist.evidence.effects import Comparison
@@ -28,7 +25,12 @@ from fmnist.reporting.gradcam import grad_cam
 from fmnist.reporting.table import Cell, Row
 from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions, wilson_interval
 from fmnist.runs.run import Run
+from tests.conftest import Later
 from tests.records import a_record
+
+metrics = Later("sklearn.metrics")
+contingency_tables = Later("statsmodels.stats.contingency_tables")
+multitest = Later("statsmodels.stats.multitest")
 
 CLASSES = [f"class {k}" for k in range(10)]
 
@@ -207,7 +209,7 @@ def test_levels_are_compared_over_seeds_with_welchs_t_test() -> None:
     small = (values["small", "sgd"] + values["small", "adam"]) / 2
     large = (values["large", "sgd"] + values["large", "adam"]) / 2
     expected = stats.ttest_ind(small, large, equal_var=False)
-    corrected = multipletests([expected.pvalue, 1], method="bonferroni")[1]
+    corrected = multitest.multipletests([expected.pvalue, 1], method="bonferroni")[1]
     assert net.p == pytest.approx(corrected[0], rel=1e-6)
     low, high = expected.confidence_interval(1 - 0.05 / 2)
     assert (net.low, net.high) == pytest.approx((low, high))
@@ -267,7 +269,7 @@ def test_mcnemar_is_that_of_statsmodels() -> None:
     first, second = random.random(500) < 0.9, random.random(500) < 0.85
     ours = mcnemar(first, second)
     table = [[ours.both, ours.only_first], [ours.only_second, ours.neither]]
-    assert ours.p == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue)
+    assert ours.p == pytest.approx(contingency_tables.mcnemar(table, exact=True).pvalue)
     assert sum(map(sum, table)) == 500
     assert mcnemar(first, first).p == 1.0
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from sklearn.datasets import load_sample_images
 from torch import nn
 
 from fmnist.data.facts import Look
@@ -17,7 +16,9 @@ from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
 from fmnist.predict import main
 from fmnist.using.classify import Familiar, features_of
+from tests.conftest import Later
 
+samples = Later("sklearn.datasets")
 GREY, DARK = (1, 28, 28), Look([0.0], 1.0)
 PHOTOS = Look([], 1.0)
 
@@ -73,7 +74,7 @@ def test_how_a_set_stands_in_its_frames_is_measured():
 
 
 def test_of_real_photographs_a_set_of_photographs_gets_the_middle():
-    for pixels in load_sample_images().images:
+    for pixels in samples.load_sample_images().images:
         made = prepare(Image.fromarray(pixels), (3, 32, 32), PHOTOS)
         assert made.shape == (3, 32, 32)
         middle = pixels[:, 106:533].mean((0, 1))
@@ -131,7 +132,7 @@ def test_predict_shows_writes_and_saves_what_it_found(run_tiny, tmp_path, capsys
     run = run_tiny("model=logistic")
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for number, pixels in enumerate(load_sample_images().images):
+    for number, pixels in enumerate(samples.load_sample_images().images):
         Image.fromarray(pixels).save(pictures / f"photo{number}.jpg")
     image = run.data()
     image.load()
