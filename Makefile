@@ -66,7 +66,7 @@ results: setup ## every table, figure and verdict, from the rows in results/
 	$(BIN)/python -m benchmarks.readme
 
 docs: setup ## the documentation as a site in build/site; a dead link fails
-	$(BIN)/python -m mkdocs build --strict
+	FMNIST_RUN_NOTEBOOK=true $(BIN)/python -m mkdocs build --strict
 
 clean: ## remove the environment, caches and builds; runs and data stay
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

@@ -23,9 +23,12 @@ def send_library_messages_to_log() -> None:
     # isort: split
     import lightning
 
-    logger = logging.getLogger(lightning.__name__)
-    for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
-        logger.removeHandler(handler)
+    # Where nothing had configured logging before, each of its parts has a console of its own.
+    for name in ("", ".pytorch", ".fabric"):
+        logger = logging.getLogger(f"{lightning.__name__}{name}")
+        for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
+            logger.removeHandler(handler)
+            logger.propagate = True
 
 
 @contextmanager
