@@ -6,6 +6,7 @@ is what `python -m fmnist.train` makes of the same settings, in this process, on
 setting may be given: `trainer.max_epochs=10 aug=on`. With `--csv FILE` the table is written, too.
 """
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def main() -> None:
     arguments = options.parse_intermixed_args()
     import torch
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     table = Table(COLUMNS, arguments.rounds, torch.get_num_threads())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

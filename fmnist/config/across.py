@@ -56,6 +56,8 @@ def _check_batches(plain: dict[str, Any]) -> None:
             "as it is the batch of all devices together"
         )
     train, val = select(plain, "data.train_size"), select(plain, "data.val_size")
+    if select(plain, "data.folds") is not None:  # which say what validates
+        return
     if isinstance(train, int) and isinstance(val, int) and val >= train:
         raise ConfigError(
             f"data.val_size={val}: should be less than data.train_size={train}, the images that "

@@ -178,7 +178,8 @@ class ImageData(LightningDataModule):
         root: data root in torchvision's layout, or what the source reads; not used by "synthetic".
         batch_size: training images of all processes together.
         eval_batch_size: validation and test images.
-        train_size: the first so many of the training images; None: all, or 60,000 drawn ones.
+        train_size: the first so many of the training images; of a source, which may have them by
+            class, so many of every class; None: all, or 60,000 drawn ones.
         test_size: likewise of the test images, or 10,000. A set without test images of its own
             gives so many of its images for them, always the same ones; None: a fifth.
         val_size: how many of the training images validate. None: the set's own validation images,
@@ -276,7 +277,9 @@ class ImageData(LightningDataModule):
                 f"data.{key}={count}: should be between 1 and {len(images)}, the number of such "
                 f"images that {self.set_name} has, or null for all"
             )
-        return images[:count]
+        if self.source is None or count is None or count == len(images):
+            return images[:count]
+        return images[stratified_split(images.labels, count, seed=0)[1]]  # they may lie by class
 
     def _check_part(self, key: str, size: int, count: int, why: str) -> None:
         if not 0 < size < count:

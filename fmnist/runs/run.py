@@ -176,6 +176,8 @@ class Run:
             raise RunError(f"{self.dir}: config.data describes no data but {type(data).__name__}")
         made = cast("ImageData", data)
         made.download = self.own
+        if self.record.dataset is not None:  # where the split's seed is the run's
+            made.split_seed = self.record.dataset.split_seed
         return made
 
     def predictions(self) -> "tuple[np.ndarray, np.ndarray]":

@@ -214,3 +214,14 @@ def test_accuracies_at_size_are_of_any_run_with_the_experiments_settings(tmp_pat
     assert "| 90.00 | 90.00 |  |  |" in speedrun.table([made])
     assert readme.at_size(rows, [made]) == []  # timed: it has its row already
     assert readme.at_size(rows, [{**made, "seed": "4"}]) == [made]
+
+
+def test_nets_are_tabled_on_every_kind_of_images(monkeypatch, tmp_path, capsys):
+    from benchmarks import nets
+
+    overrides = [text for text in TINY if text.startswith(("data.", "trainer."))]
+    monkeypatch.setattr(sys, "argv", ["nets", "--models", "logistic", "--sets", "colour", "--csv",
+                                      str(tmp_path / "nets.csv"), *overrides])  # fmt: skip
+    nets.main()
+    assert "| synthetic 3x32x32 | logistic | 92190 |" in capsys.readouterr().out
+    assert "logistic" in (tmp_path / "nets.csv").read_text()

@@ -260,6 +260,14 @@ def test_size_colours_and_classes_are_settings_of_every_set():
         ImageData("two", source=Two(), val_size=4, classes=3).load()
 
 
+def test_fewer_images_of_a_set_that_lies_by_class_are_of_every_class(tmp_path):
+    labels = np.repeat(np.arange(4), 20)
+    np.savez(tmp_path / "a.npz", train_images=pixels(80, 8, 8), train_labels=labels)
+    data = ImageData("a", str(tmp_path / "a.npz"), source=Npz(), train_size=40, val_size=8)
+    assert data.load().train_size == 24  # 40, less a fifth that tests, less 8
+    assert torch.bincount(data.train_images.labels).tolist() == [6] * 4
+
+
 def test_a_split_seed_that_is_the_runs_varies_with_it():
     def chosen(**settings):
         return ImageData("two", source=Two(), val_size=4, **settings).load().split_md5

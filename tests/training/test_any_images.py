@@ -55,6 +55,12 @@ def test_a_run_in_colour_is_trained_tested_read_back_and_shown(run_tiny):
     assert "20 of 30 classes" in detail.matrices[0].caption
 
 
+def test_a_run_whose_split_and_noise_are_its_seeds_is_read_back(run_tiny):
+    run = run_tiny("data.split_seed=seed", "data.label_noise=0.2", "data.folds=5", "seed=3")
+    assert (run.record.dataset.split_seed, run.record.dataset.val_size) == (3, 128)
+    assert evaluate(run) == (run.record.metrics["test/loss"], run.record.metrics["test/acc"])
+
+
 def test_noise_folds_and_long_tails_are_settings_with_hashes_of_their_own():
     plain = config_hash(composed())
     neutral = ["label_noise=0", "imbalance=1", "fold=0", "folds=null", "size=null", "classes=null"]
