@@ -60,6 +60,10 @@ def largest_in_words(found: Factorial) -> str:
     )
 
 
+def _short(f: float) -> str:
+    return f"{f:,.0f}" if f >= 100 else f"{f:.3g}"
+
+
 def _words(level: LevelEffect) -> str:
     text = f"{' with '.join(level.levels)} {level.mean:+.2f}"
     if math.isnan(level.half_width):
@@ -92,7 +96,7 @@ def factorial_figure(found: Factorial, name: str, title: str) -> Chart:
     caption = (
         "Blue: what a level adds to the mean of all combinations. Orange: of every two factors the "
         "pair of levels that adds most beyond its two levels. Lines: 95 % intervals, each on its "
-        f"own. {found.method()}."
+        "own."
     )
     return Chart(name, title, caption, figure, wide=True)
 
