@@ -345,6 +345,10 @@ def _configure(job: Job) -> None:
         import torch
 
         torch.set_num_threads(max(1, int(threads)))
+    if sys.stderr.isatty():  # bars, and what a net prints, would be drawn into the sweep's table
+        with suppress(OSError), (job.dir / job.log).open("ab") as file:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(file.fileno(), stream.fileno())
     if root := job.logging.get("root"):
         root["handlers"] = [name for name in root.get("handlers", []) if name != "console"]
         logging.config.dictConfig(job.logging)

@@ -192,9 +192,14 @@ class Board:
                                 ("missing", "to come"))
             if counted[state]
         ]  # fmt: skip
-        states = {run.dir: self.states[name] for name, run in self.runs.items()}
-        left = seconds_left(list(self.runs.values()), states, counted["missing"])
-        if left is not None and counted["finished"] < len(self.cells):
+        states = {
+            run.dir: self.states[name]
+            for name, run in self.runs.items()
+            if self.states[name] in ("running", "finished")  # the others are not run again
+        }
+        counts = [run for run in self.runs.values() if run.dir in states]
+        left = seconds_left(counts, states, counted["missing"])
+        if left is not None and counted["running"] + counted["missing"]:
             words.append(f"about {duration(left)} left")
         running = [cell.dir for cell in self.cells if self.states[cell.dir] == "running"]
         width = max((len(self.names[name]) for name in running[:most]), default=0)
