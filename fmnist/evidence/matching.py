@@ -18,7 +18,7 @@ from itertools import product
 from typing import Any
 
 from fmnist.evidence.claim import ClaimError, Selection
-from fmnist.runs.rows import CHOSEN, Row, flatten, is_value
+from fmnist.runs.rows import CHOSEN, FORMATS, Row, flatten, is_value
 
 # Runs on less or other data, or chosen on the test set, count only when the claim says so. A row
 # from before a setting existed has none.
@@ -27,7 +27,6 @@ WHOLE = {
     "data.val_size": "5000", "data.select_on": "val", "data.size": "null", "data.channels": "null",
     "data.classes": "null", "data.folds": "null", "data.label_noise": "0", "data.imbalance": "1",
 }  # fmt: skip
-FORMATS = ("channels_last", "trainer.precision")
 # What an experiment leaves to the machine that runs it.
 MACHINE = (*FORMATS, "trainer.accelerator", "trainer.devices", "trainer.strategy")
 LEFT_OPEN = frozenset((*MACHINE, *WHOLE))
@@ -187,7 +186,7 @@ def _unit(
             if not chosen:
                 return None
             means.append(sum(value(row, item.metric) for row in chosen) / len(chosen))
-            cells.append(frozenset(frozenset(row.settings.items()) for row in chosen))
+            cells.append(frozenset(row.did for row in chosen))
         values.append(sum(means) / len(means))
     return tuple(cells), tuple(values)
 

@@ -46,6 +46,7 @@ LABELS = ("logger", "trainer", "experiment", "ablation", "without", "local")
 HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing else
 NO_SETTINGS = COSMETIC | HOW | {("seed",)}
 FIRST = ("max_epochs", "accelerator", "devices", "strategy", "precision")  # of trainer
+FORMATS = ("channels_last", "trainer.precision")
 CHOSEN = "formats"  # who chose number and memory format: "auto", by net and machine; or "set"
 # Settings of later versions, and what was done before they existed.
 ADDED = {
@@ -87,6 +88,17 @@ class Row:
     def leaks(self) -> bool:
         """Whether the test images chose the epoch."""
         return self.settings.get("data.select_on") == "test"
+
+    @property
+    def did(self) -> frozenset[tuple[str, str]]:
+        """Its configuration but for the seed, the same whenever and wherever it was run.
+
+        Names of options are not in it, as rows of before a group existed have none of that group,
+        and no formats that a machine chose.
+        """
+        left_out = () if self.settings.get(CHOSEN) == "set" else FORMATS
+        pairs = self.settings.items()
+        return frozenset((k, v) for k, v in pairs if is_value(k) and k not in left_out)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -246,11 +258,11 @@ def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str,
 def newest(rows: Iterable[Row]) -> list[Row]:
     """One row a configuration: a finished one before a failed one, then the latest.
 
-    Equal settings are one configuration, whatever its hash, which counts how updates are rounded.
+    Equal settings are one, whatever their hash, which counts how updates are rounded.
     """
     latest: dict[tuple[int, frozenset[tuple[str, str]]], Row] = {}
     for row in sorted(rows, key=lambda row: (row.finished, row.facts["started"])):
-        latest[row.seed, frozenset(row.settings.items())] = row
+        latest[row.seed, row.did] = row
     return list(latest.values())
 
 

@@ -289,6 +289,22 @@ def test_half_a_sweep_gives_report_and_claim_the_same_numbers(tmp_path):
     assert summary.half_width == pytest.approx(compared.difference.half_width)
 
 
+def test_rows_of_before_a_group_existed_and_of_another_machine_count_with_later_ones(tmp_path):
+    def older(item):
+        settings = {key: value for key, value in item.settings.items() if key != "callbacks"}
+        return replace(item, settings=settings | {"trainer.precision": "bf16-mixed"})
+
+    nets = ("model=lenet5", "model=fashioncnn")
+    rows = [row(net, seed=seed, test_acc=80 + seed + 5 * (net == nets[1]))
+            for seed in range(5) for net in nets]  # fmt: skip
+    rows = [older(item) if item.seed < 3 else item for item in rows]
+    claim = lenet(tmp_path, "higher: {model: fashioncnn}\nlower: {model: lenet5}")
+    (outcome,) = evaluate([claim], rows)
+    assert outcome.statement.parts[0].seeds == (0, 1, 2, 3, 4)
+    again = replace(older(rows[6]), facts=rows[6].facts | {"config_hash": "b", "started": "2"})
+    assert len(newest([*rows, again])) == len(rows)
+
+
 def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
     rows = [row("model=lenet5", f"aug={aug}", seed=s, test_acc=90 + (aug == "on"))
             for s in (0, 1, 2) for aug in ("on", "off")]  # fmt: skip
