@@ -128,9 +128,10 @@ def as_before() -> Iterator[None]:
             each.disabled = False
         logging.disable(logging.NOTSET)
         logging.raiseExceptions = raising
-        for name in {*sys.modules} - modules:  # those of a test's own folder
-            if str(Path(getattr(sys.modules[name], "__file__", None) or "/")).startswith(TEMPORARY):
-                del sys.modules[name]
+        for name in {*sys.modules} - modules:
+            file = str(getattr(sys.modules[name], "__file__", None))
+            if file.startswith(TEMPORARY) and not file.startswith(str(CHECKOUT)):
+                del sys.modules[name]  # of a test's own folder; the next one may have its like
         sys.argv, sys.path[:] = argv, path
         os.chdir(folder)
         os.environ.clear()
