@@ -127,7 +127,8 @@ def test_a_sweep_without_a_key_is_offline_and_says_once_how_to_see_it(project):
     assert done.returncode == 1, done.stdout + done.stderr  # three cells fail
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stdout.count("wandb leet") == 1
-    assert "wandb/offline-run-" in done.stdout
+    logs = [path.read_text() for path in folder.glob("sweep/*/train.log")]
+    assert sum("wandb/offline-run-" in text for text in logs) == 1  # of the one that finished
     assert len(offline_runs(folder)) == 4
 
 
