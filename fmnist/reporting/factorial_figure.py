@@ -27,7 +27,7 @@ def effect_cells(found: Factorial) -> list[list[str]]:
         f = (
             ""
             if math.isnan(effect.f)
-            else f"{effect.f:.3g} ({', '.join(map(str, effect.freedom))})"
+            else f"{_short(effect.f)} ({', '.join(map(str, effect.freedom))})"
         )
         lines.append(
             [
