@@ -27,9 +27,10 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
         [
             f"net     {net_name}, {record.params:,} parameters, "
             f"{known(record.flops) / 1e6:.2f} MFLOPs an image",
-            f"optim   {name} lr={optim['lr']:g}, {', '.join(extras)}",
+            f"optim   {name} lr={optim['lr']:g}, batch {config['data']['batch_size']}, "
+            f"{', '.join(extras)}",
             f"data    {data.name}{unchecked(data)}, {data.train_size:,} train, {val}, "
-            f"{data.test_size:,} test, batch {config['data']['batch_size']}, "
+            f"{data.test_size:,} test, "
             f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
             f"device  {record.device}, {record.precision}, "
             f"{length_text(trainer)}, seed {record.seed}",
@@ -86,7 +87,9 @@ def epoch_label(epoch: int, epochs: int | None) -> str:
 
 
 def epoch_line(rows: Sequence[Epoch], epochs: int | None) -> str:
-    """The last of the rows, and whether it is the best so far.
+    """The last of the rows, within 80 columns, and whether it is the best so far.
+
+    The first loss and accuracy are training's.
 
     Args:
         rows: of the run record, up to the epoch to show.
@@ -95,9 +98,9 @@ def epoch_line(rows: Sequence[Epoch], epochs: int | None) -> str:
     row = rows[-1]
     better = all(row.val_acc > earlier.val_acc for earlier in rows[:-1])
     return (
-        f"{epoch_label(row.epoch, epochs)}   train loss {row.train_loss:.4f} "
-        f"acc {row.train_acc:.4f}   val loss {row.val_loss:.4f} acc {row.val_acc:.4f}"
-        f"   {row.seconds:.1f} s{'  best' if better else ''}"
+        f"{epoch_label(row.epoch, epochs)}  loss {row.train_loss:.4f} "
+        f"acc {row.train_acc:.4f}  val loss {row.val_loss:.4f} acc {row.val_acc:.4f}"
+        f"  {row.seconds:.1f} s{'  best' if better else ''}"
     )
 
 
