@@ -105,11 +105,11 @@ def epoch_line(rows: Sequence[Epoch], epochs: int | None) -> str:
 
 
 def totals_line(record: Record, run_dir: Path) -> str:
-    """How long it took, on what data, and where it lies."""
+    """How long it took, and where it lies."""
     epochs, data = record.epochs[-1].epoch + 1, known(record.dataset)
     line = (
         f"{epochs} epoch{'s' if epochs > 1 else ''} in {known(record.train_seconds):.1f} s "
-        f"({known(record.seconds):.1f} s in all) on {data.name}: {shown(run_dir)}"
+        f"({known(record.seconds):.1f} s in all): {shown(run_dir)}"
     )
     if record.inherited_seconds:
         line += f"\n{record.inherited_seconds:.1f} s of them were spent before: {record.origin}"
