@@ -10,6 +10,7 @@ On GPUs there are as many cells on each as the launcher's setting says.
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -102,4 +103,5 @@ def list_gpus(logger: dict[str, Any]) -> list[str]:
 def _count_here(line: Connection) -> None:
     import torch
 
-    line.send(torch.cuda.device_count())
+    with suppress(OSError):  # the sweep has been killed
+        line.send(torch.cuda.device_count())
