@@ -82,6 +82,7 @@ def make(copy: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_make_train_falls_back_to_synthetic_garments_with_a_banner(made):
     arguments = " ".join(text for text in TINY if text != "data=synthetic")
     unreachable = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}

@@ -14,7 +14,7 @@ from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
 from fmnist.evidence.text import readings_cells, remarks, verdict_words
 from fmnist.runs.find import find_runs
 from fmnist.sweeps.cells import sweep_of
-from tests.conftest import TINY, command, composed
+from tests.conftest import TINY, composed, here
 from tests.evidence.test_claims import CLAIMS, configuration, row
 
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
@@ -76,7 +76,7 @@ def test_the_command_line_narrows_the_readings_and_folders_tell_them(tmp_path):
     assert len(sweep_of(fixed[:-1]).cells) == 3  # ours, and two lengths of training
     two = ("ablation=s3_readings", "seed=1", "experiment=s3_better", "model.width=0.02")
     tiny = [text for text in TINY if not text.startswith("data.batch_size")]
-    done = command("fmnist.train", *two, *tiny, cwd=tmp_path)
+    done = here("fmnist.train", *two, *tiny, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     runs = find_runs([tmp_path / "multirun"]).runs
     assert [run.dir.name.rpartition("-")[0] for run in runs] == [

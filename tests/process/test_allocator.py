@@ -16,8 +16,8 @@ if sys.argv[1] == "keep":
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 net, images = LeNet5(), torch.randn(2048, 1, 28, 28)  # blocks above 32 MB, its upper threshold
-for step in range(12):
-    if step == 8:
+for step in range(7):
+    if step == 5:
         before = faults()
     net(images).sum().backward()
 print(faults() - before)
@@ -25,7 +25,7 @@ print(faults() - before)
 
 
 def faults(mode):
-    """Of four training steps, after eight others."""
+    """Of two training steps, after five others."""
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True
     )

@@ -131,6 +131,7 @@ for code in {codes}:
 """
 
 
+@LONG
 def test_a_module_within_one_that_was_put_off_can_be_imported_first():
     lines = said(TRAINING + STEPS + IN_TURN.format(codes=[*AFTERWARDS])).splitlines()
     assert lines == [*AFTERWARDS.values()]

@@ -15,7 +15,7 @@ from fmnist.reporting.detail import detail_of
 from fmnist.reporting.table import Row
 from fmnist.training.classifier import Classifier
 from fmnist.training.preflight import try_net
-from tests.conftest import TINY, command, composed
+from tests.conftest import TINY, composed, here
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 COLOUR = ("data.size=32", "data.channels=3", "data.classes=30", "data.train_size=320")
@@ -119,7 +119,7 @@ def test_a_set_of_ones_own_is_one_file_and_one_yaml_outside_the_package(tmp_path
     (tmp_path / "conf/data/stripes.yaml").write_text(NODE)
     settings = [text for text in TINY if not text.startswith("data")]
     own = ["--config-dir", "conf", "data=stripes", "hydra.run.dir=run"]
-    done = command("fmnist.train", *settings, *own, cwd=tmp_path)
+    done = here("fmnist.train", *settings, *own, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run/result.json").read_text())
     assert record["dataset"]["classes"] == ["across", "down"]

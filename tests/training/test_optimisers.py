@@ -6,10 +6,10 @@ from torch import nn
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError
-from fmnist.training.build import build_classifier
+from fmnist.training.build import build
 from fmnist.training.groups import parameter_groups
 from fmnist.training.muon import MuonAdamW
-from tests.conftest import composed
+from tests.conftest import TINY, composed
 
 
 def a_net() -> nn.Sequential:
@@ -61,12 +61,12 @@ def test_they_are_settings_that_change_the_hash_only_where_they_are_used() -> No
 
 
 def test_the_optimiser_of_a_configuration_has_these_groups_and_a_peak_for_each() -> None:
-    settings = ("optim=adamw", "optim.no_decay=true", "optim.head_lr=0.01", "optim.lr=0.001")
-    module = build_classifier(composed(*settings))
+    settings = (*TINY, "optim=adamw", "optim.no_decay=true", "optim.head_lr=0.01", "optim.lr=0.001")
+    module = build(composed(*settings))[0]
     optimizer = module.configure_optimizers()
     rates = [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups]
     assert rates == [(0.001, 0.01), (0.001, 0.0), (0.01, 0.01), (0.01, 0.0)]
-    module = build_classifier(composed(*settings, "scheduler=onecycle"))
+    module = build(composed(*settings, "scheduler=onecycle"))[0]
     assert module._peaks(optimizer) == {"max_lr": [0.001, 0.001, 0.01, 0.01]}
 
 

@@ -118,6 +118,7 @@ COSMETICS = {
     ("logger",): ["logger=none"],
     ("tags",): ["tags=[first]"],
     ("looks",): ["looks=[3,5]"],
+    ("reuse_shorter",): ["reuse_shorter=false"],
     ("readings",): ["readings={aug:[off,flip]}"],
     ("data", "eval_batch_size"): ["data.eval_batch_size=96"],
     ("steps_per_execution",): ["steps_per_execution=1", "steps_per_execution=3"],
