@@ -1,10 +1,8 @@
 """What the tests share: small data, composed configurations, whole runs, the command line."""
 
-import functools
 import importlib
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -33,9 +31,11 @@ from fmnist.runs.run import Run, load_run
 CHECKOUT = Path(__file__).parents[1]
 TEMPORARY = tempfile.gettempdir()
 
-# Files of minutes, most first: begun last, they would keep one processor waiting for the other.
+# Files that take longest, most first: begun last, they would keep one processor waiting.
 LONG = (
-    "kills", "full_disk", "ddp", "sweep", "dashboards", "search", "launchers", "train", "report",
+    "ddp", "dashboards", "sweep", "kills", "launchers", "startup", "benchmarks", "full_disk",
+    "experiments", "config", "claims", "trainer_arguments", "readings", "train", "report",
+    "refused", "process", "readme", "export", "models", "shorter", "allocator",
 )  # fmt: skip
 
 # A run of a second: 16 steps an epoch on drawn garments.
@@ -61,19 +61,6 @@ class Later:
         return getattr(importlib.import_module(self.name), attribute)
 
 
-@functools.cache
-def imports_later(path: Path) -> bool:
-    """Whether a file has a `Later`: one process pays for it, and not each."""
-    return " = Later(" in path.read_text()
-
-
-@functools.cache
-def shared_fixtures(path: Path) -> frozenset[str]:
-    """The fixtures that tests of a file have together."""
-    found = re.findall(r'fixture\(scope="module"[^)]*\)\s+def (\w+)', path.read_text())
-    return frozenset(found)
-
-
 def once(*arguments: str) -> list[str]:
     """A command line in which what is said besides TINY takes the place of its words."""
     keys = [text.partition("=")[0] for text in arguments]
@@ -84,27 +71,13 @@ def once(*arguments: str) -> list[str]:
     ]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files keep their order otherwise, and tests theirs in their file.
 
-    Every test may run on any processor, except that those with a fixture in common stay together.
+    A file's tests run in one process (`--dist=loadfile`): they share trainings and imports.
     """
     order = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
-    for item in items:
-        shared = shared_fixtures(item.path) & {*getattr(item, "fixturenames", ())}
-        if shared or imports_later(item.path):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
-@pytest.fixture(autouse=True)
-def no_key_and_no_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """W&B finds no account, and nothing is written to the home directory."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("API_KEY", "MODE", "DIR", "DATA_DIR", "CACHE_DIR", "BASE_URL"):
-        monkeypatch.delenv(f"WANDB_{name}", raising=False)
 
 
 @contextmanager
