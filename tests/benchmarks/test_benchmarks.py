@@ -155,15 +155,15 @@ def test_the_readme_shows_every_table_that_there_is(tmp_path):
         "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
     }
     text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
-    text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in ("verdicts", "own"))
+    blocks = ("studies", "comparisons", "own")
+    text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in blocks)
     made = readme.render(text, first, tables, outcomes)
-    published, own = (
-        [o.judgement.verdict for o in outcomes if (o.claim.source == "fmnist") == ours]
-        for ours in (False, True)
-    )
-    assert f"; {published.count('undecided')} of these are undecided" in made
-    assert made.count("**holds") == (published + own).count("holds")
-    assert made.count("**undecided") == own.count("undecided")
+    for source in ("S1", "S2", "fmnist"):
+        asked = [o for o in outcomes if o.claim.source == source and not o.claim.costs]
+        verdicts = [outcome.judgement.verdict for outcome in asked]
+        name = "our own" if source == "fmnist" else f"**{source}**"
+        counts = [len(verdicts), verdicts.count("holds"), verdicts.count("does not hold")]
+        assert f"| {name} | {' | '.join(map(str, counts))} |" in made
     assert "| end | 4.2 |" in made
     assert "| x | 2 threads |" in made
     assert "1 threads" not in made
