@@ -82,11 +82,13 @@ def start_from(
 
 
 def checkpoint_of(key: str, given: str, which: str) -> Path:
-    """The file that a setting names: a checkpoint, or that of a run directory.
+    """The file that a setting names: a checkpoint, that of a run directory, or a net of ours.
 
     Raises:
         RunError: there is none.
     """
+    if key == "init_from" and given.startswith(PREFIX):
+        return pretrained(given.removeprefix(PREFIX)).dir / WEIGHTS
     path = Path(given).expanduser()
     found = path / "checkpoints" / f"{which}.ckpt" if path.is_dir() else path
     if not found.is_file():
@@ -96,11 +98,7 @@ def checkpoint_of(key: str, given: str, which: str) -> Path:
 
 def take_weights(given: str, classifier: "Classifier") -> None:
     """Another run's best weights; a tensor of another shape, such as a head's, stays new."""
-    if given.startswith(PREFIX):
-        path = pretrained(given.removeprefix(PREFIX)).dir / WEIGHTS
-    else:
-        path = checkpoint_of("init_from", given, "best")
-    there = read_weights(path)
+    there = read_weights(checkpoint_of("init_from", given, "best"))
     own = classifier.net.state_dict()
     if strange := sorted(own.keys() ^ there.keys()):
         where = "there" if strange[0] in there else "here"
