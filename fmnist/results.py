@@ -3,10 +3,11 @@
 `collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what
 is in it); a run that is there already, with the same configuration and commit, is replaced, and
 nothing else is lost. Only runs of a study as it is defined count (fmnist/evidence/study.py); which
-were left out, and why, is said. With `--latency` it also measures inference, now, of the runs that
-were made on a CPU like this one's. `render` writes results/README.md from the files of studies and
-the claims alone, `findings` docs/findings.md with its figures. `table` prints one study for a
-paper (fmnist/reporting/paper_table.py).
+were left out, and why, is said. With `--untimed` it leaves out seconds: of runs that shared their
+machine with other work these are no measurement. With `--latency` it also measures inference, now,
+of the runs that were made on a CPU like this one's. `render` writes results/README.md from the
+files of studies and the claims alone, `findings` docs/findings.md with its figures. `table` prints
+one study for a paper (fmnist/reporting/paper_table.py).
 """
 
 import math
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 
 def collect(
-    directories: Sequence[str], folder: Path, latency: bool = False
+    directories: Sequence[str], folder: Path, latency: bool = False, untimed: bool = False
 ) -> tuple[list[str], int]:
     """Add the runs below the directories to the CSV files of the folder.
 
@@ -70,6 +71,7 @@ def collect(
         directories: runs, sweeps or folders of them.
         folder: of the CSV files; made where there is none.
         latency: measure inference on this machine.
+        untimed: leave out what was measured in seconds.
 
     Raises:
         RunError: a directory that holds no run, or a CSV file that cannot be read or written.
@@ -80,6 +82,8 @@ def collect(
     studies: dict[str, list[Row]] = {}
     others: Counter[tuple[str, str]] = Counter()
     ended = [(run, row) for run in found.runs for row in rows_of([run])]
+    if untimed:
+        ended = [(run, without_seconds(row)) for run, row in ended]
     for run, row in ended:
         study = row.facts["study"]
         if reason := why_not(run, study):
@@ -95,6 +99,12 @@ def collect(
     waiting = len(found.runs) - len(ended) + len(found.missing)
     lines += [f"{waiting} runs have not ended: left out"] if waiting else []
     return lines, found.exit_code
+
+
+def without_seconds(row: Row) -> Row:
+    """Of a run whose machine had other work to do."""
+    kept = {name: value for name, value in row.metrics.items() if "seconds" not in name}
+    return replace(row, metrics=kept)
 
 
 def why_not(run: Run, study: str) -> str:
@@ -410,6 +420,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
     collecting.add_argument("directories", nargs="+", metavar="DIR", help="run or sweep directory")
+    collecting.add_argument("--untimed", action="store_true",
+                            help="leave out seconds: other work ran beside")  # fmt: skip
     collecting.add_argument("--latency", action="store_true",
                             help="measure inference on this machine as well")  # fmt: skip
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
@@ -438,7 +450,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.command == "collect":
         with trust(options.trust):
-            lines, code = collect(options.directories, folder, options.latency)
+            lines, code = collect(options.directories, folder, options.latency, options.untimed)
     elif options.command == "findings":
         lines = write_findings(study_rows(folder), asked_claims(None), Path(options.docs))
         code = 0

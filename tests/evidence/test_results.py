@@ -183,6 +183,14 @@ def test_inference_is_measured_when_asked_for_and_then_kept(run_tiny, tmp_path, 
     assert speeds() == [measured]
 
 
+def test_seconds_of_a_busy_machine_are_left_out_when_asked_for(run_tiny, tmp_path):
+    run, folder = of_study(run_tiny()), tmp_path / "results"
+    assert main(["collect", str(run.dir), "--untimed", "--results", str(folder)]) == 0
+    (row,) = read_rows(folder / "s2_best.csv")
+    assert not [name for name in row.metrics if "seconds" in name]
+    assert row.metrics["test/acc"] == pytest.approx(run.record.metrics["test/acc"], abs=1e-6)
+
+
 def test_the_page_tells_of_runs_that_chose_on_the_test_set(runs, tmp_path):
     clean = render([row_of(run) for run in find_runs([runs]).runs], CLAIMS)
     assert "select_on" not in clean
