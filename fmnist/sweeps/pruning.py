@@ -4,7 +4,6 @@ The records of a trial's cells are read while they run, on whatever launcher; Op
 which trial to give up, and a file in the cells' folders says it to them.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from fmnist.errors import RunError
+from fmnist.process.polling import polling
 from fmnist.runs.run import PRUNED, load_run
 
 if TYPE_CHECKING:
@@ -59,21 +59,15 @@ def look(trial: "Trial", cells: Cells, reported: int) -> int:
 @contextmanager
 def pruning(trials: "Sequence[tuple[Trial, Cells]]") -> Iterator[None]:
     """Around the cells of some trials, which are started in here."""
-    over, reported = threading.Event(), [0] * len(trials)
+    reported = [0] * len(trials)
 
-    def keep_looking() -> None:
-        while not over.wait(POLL):
-            for number, (trial, cells) in enumerate(trials):
-                if not is_pruned(cells):
-                    reported[number] = look(trial, cells, reported[number])
+    def look_at_all() -> None:
+        for number, (trial, cells) in enumerate(trials):
+            if not is_pruned(cells):
+                reported[number] = look(trial, cells, reported[number])
 
-    thread = threading.Thread(target=keep_looking, daemon=True)
-    thread.start()
-    try:
+    with polling(look_at_all, POLL):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def is_pruned(cells: Cells) -> bool:

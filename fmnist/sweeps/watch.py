@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from fmnist.errors import RunError
+from fmnist.process.polling import polling
 from fmnist.runs.record import RESULT, Cell, known
 from fmnist.runs.run import Run, load_run
 from fmnist.runs.text import duration, epoch_label, shown
@@ -227,11 +228,7 @@ def _progress(run: Run) -> str:
 @contextmanager
 def watch(folder: Path, left: Sequence[Cell], names: Mapping[str, str]) -> Iterator[None]:
     """Say which cell began and ended, while a launcher runs them."""
-    stop, board = threading.Event(), Board(folder, left, names)
-
-    def keep_looking() -> None:
-        while not stop.wait(POLL):
-            board.look()
+    board = Board(folder, left, names)
 
     def make_room(record: logging.LogRecord) -> bool:
         """What anybody says stands above the table."""
@@ -241,13 +238,10 @@ def watch(folder: Path, left: Sequence[Cell], names: Mapping[str, str]) -> Itera
     for handler in (handlers := list(logging.root.handlers)):
         handler.addFilter(make_room)
     board.draw()
-    thread = threading.Thread(target=keep_looking, daemon=True)
-    thread.start()
     try:
-        yield
+        with polling(board.look, POLL):
+            yield
     finally:
-        stop.set()
-        thread.join()
         board.look()
         board.erase()
         for handler in handlers:
