@@ -30,7 +30,7 @@ from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 from fmnist.process.messages import run_log, send_library_messages_to_log
-from fmnist.process.terminal import forgiving_terminal, say
+from fmnist.process.terminal import forgiving_terminal, say, sigterm_exits
 from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
 from fmnist.runs.record import RESULT, Record, known
@@ -69,7 +69,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         UserError: no data, a diverged loss, or a directory that holds a run already.
     """
     began = time.perf_counter()
-    with locked(job.dir):
+    with locked(job.dir), sigterm_exits():
         send_library_messages_to_log()
         from fmnist.tracking.dashboard import open_loggers
         from fmnist.training.build import build_classifier, build_data

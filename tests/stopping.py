@@ -34,6 +34,29 @@ class Stop(Callback):
             os.kill(pid or os.getpid(), self.number)
 
 
+class StopEarly(Callback):
+    """Sends SIGTERM while the trainer is built: Lightning does not listen yet.
+
+    Args:
+        pid: of the process that gets it; 0: this one.
+        deaf: whether this process would die of SIGTERM, and say nothing.
+    """
+
+    def __init__(self, pid: int, deaf: bool) -> None:
+        if deaf:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(pid or os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+
+def stopping_early(pid: int, *, deaf: bool = False) -> list[str]:
+    """The arguments of a run, or a sweep, that is stopped before it has begun to train."""
+    return [
+        f"+callbacks.stop._target_={__name__}.StopEarly", f"+callbacks.stop.pid={pid}",
+        f"+callbacks.stop.deaf={deaf}",
+    ]  # fmt: skip
+
+
 def stopping(number: signal.Signals, *pids: int, folder: Path, cells: int = 1) -> list[str]:
     """The arguments of a run, or a sweep, that would never end but for this signal."""
     return [

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from filelock import FileLock, Timeout
 
 from fmnist.errors import RunBusy, RunError, UserError
+from fmnist.process.terminal import SIGTERM_CODE
 from fmnist.runs.origin import code_version, package_versions
 from fmnist.runs.plain import Damaged, open_regular, reading
 from fmnist.runs.predictions import read_predictions
@@ -380,7 +381,9 @@ def recorded(run: Run) -> Iterator[None]:
 def signal_exit_code(error: BaseException) -> int | None:
     """130 after Ctrl-C, 143 after SIGTERM, None after anything else."""
     if type(error).__name__ == "SIGTERMException":  # Lightning's, not imported for this
-        return 143
+        return SIGTERM_CODE
+    if isinstance(error, SystemExit) and error.code == SIGTERM_CODE:
+        return SIGTERM_CODE
     # Lightning turns Ctrl-C into exit(1), with the interrupt as context.
     interrupted = (error, error.__context__)
     return 130 if any(isinstance(item, KeyboardInterrupt) for item in interrupted) else None

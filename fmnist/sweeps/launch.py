@@ -2,14 +2,14 @@
 
 import io
 import logging
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from fmnist.process.terminal import SIGTERM_CODE, sigterm_exits
 from fmnist.runs.record import Cell
 from fmnist.runs.run import finished_run, signal_exit_code
 from fmnist.runs.text import shown
@@ -17,8 +17,6 @@ from fmnist.sweeps.plan import names_of, write_manifest
 from fmnist.sweeps.watch import report, watch
 
 log = logging.getLogger(__name__)
-
-SIGTERM_CODE = 128 + signal.SIGTERM
 
 
 def left(folder: Path, cells: Sequence[Cell]) -> list[Cell]:
@@ -95,17 +93,3 @@ def error_of(job: JobReturn) -> str | None:
             return str(job.return_value)
     except Exception as error:  # the job's own
         return str(error)
-
-
-@contextmanager
-def sigterm_exits() -> Iterator[None]:
-    """SIGTERM as an exception, so that a cell that is running can be stopped first."""
-
-    def leave(number: int, frame: Any) -> None:
-        raise SystemExit(SIGTERM_CODE)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

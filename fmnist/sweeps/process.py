@@ -24,7 +24,9 @@ from typing import Any
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
+from fmnist.process.terminal import SIGTERM_CODE
 from fmnist.runs.job import Job
+from fmnist.runs.record import STOPPED
 from fmnist.runs.run import PRUNED, Run, finished_run, load_run, locked, signal_exit_code
 from fmnist.tracking.loggers import prepare
 
@@ -269,6 +271,7 @@ def stopped_together(cells: Collection[CellProcess]) -> Iterator[None]:
 def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
     """Return when all cells have ended, however often this process is told to stop meanwhile."""
     told: BaseException | None = None
+    stopped = [cell for cell in cells if not cell.has_ended()]
     while running := [cell for cell in cells if not cell.has_ended()]:
         try:
             if told is not reason:
@@ -276,8 +279,11 @@ def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
                 for cell in running:
                     cell.interrupt() if isinstance(reason, KeyboardInterrupt) else cell.terminate()
             wait_for_one(running)
-        except (KeyboardInterrupt, SystemExit) as error:  # see `fmnist.sweeps.launch.sigterm_exits`
+        except (KeyboardInterrupt, SystemExit) as error:  # see `sigterm_exits`
             reason = error
+    code = signal_exit_code(reason) or SIGTERM_CODE
+    for cell in stopped:  # that died before it could say so itself
+        _record_failure(cell.job, STOPPED[code], mine=False)
 
 
 def _highest(run: Run) -> float:

@@ -113,9 +113,9 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         )
 
     def sweep(self, arguments: list[str]) -> None:
+        from fmnist.process.terminal import SIGTERM_CODE, sigterm_exits
         from fmnist.runs.run import signal_exit_code
         from fmnist.runs.text import shown
-        from fmnist.sweeps.launch import SIGTERM_CODE, sigterm_exits
 
         space, fixed = search_space([*(f"{k}={v}" for k, v in self.params.items()), *arguments])
         searches = self._searches(space, fixed)

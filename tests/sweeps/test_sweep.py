@@ -30,7 +30,7 @@ from fmnist.sweeps.process import PRELOADED, run_cell
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, composed, here, once
 from tests.records import a_record, put_record
-from tests.stopping import holding, stopping
+from tests.stopping import holding, stopping, stopping_early
 from tests.sweeps import tasks
 
 TIMES = ("seconds", "train/images_per_second")
@@ -396,6 +396,15 @@ def test_a_stopped_sweep_says_how_to_continue(number, everybody, code, tmp_path)
     assert "Traceback" not in done.stdout + done.stderr
     error = "interrupted" if code == 130 else "terminated"
     assert {(record.status, record.error) for record in records(tmp_path)} == {("failed", error)}
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_sweep_that_is_stopped_before_its_cells_train_leaves_none_running(deaf, tmp_path):
+    stopped = stopping_early(os.getpid(), deaf=deaf)
+    done = in_sweep(*stopped, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    assert done.returncode == 143, done.stdout + done.stderr
+    found = {(record.status, record.error) for record in records(tmp_path)}
+    assert found == {("failed", "terminated")}
 
 
 def descendants(pid: int) -> list[int]:

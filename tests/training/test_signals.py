@@ -6,7 +6,7 @@ import pytest
 
 from fmnist.runs.run import load_run
 from tests.conftest import TINY, command, here
-from tests.stopping import stopping
+from tests.stopping import stopping, stopping_early
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ def test_a_stopped_run_is_failed_and_not_finished(tmp_path, start, number, code)
     (line,) = done.stderr.splitlines()  # how to go on
     assert line.startswith(f"{record.error}; to go on: cd {tmp_path} && ")
     assert line.endswith(f" hydra.run.dir={tmp_path}/run")
+
+
+def test_a_run_that_is_terminated_before_it_trains_says_so_as_well(tmp_path):
+    done = here("fmnist.train", *TINY, *stopping_early(0), "hydra.run.dir=run", cwd=tmp_path)
+    assert done.returncode == 143, done.stderr
+    record = load_run(tmp_path / "run").record
+    assert (record.status, record.error) == ("failed", "terminated")
+    assert done.stderr.startswith("terminated; to go on: cd ")
