@@ -15,11 +15,12 @@ from benchmarks import speedrun
 from benchmarks.table import commit, read, shown
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.collect import study_rows
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import SCOPE, markdown
 from fmnist.reporting.findings import SOURCES, counted, finding
-from fmnist.results import study_rows, verdict_cells
+from fmnist.reporting.results_page import verdict_cells
 from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
 from fmnist.runs.run import load_run, write_atomically

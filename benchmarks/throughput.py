@@ -41,7 +41,8 @@ from benchmarks.command import command
 from benchmarks.table import Table, parser, ratio
 from fmnist.config.build import build, sized
 from fmnist.config.compose import compose
-from fmnist.data.datamodule import EvalBatches, ImageData, Normalize, TrainBatches
+from fmnist.data.batches import EvalBatches, Normalize, TrainBatches
+from fmnist.data.datamodule import ImageData
 from fmnist.data.source import Images
 from fmnist.runs.job import Job
 from fmnist.runs.record import Record

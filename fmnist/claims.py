@@ -39,7 +39,8 @@ from fmnist.runs.find import Found, find_runs
 from fmnist.runs.foreign_text import escaped, to_cell
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.record import RESULT
-from fmnist.runs.rows import Row, is_rows_file, read_rows, read_tables, rows_of
+from fmnist.runs.rows import Row, rows_of
+from fmnist.runs.rows_file import is_rows_file, read_rows, read_tables
 from fmnist.runs.run import write_text
 
 WIDTH = 100  # of the terminal's table

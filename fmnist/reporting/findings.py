@@ -9,12 +9,16 @@ true whatever the verdict is: verdicts and sizes are asked for, every number is 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jinja2
+from matplotlib import rc_context
 
+from fmnist.evidence.cells import study_cells
 from fmnist.evidence.claim import CLAIMS_DIR, Claim, ClaimError, is_share, unit
-from fmnist.evidence.outcome import Outcome, published_difference
+from fmnist.evidence.factorial import factorial
+from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.text import (
     SCOPE,
     chance_of,
@@ -27,13 +31,16 @@ from fmnist.evidence.text import (
     shown_metric,
     verdict_words,
 )  # fmt: skip
-from fmnist.reporting.charts import Chart
+from fmnist.reporting.charts import STYLE, Chart, lone_svg
+from fmnist.reporting.factorial_figure import factorial_figure, largest_in_words
 from fmnist.reporting.finding_figures import (
     EFFECTS_LEGEND,
     VALUES_LEGEND,
     effects_figure,
     values_figure,
 )  # fmt: skip
+from fmnist.runs.rows import Row
+from fmnist.runs.run import write_text
 
 SOURCES = {"S0": "s0", "S1": "s1", "S2": "s2", "S3": "s3", "S4": "s4", "fmnist": "own"}
 
@@ -280,3 +287,34 @@ def _range(outcome: Outcome) -> str:
         f"{number(high, metric)} % (`{best}`), by {number(spread, metric)} points, over the "
         f"{len(means)} of {len(outcome.readings)} readings that were run."
     )
+
+
+def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> list[str]:
+    """docs/findings.md and its figures; which files were written.
+
+    Raises:
+        ClaimError: see `render`, or a source's prose is wrong.
+        RunError: a file cannot be written.
+    """
+    with rc_context(STYLE):
+        text, charts = findings(evaluate(claims, rows), claims, factorial_charts(rows))
+        svgs = {c.name: lone_svg(c.files()["svg"].decode(), c.title) for c in charts}
+    (docs / "figures").mkdir(parents=True, exist_ok=True)
+    for old in (docs / "figures").glob("*.svg"):
+        if old.stem not in svgs:
+            old.unlink()
+    for name, svg in svgs.items():
+        write_text(docs / "figures" / f"{name}.svg", svg)
+    write_text(docs / "findings.md", text)
+    return [f"{docs / 'findings.md'}: written, with {len(svgs)} figures"]
+
+
+def factorial_charts(rows: Sequence[Row]) -> dict[str, tuple[str, Chart]]:
+    """Of study S2's factorial the text and the figure; nothing while it is not whole."""
+    study = "s2_factorial"
+    own = [row for row in rows if row.facts["study"] == study]
+    found = factorial(*study_cells(own)) if own else ""
+    if isinstance(found, str):
+        return {}
+    chart = factorial_figure(found, study, "S2: all five factors together")
+    return {study: (largest_in_words(found), chart)}

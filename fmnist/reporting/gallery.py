@@ -128,7 +128,7 @@ def class_activation(
     """
     import torch
 
-    from fmnist.data.datamodule import Normalize
+    from fmnist.data.batches import Normalize
     from fmnist.reporting.gradcam import grad_cam
     from fmnist.runs.record import known
 

@@ -5,10 +5,8 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,67 +15,21 @@ from markupsafe import Markup
 from matplotlib import rc_context
 
 from fmnist.errors import RunError
-from fmnist.evidence.effects import RESOLUTION, Comparison
-from fmnist.evidence.factorial import factorial
-from fmnist.evidence.images import McNemar, mcnemar
-from fmnist.evidence.statistics import Summary, summarize
+from fmnist.evidence.effects import Comparison
+from fmnist.evidence.statistics import Summary
 from fmnist.evidence.text import SCOPE, chance_words, mean_words, p_words
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
-    cell_convergence,
-    convergence_curves,
-    usual_target,
 )  # fmt: skip
-from fmnist.reporting.charts import STYLE, Chart, inline_svg
-from fmnist.reporting.detail import Detail, detail_of, duration, efficiency, evaluation_of, headline
-from fmnist.reporting.effects import (
-    compare_cells,
-    compare_levels,
-    in_words,
-    interactions,
-    level_means,
-)  # fmt: skip
-from fmnist.reporting.factorial_figure import COLUMNS, effect_cells, factorial_figure
-from fmnist.reporting.label_check import check_labels, labels_csv
-from fmnist.reporting.run_figures import comparison_curves
-from fmnist.reporting.sweep_figures import (
-    MODELS,
-    cost_and_accuracy,
-    main_effect,
-    model_bars,
-    parallel_coordinates,
-    two_factors,
-)  # fmt: skip
-from fmnist.reporting.table import Cell, Row, Table, read_table, runs_csv
+from fmnist.reporting.charts import STYLE, inline_svg
+from fmnist.reporting.detail import duration
+from fmnist.reporting.label_check import labels_csv
+from fmnist.reporting.sections import Page, many_runs, one_run, probable_mistakes
+from fmnist.reporting.table import Table, read_table, runs_csv
 from fmnist.reporting.titles import title_of
-from fmnist.runs.leak import leak_warning
 from fmnist.runs.run import write_atomically
 
 HERE = Path(__file__).parent
-GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
-ALL_PAIRS = 8  # cells; with more, every cell is compared with the best one only
-PAIR_FIGURES = 15  # pairs of factors: six factors
-
-
-@dataclass
-class Page:
-    """What the template is given, and the figures to write beside it.
-
-    Args:
-        target: validation accuracy in [0, 1] until which convergence is measured; None: chosen from
-            the runs.
-    """
-
-    title: str
-    table: Table
-    target: float | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    charts: dict[str, Chart] = field(default_factory=dict)
-
-    def draw(self, *charts: Chart) -> list[Chart]:
-        """Put figures on the page."""
-        self.charts |= {chart.name: chart for chart in charts}
-        return list(charts)
 
 
 def write_report(
@@ -105,7 +57,7 @@ def write_report(
             page.values |= one_run(page, only, latency)
         else:
             page.values |= many_runs(page, compare, latency)
-        page.values |= _labels(table)
+        page.values |= probable_mistakes(table)
         files = {chart.name: chart.files() for chart in page.charts.values()}
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
@@ -169,257 +121,6 @@ def fill(template: str, title: str, svgs: Mapping[str, bytes], **values: Any) ->
         digest=digest,
         **values,
     )
-
-
-def one_run(page: Page, row: Row, latency: bool) -> dict[str, Any]:
-    """What the template needs for a report of one run."""
-    detail = detail_of(row, latency=latency)
-    page.draw(*detail.charts)
-    options = {key: row.record.choices.get(key) for key in GROUPS}
-    settings = [f"{key} {option}" for key, option in options.items() if option]
-    text = ", ".join([*settings, f"seed {row.seed}"])
-    convergence = _convergence(page, [Cell({}, {row.seed or 0: row})])
-    return {
-        "kind": "run", "detail": detail, "settings": text, **_facts(row, detail), **convergence
-    }  # fmt: skip
-
-
-def _labels(table: Table) -> dict[str, Any]:
-    """Which labels are probably wrong, by the runs of the report; or why that cannot be told."""
-    runs = [row.run for row in table.finished if row.run]
-    try:
-        return {"labels": check_labels(runs) if runs else [], "labels_note": ""}
-    except Exception as error:  # files of a run may be damaged in any way
-        return {"labels": [], "labels_note": " ".join(str(error).split())}
-
-
-def _facts(row: Row, detail: Detail) -> dict[str, Any]:
-    return {"headline": headline(row), "efficiency": efficiency(detail)}
-
-
-@dataclass(frozen=True)
-class CellRow:
-    """A cell as the table of cells shows it: finished or not."""
-
-    levels: dict[str, str]
-    statuses: dict[str, int]
-    reasons: list[str]
-    test: Summary | None = None
-    val: Summary | None = None
-    seconds: float = math.nan
-    params: float = math.nan
-
-
-def summaries(table: Table) -> list[CellRow]:
-    """Every cell that any run belongs to, those without a finished run last."""
-    finished = {tuple(cell.levels.values()): cell for cell in table.cells}
-    rows: dict[tuple[str, ...], list[Row]] = {key: [] for key in finished}
-    for row in table.rows:
-        key = tuple(row.levels.get(name, "") for name in table.factors)
-        if row.status != "damaged" and (all(key) or key in rows):
-            rows.setdefault(key, []).append(row)
-    result = []
-    for key, members in rows.items():
-        levels = dict(zip(table.factors, key, strict=True))
-        statuses = dict(Counter(row.status for row in members))
-        reasons = [row.reason for row in members if row.status == "failed" and row.reason]
-        cell = finished.get(key)
-        if cell is None:
-            result.append(CellRow(levels, statuses, list(dict.fromkeys(reasons))))
-            continue
-        test, val = (
-            summarize(list(cell.values(m).values()), RESOLUTION) for m in ("test/acc", "val/acc")
-        )
-        costs = cell.mean("train_seconds"), cell.mean("params")
-        result.append(CellRow(levels, statuses, list(dict.fromkeys(reasons)), test, val, *costs))
-    return result
-
-
-def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, Any]:
-    """What the template needs for a report of several runs, in whatever state."""
-    table = page.table
-    cells, factors = table.cells, _crossed(table)
-    values: dict[str, Any] = {
-        "kind": "sweep", "summaries": summaries(table), "pair": [], "mcnemar": None,
-        "effects": [], "bars": [], "grids": [], "front": [], "parallel": [], "sentences": [],
-        "levels": {}, "interactions": [], "cells": [], "against": None, "curves": [],
-        "claims": [], "claims_note": "", "readings": [], "best_cell": None, "convergence": [],
-        "leak": leak_warning(sum(row.leaks for row in table.rows), len(table.rows)),
-    }  # fmt: skip
-    if not cells:
-        return values
-    best_cell = max(cells, key=lambda cell: cell.mean("val/acc"))
-    values["best_cell"] = next(
-        summary for summary in values["summaries"] if summary.levels == best_cell.levels
-    )
-    try:
-        values |= claims_of(table)
-    except Exception as error:  # of a claim's file or a damaged run: no reason to show nothing
-        values["claims_note"] = " ".join(str(error).split())
-    values |= _convergence(page, cells)
-    values["pair"] = _best_and_worst(page, values, latency)
-    values["mcnemar"] = _mcnemar(table, compare, values["pair"])
-    means = {name: level_means(cells, [name]) for name in factors}
-    values["effects"] = page.draw(*(main_effect(name, means[name]) for name in factors))
-    nets = [name for name in factors if name in MODELS]
-    values["bars"] = page.draw(*(model_bars(name, means[name]) for name in nets))
-    values["levels"] = compare_levels(cells, factors)
-    values["interactions"] = interactions(cells, factors)
-    values |= _factorial(page, cells, factors)
-    values["sentences"] = [
-        in_words(
-            name,
-            made,
-            [other for other in factors if other != name],
-            [
-                (other, item.contrast.difference.mean)
-                for item in values["interactions"]
-                if item.contrast.significant and name in item.factors
-                for other in item.factors
-                if other != name
-            ],
-        )
-        for name, made in values["levels"].items()
-    ]
-    pairs = [pair for pair in combinations(factors, 2) if _is_crossed(cells, pair)]
-    grids = [two_factors(cells, pair, factors) for pair in pairs[:PAIR_FIGURES]]
-    values["grids"] = page.draw(*(chart for charts in grids for chart in charts))
-    if len(cells) > 1:
-        values["against"] = best_cell if len(cells) > ALL_PAIRS else None
-        values["cells"] = compare_cells(cells, against=values["against"])
-        values["front"] = page.draw(*_fronts(cells))
-        values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
-    return values
-
-
-def _convergence(page: Page, cells: Sequence[Cell]) -> dict[str, Any]:
-    """How fast each cell came to the target, with their curves where there are several."""
-    target = usual_target(page.table.finished) if page.target is None else page.target
-    found = [cell_convergence(cell, target) for cell in cells]
-    curves = page.draw(convergence_curves(found, target)) if len(cells) > 1 else []
-    return {
-        "convergence": found, "target": target, "target_given": page.target is not None,
-        "convergence_curves": curves,
-    }  # fmt: skip
-
-
-def _factorial(
-    page: Page, cells: Sequence[Cell], factors: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    """Main effects and interactions of a sweep of several factors, or why there are none."""
-    if len(factors) < 2:
-        return {}
-    found = factorial(factors, cells)
-    if isinstance(found, str):
-        return {"factorial": found}
-    chart = factorial_figure(found, "factorial", "Effects of all factors")
-    return {
-        "factorial": found, "factorial_chart": page.draw(chart), "factorial_columns": COLUMNS,
-        "factorial_lines": effect_cells(found),
-    }  # fmt: skip
-
-
-def _crossed(table: Table) -> dict[str, list[str]]:
-    """The factors with those levels that have a finished run; at least two of them."""
-    levels = {
-        name: [level for level in known if any(r.levels.get(name) == level for r in table.finished)]
-        for name, known in table.factors.items()
-    }
-    return {name: known for name, known in levels.items() if len(known) > 1}
-
-
-def _is_crossed(cells: Sequence[Cell], pair: tuple[str, str]) -> bool:
-    """Whether some two levels of one factor meet the same two of the other."""
-    met: dict[str, set[str]] = {}
-    for cell in cells:
-        met.setdefault(cell.levels[pair[0]], set()).add(cell.levels[pair[1]])
-    return any(len(a & b) > 1 for a, b in combinations(met.values(), 2))
-
-
-def _fronts(cells: Sequence[Cell]) -> list[Chart]:
-    charts = [
-        cost_and_accuracy(cells, "train_seconds", "training time (s)", "Accuracy and time"),
-    ]
-    if len({cell.mean("params") for cell in cells}) > 1:
-        charts.append(cost_and_accuracy(cells, "params", "parameters", "Accuracy and parameters"))
-    return charts
-
-
-def _best_and_worst(page: Page, values: dict[str, Any], latency: bool) -> list[dict[str, Any]]:
-    """The runs of highest and lowest validation accuracy: the test set selects nothing."""
-    ranked = sorted(page.table.finished, key=lambda row: -row.metric("val/acc"))
-    chosen = [("best", ranked[0])] + ([("worst", ranked[-1])] if len(ranked) > 1 else [])
-    pair = []
-    for name, row in chosen:
-        detail = detail_of(row, f"{name}_", full=False, latency=latency)
-        page.draw(*detail.matrices)
-        pair.append({"name": name, "detail": detail, **_facts(row, detail)})
-    if len(ranked) > 1:
-        records = ranked[0].record, ranked[-1].record
-        values["curves"] = page.draw(*comparison_curves(*records, ("best", "worst")))
-    else:
-        values["curves"] = page.draw(*pair[0]["detail"].curves)
-    return pair
-
-
-def _mcnemar(
-    table: Table, compare: Sequence[Path], pair: Sequence[Mapping[str, Any]]
-) -> tuple[str, str, McNemar] | None:
-    """The test of two runs, with their names; None where there are not two to compare.
-
-    Raises:
-        RunError: a named run is not a finished one of this report, or the two cannot be compared.
-    """
-    if not compare:
-        made = [item["detail"] for item in pair if item["detail"].evaluation]
-        if len(made) < 2 or not _same_images(*(item.evaluation for item in made)):
-            return None
-        names = [item.row.name for item in made]
-        return *names, mcnemar(*(item.evaluation.correct for item in made))
-    by_path = {row.run.dir.resolve(): row for row in table.finished if row.run}
-    for path in compare:
-        if path.resolve() not in by_path:
-            raise RunError(f"--compare {path}: not one of the finished runs of this report")
-    rows = [by_path[path.resolve()] for path in compare]
-    try:
-        first, second = (evaluation_of(row.run) for row in rows if row.run)
-    except Exception as error:  # a damaged archive can raise anything
-        raise RunError(f"--compare: predictions cannot be read: {error}") from error
-    if not _same_images(first, second):
-        raise RunError("--compare: the two runs were tested on different images")
-    return rows[0].name, rows[1].name, mcnemar(first.correct, second.correct)
-
-
-def _same_images(first: Any, second: Any) -> bool:
-    return bool(first.labels.tolist() == second.labels.tolist())
-
-
-def claims_of(table: Table) -> dict[str, Any]:
-    """The claims of the sources that these runs measure, with their verdicts, and the readings."""
-    from fmnist.evidence.outcome import evaluate_claims
-    from fmnist.evidence.text import (
-        READINGS,
-        READINGS_TOLD,
-        effect,
-        looks_in_words,
-        readings_cells,
-        remarks,
-        verdict_words,
-    )
-
-    outcomes = evaluate_claims([row.run for row in table.rows if row.run])
-    claims = [
-        {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
-         "effect": effect(o), "seeds": looks_in_words(o), "p": o.judgement.p,
-         "verdict": verdict_words(o), "remarks": remarks(o),
-         "leak": leak_warning(o.leaking, o.runs)}
-        for o in outcomes
-        if o.statement is not None
-    ]  # fmt: skip
-    return {
-        "claims": claims, "readings_columns": READINGS, "readings_told": READINGS_TOLD,
-        "readings": readings_cells(outcomes),
-    }  # fmt: skip
 
 
 def flat(node: Any, path: str = "") -> list[tuple[str, str]]:

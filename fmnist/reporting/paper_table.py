@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
@@ -23,6 +24,7 @@ from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
 from fmnist.evidence.text import SCOPE, high_is_good, markdown, number
 from fmnist.runs.foreign_text import to_cell
 from fmnist.runs.rows import Row
+from fmnist.runs.rows_file import is_rows_file, read_rows
 
 Key = tuple[str, ...]
 LATEX = {
@@ -232,3 +234,20 @@ def to_csv(table: PaperTable) -> str:
         n = max(summary.n for summary in summaries.values())
         writer.writerow(map(to_cell, [*key, n, table.failed[key], *numbers]))
     return buffer.getvalue()
+
+
+def table(study: str, folder: Path, form: str, metrics: str, by: str) -> str:
+    """A study as a table for a paper.
+
+    Raises:
+        RunError: no such study, factor or metric.
+    """
+    path = folder / f"{study}.csv"
+    if not path.is_file():
+        names = [other.stem for other in sorted(folder.glob("*.csv")) if is_rows_file(other)]
+        raise RunError(f"{path}: no such study{near_or_all(study, names)}")
+    rows = read_rows(path)
+    if not rows:
+        raise RunError(f"{path}: holds no run")
+    write = {"latex": to_latex, "markdown": to_markdown, "csv": to_csv}[form]
+    return write(paper_table(rows, metrics.split(","), by.split(",") if by else ()))

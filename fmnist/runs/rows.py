@@ -6,27 +6,20 @@ NUMBERS, and every name with a slash). An empty field: the run has no such setti
 """
 
 import contextlib
-import csv
-import io
 import itertools
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from fmnist.config.schema import COSMETIC, Config
 from fmnist.config.signature import UNKNOWN, read_signature
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
-from fmnist.runs.corrupted import METRIC as CORRUPTED
 from fmnist.runs.corrupted import read_corrupted
-from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
-from fmnist.runs.plain import Damaged, open_regular, shorten
-from fmnist.runs.record import Epoch, epoch_ends, is_accuracy
-from fmnist.runs.run import PREDICTIONS, Run, write_atomically
+from fmnist.runs.record import Epoch, epoch_ends
+from fmnist.runs.run import PREDICTIONS, Run
 
 if TYPE_CHECKING:
     from fmnist.runs.bits import Right
@@ -266,148 +259,6 @@ def newest(rows: Iterable[Row]) -> list[Row]:
     return list(latest.values())
 
 
-def is_rows_file(path: Path) -> bool:
-    """Whether a CSV file holds rows of this module."""
-    try:
-        with _opened(path) as file:
-            return file.readline(1000).startswith(",".join(FACTS))
-    except (Damaged, UnicodeDecodeError):
-        return False
-
-
-def _opened(path: Path) -> TextIO:
-    return io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="")
-
-
-def read_tables(folder: Path) -> tuple[list[Row], list[Path]]:
-    """The rows of all studies in a folder, and its other CSV files, which are somebody else's.
-
-    Raises:
-        RunError: no such folder, or a file that cannot be read.
-    """
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such directory")
-    paths = sorted(folder.glob("*.csv"))
-    try:
-        tables = [path for path in paths if is_rows_file(path)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{folder}: cannot be read: {error}") from error
-    others = [path for path in paths if path not in tables]
-    return [row for path in tables for row in read_rows(path)], others
-
-
-def right_file(table: Path) -> Path:
-    """What lies beside a table: the bits of its runs, by the hash of their configuration."""
-    return table.with_suffix(".right.npz")
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a CSV file, with the bits that lie beside it.
-
-    Raises:
-        RunError: a file cannot be read or holds something else.
-    """
-    rows = _read_rows(path)
-    if not right_file(path).exists():
-        return rows
-    from fmnist.runs.bits import read_right
-
-    bits = read_right(right_file(path))
-    return [replace(row, right=bits.get(row.facts["config_hash"])) for row in rows]
-
-
-def _read_rows(path: Path) -> list[Row]:
-    try:
-        if not is_rows_file(path):
-            raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
-                           f"{','.join(FACTS[:3])},...")  # fmt: skip
-        with _opened(path) as file:
-            return [_row(_as_written(fields)) for fields in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
-    except (ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-
-
-def _as_written(fields: dict[str, str]) -> dict[str, str]:
-    """The names and texts that `write_rows` was given."""
-    return {from_cell(name): from_cell(escaped_values(text)) for name, text in fields.items()}
-
-
-def _row(fields: dict[str, str]) -> Row:
-    given = {name: value for name, value in fields.items() if value != ""}
-    row = Row(
-        {name: fields[name] for name in FACTS},
-        ADDED | {k: v for k, v in given.items() if k not in FACTS and not is_metric(k)},
-        {name: _number(name, value) for name, value in given.items() if is_metric(name)},
-    )
-    int(row.facts["seed"])
-    if strange := [name for name, value in row.metrics.items() if not math.isfinite(value)]:
-        raise ValueError(f"{strange[0]}: should be a finite number")
-    return row
-
-
-def _number(name: str, text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value) or (is_accuracy(name) and not 0 <= value <= 1):
-        raise ValueError(
-            f"{name}: {shorten(text)}: should be {'in [0, 1]' if is_accuracy(name) else 'finite'}"
-        )
-    return value
-
-
 def is_value(setting: str) -> bool:
     """Whether a setting is a value of the configuration and not the name of a group's option."""
     return "." in setting or setting in SCALARS
-
-
-def is_metric(column: str) -> bool:
-    return column in NUMBERS or "/" in column
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """The rows as a CSV file, in an order that does not depend on theirs, and their bits beside it.
-
-    Of several runs of a configuration the bits are those of the one that counts, see `newest`.
-
-    Raises:
-        RunError: runs of the study were tested on different numbers of images.
-    """
-    bits = {row.facts["config_hash"]: row.right for row in newest(rows) if row.right is not None}
-    if bits:
-        from fmnist.runs.bits import write_right
-
-        try:
-            write_right(right_file(path), bits)
-        except ValueError as error:
-            raise RunError(f"{right_file(path)}: {error}") from error
-    settings = sorted({name for row in rows for name in row.settings})
-    metrics = {name for row in rows for name in row.metrics}
-    ordered = [name for name in NUMBERS if name in metrics] + sorted(metrics - set(NUMBERS))
-    buffer = io.StringIO()
-    columns = [*FACTS, *settings, *ordered]
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(map(to_cell, columns))
-    for row in sorted(rows, key=lambda row: (sorted(row.settings.items()), row.seed, row.key)):
-        numbers = {name: f"{value:.12g}" for name, value in row.metrics.items()}
-        fields = row.facts | row.settings | numbers
-        writer.writerow(to_cell(fields.get(name, "")) for name in columns)
-    write_atomically(path, buffer.getvalue().encode())
-
-
-def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
-    """Both; a new row replaces an old one of its key, but a failed one never a finished one.
-
-    What was measured once, inference or damaged images, stays until it is measured again.
-    """
-    rows = {row.key: row for row in old}
-    for row in new:
-        earlier = rows.get(row.key, row)
-        if row.finished or not earlier.finished:
-            measured = {
-                key: value
-                for key, value in earlier.metrics.items()
-                if key == INFERENCE or key.startswith(CORRUPTED)
-            }
-            rows[row.key] = replace(row, metrics=measured | row.metrics)
-    return list(rows.values())

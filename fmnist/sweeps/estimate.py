@@ -10,7 +10,8 @@ from fmnist.errors import RunError
 from fmnist.evidence.matching import MACHINE
 from fmnist.process.machine import processor_name
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import CHOSEN, Row, is_rows_file, is_value, read_rows, rows_of
+from fmnist.runs.rows import CHOSEN, Row, is_value, rows_of
+from fmnist.runs.rows_file import is_rows_file, read_rows
 from fmnist.runs.text import duration
 
 FOLDERS = ("multirun", "outputs")

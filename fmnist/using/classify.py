@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fmnist.data.datamodule import Normalize
+from fmnist.data.batches import Normalize
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.pictures import Pixels
 from fmnist.errors import RunError

@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from fmnist.data.datamodule import Normalize
+from fmnist.data.batches import Normalize
 from fmnist.errors import RunError
 from fmnist.runs.corrupted import KINDS, STRENGTHS, Corrupted
 from fmnist.runs.record import known

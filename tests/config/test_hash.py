@@ -11,7 +11,7 @@ import yaml
 from fmnist.config import schema
 from fmnist.config.hashing import lasting_name
 from fmnist.config.schema import CONF_DIR, NEUTRAL, Config, config_hash
-from fmnist.runs.rows import read_rows
+from fmnist.runs.rows_file import read_rows
 from tests.conftest import CHECKOUT, composed
 
 

@@ -8,13 +8,8 @@ import pytest
 import torch
 
 from fmnist.data.augment import RandomAffine
-from fmnist.data.datamodule import (
-    EvalBatches,
-    ImageData,
-    Normalize,
-    TrainBatches,
-    mean_and_std,
-)
+from fmnist.data.batches import EvalBatches, Normalize, TrainBatches, mean_and_std
+from fmnist.data.datamodule import ImageData
 from fmnist.data.source import Images, md5
 from fmnist.data.split import stratified_split
 from fmnist.errors import DataError

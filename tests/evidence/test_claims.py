@@ -24,17 +24,8 @@ from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Cell
 from fmnist.reporting.table import Row as ReportRow
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import (
-    Row,
-    canonical,
-    class_metrics,
-    flatten,
-    newest,
-    read_rows,
-    read_tables,
-    row_of,
-    rows_of,
-)
+from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
+from fmnist.runs.rows_file import read_rows, read_tables
 from fmnist.runs.run import Run
 from tests.conftest import CHECKOUT, here
 from tests.records import FACTS, a_record, an_epoch

@@ -9,11 +9,14 @@ import pytest
 
 from fmnist.claims import read_sources
 from fmnist.evidence.claim import CLAIMS_DIR, is_cost, load_claims
+from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
-from fmnist.results import elapsed, main, render, study_rows
+from fmnist.reporting.results_page import elapsed, render
+from fmnist.results import main
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import INFERENCE, merged, read_rows, right_file, row_of
+from fmnist.runs.rows import INFERENCE, row_of
+from fmnist.runs.rows_file import merged, read_rows, right_file
 from tests.conftest import CHECKOUT, composed
 from tests.evidence.test_claims import CLAIMS, run_dir
 

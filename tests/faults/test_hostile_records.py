@@ -25,7 +25,8 @@ from fmnist.runs.bits import read_right
 from fmnist.runs.find import find_runs
 from fmnist.runs.plain import LARGEST
 from fmnist.runs.record import METRICS
-from fmnist.runs.rows import FACTS, Row, read_rows, write_rows
+from fmnist.runs.rows import FACTS, Row
+from fmnist.runs.rows_file import read_rows, write_rows
 from fmnist.runs.run import load_run
 from fmnist.status import main as status
 from tests.records import a_record, an_epoch, plain, put_predictions, put_record

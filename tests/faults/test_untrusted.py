@@ -28,7 +28,8 @@ from fmnist.evaluate import main as evaluate
 from fmnist.report import main as report
 from fmnist.results import main as results
 from fmnist.runs.foreign_text import escaped, escaped_values, from_cell, to_cell
-from fmnist.runs.rows import FACTS, Row, read_rows, write_rows
+from fmnist.runs.rows import FACTS, Row
+from fmnist.runs.rows_file import read_rows, write_rows
 from fmnist.runs.run import load_run
 from fmnist.status import main as status
 from tests.conftest import CHECKOUT, composed

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
 from fmnist.reporting.findings import (
     SOURCES,
@@ -19,8 +20,8 @@ from fmnist.reporting.findings import (
     left_open_words,
     sentence,
     told,
+    write_findings,
 )  # fmt: skip
-from fmnist.results import study_rows, write_findings
 from tests.conftest import CHECKOUT
 from tests.evidence.test_claims import row
 

@@ -1,6 +1,7 @@
 """New runs and rows from before a setting existed have the same settings, while it is unused."""
 
-from fmnist.runs.rows import flatten, is_value, read_rows
+from fmnist.runs.rows import flatten, is_value
+from fmnist.runs.rows_file import read_rows
 from tests.conftest import CHECKOUT, composed
 
 

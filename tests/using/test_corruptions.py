@@ -12,7 +12,8 @@ from fmnist.evidence.claim import METRICS as CLAIMED
 from fmnist.reporting.page import write_report
 from fmnist.runs.corrupted import CORRUPTED, KINDS, METRICS, STRENGTHS, read_corrupted
 from fmnist.runs.record import is_accuracy
-from fmnist.runs.rows import merged, row_of
+from fmnist.runs.rows import row_of
+from fmnist.runs.rows_file import merged
 from fmnist.using.corruptions import damage
 
 
