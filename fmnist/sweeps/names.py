@@ -77,8 +77,14 @@ def cell_name(overrides: Sequence[str], varied: Iterable[str], digest: str) -> s
     return f"{folder_name(','.join(words)) or 'cell'}-{digest}"
 
 
-def is_own_name(subdir: Any) -> bool:
-    """Whether this `hydra.sweep.subdir`, unresolved, is not that of conf/config.yaml."""
+def _subdir(sweep: DictConfig) -> Any:
+    """As it was written, unresolved."""
+    return OmegaConf.to_container(sweep, resolve=False)["subdir"]  # type: ignore[call-overload, index]
+
+
+def is_own_name(sweep: DictConfig) -> bool:
+    """Whether the subdir of this `hydra.sweep` is not that of conf/config.yaml."""
+    subdir = _subdir(sweep)
     return not (isinstance(subdir, str) and subdir.startswith("${fmnist.cell:"))
 
 
@@ -91,7 +97,7 @@ def own_cell_name(config: DictConfig) -> str:
     Raises:
         ConfigError: it does not name a folder below the sweep's, or not always the same one.
     """
-    raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload, index]
+    raw = _subdir(config.hydra.sweep)
     said = f"hydra.sweep.subdir={raw}"
     if re.search(r"hydra\.job\.(num|id)\b", str(raw)):
         raise ConfigError(

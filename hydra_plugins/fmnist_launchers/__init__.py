@@ -31,7 +31,7 @@ from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
 SETTLED = 20  # seconds after which a job that is said to have ended has
 
 
-class OwnSettings(SearchPathPlugin):  # type: ignore[misc]
+class OwnSettings(SearchPathPlugin):
     """Called once all plugins have registered their configurations, before any is composed."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
@@ -101,14 +101,14 @@ def _ended_jobs_stay_ended() -> Iterator[None]:
             return False
         return time.monotonic() - since.setdefault(job_id, time.monotonic()) > SETTLED
 
-    SlurmInfoWatcher.is_done = is_done
+    SlurmInfoWatcher.is_done = is_done  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        SlurmInfoWatcher.is_done = original
+        SlurmInfoWatcher.is_done = original  # type: ignore[method-assign]
 
 
-class RayLauncher(Launcher):  # type: ignore[misc]
+class RayLauncher(Launcher):
     """Every cell is a task of a Ray cluster: one on this machine, or one that runs already.
 
     Args:

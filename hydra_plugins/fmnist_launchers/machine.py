@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Running = dict[CellProcess, tuple[DictConfig, JobReturn]]
 
 
-class MachineLauncher(Launcher):  # type: ignore[misc]
+class MachineLauncher(Launcher):
     """Several cells at a time on this machine, from one process. See `fmnist.sweeps.share`.
 
     Args:

@@ -10,18 +10,16 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Transformer
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from hydra_plugins.fmnist_sweeper import CellSweeper
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -35,7 +33,7 @@ log = logging.getLogger(__name__)
 TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 
 
-class SearchSweeper(Sweeper):  # type: ignore[misc]
+class SearchSweeper(CellSweeper):
     """See conf/hydra/sweeper/optuna.yaml.
 
     Args:
@@ -45,42 +43,34 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         study_name: its name there.
         n_trials: how many are to have ended, failed ones included; of each search.
         n_jobs: how many are asked for, and launched, together.
-        params: the search space: setting -> choice, range or interval of Hydra's grammar.
         seeds: of a trial, whose value is the mean over them.
         pruner: the configuration of one of Optuna's pruners, which looks at epochs; None: none.
         confirm: fresh seeds on which the winner is held against the default; 0: it is not.
         each: a setting of the space: the others are searched for each of its values apart, and the
             winners are held against each other. None: one search.
-        max_batch_size, zip, exclude, readings: the other sweeper's.
-        retries: how often a cell that crashes is begun again, from its last epoch.
-        stop_on_failure: after a trial that fails the search ends.
+        options: of every sweeper; `params` are the search space: setting -> choice, range or
+            interval of Hydra's grammar.
     """
 
     def __init__(
         self,
         sampler: DictConfig,
-        direction: str,
+        direction: Literal["minimize", "maximize"],
         storage: str,
         study_name: str,
         n_trials: int,
         n_jobs: int,
-        params: Mapping[str, Any] | None,
         seeds: int = 1,
         pruner: DictConfig | None = None,
         confirm: int = 0,
         each: str | None = None,
-        max_batch_size: None = None,
-        zip: Sequence[Any] = (),
-        exclude: Sequence[Any] = (),
-        retries: int = 0,
-        stop_on_failure: bool = False,
-        readings: bool = False,
+        **options: Any,
     ) -> None:
+        super().__init__(**options)
         self.sampler, self.direction = sampler, direction
         self.storage, self.study_name = storage, study_name
-        self.n_trials, self.n_jobs, self.params = n_trials, n_jobs, params or {}
+        self.n_trials, self.n_jobs = n_trials, n_jobs
         self.seeds, self.pruner, self.confirm, self.each = seeds, pruner, confirm, each
-        self.retries, self.stop = retries, stop_on_failure
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -107,21 +97,18 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # TPE's `multivariate` has been experimental since 2020.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        self.config, self.context = config, hydra_context
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
-            config=config, hydra_context=hydra_context, task_function=task_function
-        )
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
         from fmnist.process.terminal import SIGTERM_CODE, sigterm_exits
         from fmnist.runs.run import signal_exit_code
         from fmnist.runs.text import shown
 
-        space, fixed = search_space([*(f"{k}={v}" for k, v in self.params.items()), *arguments])
+        given = (self.options.params or {}).items()
+        space, fixed = search_space([*(f"{key}={value}" for key, value in given), *arguments])
         searches = self._searches(space, fixed)
-        folder = Path(self.config.hydra.sweep.dir).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        log.info("search  %s", shown(folder))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log.info("search  %s", shown(self.folder))
         try:
             with sigterm_exits():
                 best = {name: self._search(name, *each) for name, each in searches.items()}
@@ -168,7 +155,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         log.info("trials%s  %d, of which %d ended before", said, self.n_trials, ended)
         while ended < self.n_trials:
             ended += self._batch(study, space, fixed, ended)
-            if self.stop and study.trials[-1].state.name == "FAIL":
+            if self.options.stop_on_failure and study.trials[-1].state.name == "FAIL":
                 log.info("stopped: a trial has failed, and hydra.sweeper.stop_on_failure=true")
                 raise SystemExit(1)
         if report(study):
@@ -185,9 +172,8 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
         planned = self._plan(wanted)
         self._launch([cell.overrides for cell in planned], 0, planned)
-        folder = Path(self.config.hydra.sweep.dir).absolute()
         runs = {
-            tuple(cell.overrides): finished_run(folder / cell.dir, cell.config_hash)
+            tuple(cell.overrides): finished_run(self.folder / cell.dir, cell.config_hash)
             for cell in planned
         }
         found = {
@@ -224,7 +210,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
     def _batch(
         self,
         study: "Study",
-        space: "dict[str, BaseDistribution]",
+        space: "Space",
         fixed: Sequence[str],
         ended: int,
     ) -> int:
@@ -262,8 +248,7 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         if self.pruner is None:
             return self._launch(wanted, number), set()
         planned = self._plan(wanted)
-        folder = Path(self.config.hydra.sweep.dir).absolute()
-        dirs = {tuple(cell.overrides): folder / cell.dir for cell in planned}
+        dirs = {tuple(cell.overrides): self.folder / cell.dir for cell in planned}
         watched = [
             (trial, [dirs[tuple(cell)] for cell in cells if tuple(cell) in dirs])
             for trial, cells in zip(trials, of_trials, strict=True)
@@ -272,24 +257,13 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
             jobs = self._launch(wanted, number, planned)
         return jobs, {trial.number for trial, cells in watched if is_pruned(cells)}
 
-    def _varied(self) -> list[str]:
-        """The keys by which cells are named, as `hydra.sweep.subdir` has it."""
-        from fmnist.sweeps.names import varied_keys
-
-        return varied_keys(list(self.config.hydra.overrides.task), self.config.hydra.sweeper.params)
-
     def _plan(self, wanted: Sequence[list[str]]) -> "list[Cell]":
         """Check the cells."""
         from fmnist.sweeps.names import is_own_name
         from fmnist.sweeps.plan import plan
 
-        hydra, loader = self.config.hydra, self.context.config_loader
-        varied = self._varied()
-        subdir = OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"]
-        return plan(
-            wanted, lambda cell: loader.load_sweep_config(self.config, cell), varied, [], "",
-            own_names=is_own_name(subdir),
-        )  # fmt: skip
+        own_names = is_own_name(self.config.hydra.sweep)
+        return plan(wanted, self.load, self.varied(), [], "", own_names=own_names)
 
     def _launch(
         self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None
@@ -299,15 +273,15 @@ class SearchSweeper(Sweeper):  # type: ignore[misc]
         from fmnist.sweeps.plan import write_manifest
         from fmnist.sweeps.watch import watch
 
-        folder, cells = Path(self.config.hydra.sweep.dir).absolute(), planned or self._plan(wanted)
-        write_manifest(folder, cells)
+        cells = planned or self._plan(wanted)
+        write_manifest(self.folder, cells)
         self.launcher.cells = self.n_jobs * self.seeds  # the same for every trial
-        varied = [*self._varied(), "seed"]
+        varied = [*self.varied(), "seed"]
         names = {
             cell.dir: " ".join(text for text in cell.overrides if key_of(text) in varied)
             for cell in cells
         }
-        with watch(folder, cells, names):
+        with watch(self.folder, cells, names):
             jobs: Sequence[JobReturn] = self.launcher.launch(wanted, initial_job_idx=number)
             return jobs
 
@@ -323,7 +297,7 @@ def with_seeds(cell: list[str], first: int, count: int) -> list[list[str]]:
     return [[*rest, f"seed={sum(own) + first + number}"] for number in range(count)]
 
 
-def search_space(texts: Sequence[str]) -> "tuple[dict[str, BaseDistribution], list[str]]":
+def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":
     """What is searched, and the overrides that every trial has. A later text replaces an earlier.
 
     Args:
@@ -340,7 +314,7 @@ def search_space(texts: Sequence[str]) -> "tuple[dict[str, BaseDistribution], li
         space.pop(key, None)
         fixed.pop(key, None)
         if not override.is_sweep_override():
-            fixed[key] = override.input_line
+            fixed[key] = str(override.input_line)
             continue
         try:
             space[key] = distribution(override)
@@ -370,7 +344,7 @@ def distribution(override: Override) -> "BaseDistribution":
         ends = (value.start, value.end)
         kind = IntDistribution if all(isinstance(end, int) for end in ends) else FloatDistribution
         return kind(*ends, log="log" in value.tags)
-    values = list(override.sweep_iterator(transformer=Transformer.encode))
+    values: list[Any] = list(override.sweep_iterator(transformer=Transformer.encode))
     if not values:
         raise ValueError("no value")
     if not override.is_range_sweep() or value.shuffle:

@@ -11,7 +11,6 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
@@ -22,30 +21,8 @@ ARRAY = 1000  # jobs; Slurm's own limit of an array is 1001 unless its MaxArrayS
 
 
 @dataclass
-class ResumeSweeperConfig:
-    """The sweeper's settings; see `ResumeSweeper`."""
-
-    _target_: str = "hydra_plugins.fmnist_sweeper.ResumeSweeper"
-    readings: bool = False  # see fmnist.config.readings
-    max_batch_size: int | None = None
-    params: dict[str, str] | None = field(default_factory=dict)
-    zip: list[Any] = field(default_factory=list)
-    exclude: list[Any] = field(default_factory=list)
-    retries: int = 0
-    stop_on_failure: bool = False
-
-
-ConfigStore.instance().store(
-    # Plain values: conf/search/ puts another sweeper's settings over them.
-    "resume",
-    asdict(ResumeSweeperConfig()),
-    group="hydra/sweeper",
-    provider="fmnist",
-)
-
-
-class ResumeSweeper(Sweeper):  # type: ignore[misc]
-    """Re-running the same command finishes the sweep.
+class Options:
+    """What every sweeper of ours is told.
 
     Args:
         max_batch_size: how many cells a launcher is given at once; None: all.
@@ -57,18 +34,27 @@ class ResumeSweeper(Sweeper):  # type: ignore[misc]
         readings: whether every cell runs under every reading, see `fmnist.config.readings`.
     """
 
-    def __init__(
-        self,
-        max_batch_size: int | None,
-        params: Mapping[str, str] | None,
-        zip: Sequence[Any] = (),
-        exclude: Sequence[Any] = (),
-        retries: int = 0,
-        stop_on_failure: bool = False,
-        readings: bool = False,
-    ) -> None:
-        self.max_batch_size, self.retries, self.stop = max_batch_size, retries, stop_on_failure
-        self.readings = readings
+    max_batch_size: int | None = None
+    params: Mapping[str, Any] | None = field(default_factory=dict)
+    zip: Sequence[Any] = field(default_factory=list)
+    exclude: Sequence[Any] = field(default_factory=list)
+    retries: int = 0
+    stop_on_failure: bool = False
+    readings: bool = False
+
+
+class CellSweeper(Sweeper):
+    """A sweeper whose cells are checked before the first is trained, and listed in sweep.json.
+
+    Args:
+        options: see `Options`.
+    """
+
+    config: DictConfig
+    launcher: Any  # is given its number of cells, where it shares a machine out among them
+
+    def __init__(self, **options: Any) -> None:
+        self.options = Options(**options)
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -80,21 +66,50 @@ class ResumeSweeper(Sweeper):  # type: ignore[misc]
         """
         from fmnist.errors import ConfigError
 
-        if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
+        retries, stop = self.options.retries, self.options.stop_on_failure
+        if type(retries) is not int or retries < 0:
             message = "should be a whole number, 0 or more"
-            raise ConfigError(f"hydra.sweeper.retries={self.retries}: {message}")
-        if not isinstance(self.stop, bool):
-            raise ConfigError(f"hydra.sweeper.stop_on_failure={self.stop}: should be true or false")
+            raise ConfigError(f"hydra.sweeper.retries={retries}: {message}")
+        if not isinstance(stop, bool):
+            raise ConfigError(f"hydra.sweeper.stop_on_failure={stop}: should be true or false")
         self.context, self.config = hydra_context, config
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        self.launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )
+
+    @property
+    def folder(self) -> Path:
+        """Of the sweep."""
+        return Path(self.config.hydra.sweep.dir).absolute()
+
+    def load(self, cell: list[str]) -> DictConfig:
+        """The configuration of one cell, by its overrides."""
+        return self.context.config_loader.load_sweep_config(self.config, cell)
+
+    def varied(self) -> list[str]:
+        """The keys by which cells are named, as `hydra.sweep.subdir` has it."""
+        from fmnist.sweeps.names import varied_keys
+
+        return varied_keys(list(self.config.hydra.overrides.task), self.config.hydra.sweeper.params)
+
+
+ConfigStore.instance().store(
+    # Plain values: conf/search/ puts another sweeper's settings over them.
+    "resume",
+    {"_target_": f"{__name__}.ResumeSweeper", **asdict(Options())},
+    group="hydra/sweeper",
+    provider="fmnist",
+)
+
+
+class ResumeSweeper(CellSweeper):
+    """Re-running the same command finishes the sweep."""
 
     def sweep(self, arguments: list[str]) -> Any:
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.launch import launch, left
-        from fmnist.sweeps.names import is_own_name, varied_keys
+        from fmnist.sweeps.names import is_own_name
         from fmnist.sweeps.plan import (
             fingerprint,
             plan,
@@ -104,42 +119,35 @@ class ResumeSweeper(Sweeper):  # type: ignore[misc]
         )
         from fmnist.sweeps.trial import try_nets
 
-        loader, hydra = self.context.config_loader, self.config.hydra
-        folder = Path(hydra.sweep.dir).absolute()
-        own_names = is_own_name(OmegaConf.to_container(hydra.sweep, resolve=False)["subdir"])
+        loader, hydra, folder = self.context.config_loader, self.config.hydra, self.folder
+        own_names = is_own_name(hydra.sweep)
         cells = asked_cells(hydra.sweeper, arguments, loader)
-        if self.readings:
-            cells, keys = with_readings(
-                cells, lambda cell: loader.load_sweep_config(self.config, cell)
-            )
+        if self.options.readings:
+            cells, keys = with_readings(cells, self.load)
             with flag_override(self.config, ["readonly", "struct"], False):
                 hydra.sweeper.params.update(dict.fromkeys(keys, ""))  # varied, too
         if not own_names:
             # Resolved before the cells' configurations are made: they are handed the cached names.
             OmegaConf.select(self.config, "hydra.sweep.subdir")
-        varied = varied_keys(list(hydra.overrides.task), hydra.sweeper.params)
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
         new: list[tuple[str, DictConfig]] = []  # cells that were not planned before
         here = not hydra.launcher._target_.endswith(ELSEWHERE)
 
-        def load(cell: list[str]) -> DictConfig:
-            return loader.load_sweep_config(self.config, cell)
-
         def compose(cell: list[str]) -> DictConfig:
-            new.append((" ".join(cell), config := load(cell)))
+            new.append((" ".join(cell), config := self.load(cell)))
             return config
 
         known, sources = read_manifest(folder), fingerprint(plain)
-        planned = plan(cells, compose, varied, known, sources, here, own_names)
+        planned = plan(cells, compose, self.varied(), known, sources, here, own_names)
         refuse_other_runs(folder, planned)
         if here:
-            require_data(left(folder, planned), load)
+            require_data(left(folder, planned), self.load)
         try_nets(new)
-        size = self.max_batch_size
+        size = self.options.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
             size = size or os.cpu_count()
         elif hydra.launcher._target_.endswith(".SlurmLauncher"):
             size = size or ARRAY
-        if code := launch(self.launcher, folder, planned, size, self.stop):
+        if code := launch(self.launcher, folder, planned, size, self.options.stop_on_failure):
             raise SystemExit(code)

@@ -88,7 +88,7 @@ def test_the_verdict_is_that_of_the_engine_in_words(tmp_path):
 
 
 def searcher(**settings):
-    return SearchSweeper({}, "maximize", "", "search", 1, 1, None, **settings)
+    return SearchSweeper({}, "maximize", "", "search", 1, 1, **settings)
 
 
 def test_a_search_for_each_value_of_a_setting():

@@ -145,7 +145,7 @@ def test_a_study_of_an_optuna_that_this_one_cannot_read_is_refused_in_one_line(t
     with sqlite3.connect(tmp_path / "study.db") as database:
         database.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
     database.close()
-    sweeper = SearchSweeper({}, "maximize", storage, "search", 1, 1, None)
+    sweeper = SearchSweeper({}, "maximize", storage, "search", 1, 1)
     sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
         sweeper._study()
@@ -171,7 +171,7 @@ def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
     from hydra_plugins.fmnist_search import search_space, take_up
 
     study = optuna.create_study(direction="maximize")
-    sweeper = SearchSweeper({}, "maximize", "", "search", n_trials=5, n_jobs=2, params=None)
+    sweeper = SearchSweeper({}, "maximize", "", "search", n_trials=5, n_jobs=2)
     returned = iter([0.5, CellFailed("it did"), 0.75, math.nan, None])
     batches = []
 
