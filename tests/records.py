@@ -62,3 +62,10 @@ def plain(record: Record) -> dict[str, Any]:
     """What stands in the file."""
     values: dict[str, Any] = json.loads(record_json(record))
     return values
+
+
+# What a search cannot do without.
+A_SEARCH = {
+    "sampler": {}, "direction": "maximize", "storage": "", "study_name": "search", "n_trials": 1,
+    "n_jobs": 1,
+}  # fmt: skip

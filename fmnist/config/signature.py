@@ -83,19 +83,20 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
     for item in reversed(node.body):  # behind its overloads
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return _arguments(tree, item, skip=1)
-    is_dataclass = any("dataclass" in ast.unparse(item) for item in node.decorator_list)
-    if is_dataclass and not node.bases:
-        found_fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
-        return {
-            item.target.id: _parameter(tree, item.annotation, item.value)
-            for item in found_fields
-            if isinstance(item.target, ast.Name)
-        }
     match node.bases:
-        case [ast.Name(id=base)] if not is_dataclass:  # whose constructor it has
-            return read_signature(_origin(tree, module, base))
+        case [ast.Name(id=base), *_]:  # whose constructor it has, or whose fields besides its own
+            inherited = read_signature(_origin(tree, module, base))
         case _:
-            return None
+            inherited = None
+    if not any("dataclass" in ast.unparse(item) for item in node.decorator_list):
+        return inherited
+    if node.bases and inherited is None:
+        return None
+    return (inherited or {}) | {
+        item.target.id: _parameter(tree, item.annotation, item.value)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
 
 
 def _origin(tree: ast.Module, module: str, name: str) -> str:

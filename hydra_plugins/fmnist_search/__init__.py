@@ -9,6 +9,7 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +20,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.fmnist_sweeper import CellSweeper
+from hydra_plugins.fmnist_sweeper import CellSweeper, Options
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -33,8 +34,10 @@ log = logging.getLogger(__name__)
 TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 
 
-class SearchSweeper(CellSweeper):
-    """See conf/hydra/sweeper/optuna.yaml.
+@dataclass(kw_only=True, eq=False)
+class SearchOptions(Options):
+    """What a search is told besides; its `params` are the space: setting -> choice, range or
+    interval of Hydra's grammar.
 
     Args:
         sampler: the configuration of one of Optuna's samplers.
@@ -48,29 +51,22 @@ class SearchSweeper(CellSweeper):
         confirm: fresh seeds on which the winner is held against the default; 0: it is not.
         each: a setting of the space: the others are searched for each of its values apart, and the
             winners are held against each other. None: one search.
-        options: of every sweeper; `params` are the search space: setting -> choice, range or
-            interval of Hydra's grammar.
     """
 
-    def __init__(
-        self,
-        sampler: DictConfig,
-        direction: Literal["minimize", "maximize"],
-        storage: str,
-        study_name: str,
-        n_trials: int,
-        n_jobs: int,
-        seeds: int = 1,
-        pruner: DictConfig | None = None,
-        confirm: int = 0,
-        each: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.sampler, self.direction = sampler, direction
-        self.storage, self.study_name = storage, study_name
-        self.n_trials, self.n_jobs = n_trials, n_jobs
-        self.seeds, self.pruner, self.confirm, self.each = seeds, pruner, confirm, each
+    sampler: DictConfig
+    direction: Literal["minimize", "maximize"]
+    storage: str
+    study_name: str
+    n_trials: int
+    n_jobs: int
+    seeds: int = 1
+    pruner: DictConfig | None = None
+    confirm: int = 0
+    each: str | None = None
+
+
+class SearchSweeper(SearchOptions, CellSweeper):
+    """See conf/hydra/sweeper/optuna.yaml."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -104,7 +100,7 @@ class SearchSweeper(CellSweeper):
         from fmnist.runs.run import signal_exit_code
         from fmnist.runs.text import shown
 
-        given = (self.options.params or {}).items()
+        given = (self.params or {}).items()
         space, fixed = search_space([*(f"{key}={value}" for key, value in given), *arguments])
         searches = self._searches(space, fixed)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +151,7 @@ class SearchSweeper(CellSweeper):
         log.info("trials%s  %d, of which %d ended before", said, self.n_trials, ended)
         while ended < self.n_trials:
             ended += self._batch(study, space, fixed, ended)
-            if self.options.stop_on_failure and study.trials[-1].state.name == "FAIL":
+            if self.stop_on_failure and study.trials[-1].state.name == "FAIL":
                 log.info("stopped: a trial has failed, and hydra.sweeper.stop_on_failure=true")
                 raise SystemExit(1)
         if report(study):

@@ -20,9 +20,9 @@ ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
 ARRAY = 1000  # jobs; Slurm's own limit of an array is 1001 unless its MaxArraySize says otherwise
 
 
-@dataclass
+@dataclass(kw_only=True, eq=False)
 class Options:
-    """What every sweeper of ours is told.
+    """What every sweeper of ours is told: its fields are the settings that there are.
 
     Args:
         max_batch_size: how many cells a launcher is given at once; None: all.
@@ -43,18 +43,11 @@ class Options:
     readings: bool = False
 
 
-class CellSweeper(Sweeper):
-    """A sweeper whose cells are checked before the first is trained, and listed in sweep.json.
-
-    Args:
-        options: see `Options`.
-    """
+class CellSweeper(Options, Sweeper):
+    """A sweeper whose cells are checked before the first is trained, and listed in sweep.json."""
 
     config: DictConfig
     launcher: Any  # is given its number of cells, where it shares a machine out among them
-
-    def __init__(self, **options: Any) -> None:
-        self.options = Options(**options)
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -66,7 +59,7 @@ class CellSweeper(Sweeper):
         """
         from fmnist.errors import ConfigError
 
-        retries, stop = self.options.retries, self.options.stop_on_failure
+        retries, stop = self.retries, self.stop_on_failure
         if type(retries) is not int or retries < 0:
             message = "should be a whole number, 0 or more"
             raise ConfigError(f"hydra.sweeper.retries={retries}: {message}")
@@ -122,7 +115,7 @@ class ResumeSweeper(CellSweeper):
         loader, hydra, folder = self.context.config_loader, self.config.hydra, self.folder
         own_names = is_own_name(hydra.sweep)
         cells = asked_cells(hydra.sweeper, arguments, loader)
-        if self.options.readings:
+        if self.readings:
             cells, keys = with_readings(cells, self.load)
             with flag_override(self.config, ["readonly", "struct"], False):
                 hydra.sweeper.params.update(dict.fromkeys(keys, ""))  # varied, too
@@ -144,10 +137,10 @@ class ResumeSweeper(CellSweeper):
         if here:
             require_data(left(folder, planned), self.load)
         try_nets(new)
-        size = self.options.max_batch_size
+        size = self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
             size = size or os.cpu_count()
         elif hydra.launcher._target_.endswith(".SlurmLauncher"):
             size = size or ARRAY
-        if code := launch(self.launcher, folder, planned, size, self.options.stop_on_failure):
+        if code := launch(self.launcher, folder, planned, size, self.stop_on_failure):
             raise SystemExit(code)

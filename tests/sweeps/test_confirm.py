@@ -15,7 +15,7 @@ from fmnist.sweeps.pruning import epoch_values, is_pruned, look
 from fmnist.train import train
 from hydra_plugins.fmnist_search import SearchSweeper, search_space, with_seeds
 from tests.conftest import TINY, composed
-from tests.records import CONFIG, a_record, an_epoch, put_record
+from tests.records import A_SEARCH, CONFIG, a_record, an_epoch, put_record
 
 ACCURACY = "test/acc"
 
@@ -88,7 +88,7 @@ def test_the_verdict_is_that_of_the_engine_in_words(tmp_path):
 
 
 def searcher(**settings):
-    return SearchSweeper({}, "maximize", "", "search", 1, 1, **settings)
+    return SearchSweeper(**A_SEARCH | settings)
 
 
 def test_a_search_for_each_value_of_a_setting():

@@ -16,6 +16,7 @@ from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
 from hydra_plugins.fmnist_search import SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
+from tests.records import A_SEARCH
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")
 # Of one seed and without a verdict, as far as nothing else is said.
@@ -145,7 +146,7 @@ def test_a_study_of_an_optuna_that_this_one_cannot_read_is_refused_in_one_line(t
     with sqlite3.connect(tmp_path / "study.db") as database:
         database.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
     database.close()
-    sweeper = SearchSweeper({}, "maximize", storage, "search", 1, 1)
+    sweeper = SearchSweeper(**A_SEARCH | {"storage": storage})
     sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
         sweeper._study()
@@ -171,7 +172,7 @@ def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
     from hydra_plugins.fmnist_search import search_space, take_up
 
     study = optuna.create_study(direction="maximize")
-    sweeper = SearchSweeper({}, "maximize", "", "search", n_trials=5, n_jobs=2)
+    sweeper = SearchSweeper(**A_SEARCH | {"n_trials": 5, "n_jobs": 2})
     returned = iter([0.5, CellFailed("it did"), 0.75, math.nan, None])
     batches = []
 
