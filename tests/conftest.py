@@ -28,6 +28,13 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 
+# A shell has background processes ignore it, and what they start as well.
+signal.signal(SIGINT, signal.default_int_handler)
+
+# Who runs the tests may have an account, or have turned W&B off.
+for name in [name for name in os.environ if name.startswith("WANDB_")]:
+    del os.environ[name]
+
 CHECKOUT = Path(__file__).parents[1]
 TEMPORARY = tempfile.gettempdir()
 
@@ -185,7 +192,6 @@ def here(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[
         os.environ.update(env)
         sys.path.insert(0, str(cwd))
         sys.argv = [module, *words]
-        signal.signal(SIGINT, signal.default_int_handler)  # as of a terminal
         files = [Path(folder, name) for name in ("out", "err")]
         with output_to(*files):
             try:

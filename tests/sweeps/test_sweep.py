@@ -41,12 +41,11 @@ def in_sweep(*arguments: str, cwd: Path, **keywords) -> subprocess.CompletedProc
 
 
 def started(*arguments: str, cwd: Path) -> subprocess.Popen:
-    """A sweep in the background, as a terminal starts it: SIGINT is not ignored."""
+    """A sweep in the background."""
     return subprocess.Popen(
         [sys.executable, "-m", *once("fmnist.train", "-m", *TINY, *arguments)],
         cwd=cwd, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 
