@@ -84,10 +84,10 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
         longest = max(longest, len(heights))
         muted = many and 0 < place < len(ranked) - 1
         (line,) = axes.plot(
-            range(1, len(heights) + 1), heights, marker="o", markersize=2 if muted else 3.5,
-            color=MUTED if muted else SERIES[place % (len(ranked) - 1 if many else len(SERIES))],
-            alpha=0.5 if muted else 1, linewidth=0.8 if muted else 1.6, zorder=2 if muted else 3,
-            label=None if muted else cell.label,
+            range(1, len(heights) + 1), heights, marker="" if muted else "o", markersize=3.5,
+            color=MUTED if muted else SERIES[min(place, 1) if many else place],
+            alpha=min(0.5, 20 / len(ranked)) if muted else 1, linewidth=0.8 if muted else 1.6,
+            zorder=2 if muted else 3, label=None if muted else cell.label,
         )  # fmt: skip
         name_on_hover(line, cell.label)
     axes.axhline(100 * target, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))

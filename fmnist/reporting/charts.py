@@ -72,6 +72,7 @@ class Chart:
         caption: what to see in it.
         figure: drawn under `STYLE`.
         wide: needs the page's full width.
+        dense: has many small letters: moves sideways on a phone instead of becoming smaller.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Chart:
     caption: str
     figure: Figure
     wide: bool = False
+    dense: bool = False
 
     def files(self) -> dict[str, bytes]:
         """PNG and SVG, by ending."""

@@ -195,12 +195,14 @@ def confusion_matrices(evaluation: Evaluation, prefix: str = "") -> list[Chart]:
             f"Rows: what the image is; columns: what the net says. {most}{part if some else ''}",
             _matrix(counts, [[str(n) if n else "" for n in row] for row in counts]
                     if some else [[str(n) for n in row] for row in counts], chosen),
+            dense=True,
         ),
         Chart(
             f"{prefix}confusion_shares", "Confusion matrix, % of each class",
             f"{sums}{part if some else ''}",
             _matrix(shares, [[f"{n:.{0 if some else 1}f}" if n else "" for n in row]
                     for row in shares], chosen),
+            dense=True,
         ),
     ]  # fmt: skip
 
@@ -218,7 +220,10 @@ def _matrix(values: Any, texts: Sequence[Sequence[str]], names: Sequence[str]) -
             color = MUTED if not shade[i, j] else PAPER if shade[i, j] > 0.6 else INK
             axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=7, color=color)
     places = np.arange(len(names)) + 0.5
-    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+    if len(names) > 12:  # slanted, they would lie across each other
+        axes.set_xticks(places, names, rotation=90)
+    else:
+        axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, names)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.invert_yaxis()
@@ -283,7 +288,8 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
         if name == "roc":
             axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-1.5, 101.5), ylim=(-1.5, 101.5))
-        axes.legend(loc="lower right" if name == "roc" else "lower left")
+        low = sum(curves[k].area < 0.5 for k in defined) > len(defined) / 2  # of precisions
+        axes.legend(loc="lower right" if name == "roc" else "upper right" if low else "lower left")
         caption = (
             f"The four hardest classes in colour. A perfect class touches the {what} corner. "
             "The table of classes has all areas."

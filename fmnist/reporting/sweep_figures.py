@@ -158,7 +158,10 @@ def _lines(
     if sum(map(len, columns)) > 40:
         axes.tick_params(axis="x", rotation=35)
     axes.set(xlabel=across, ylabel="test accuracy (%)")
-    axes.legend(title=down, ncols=2 if len(factors[down]) > 4 else 1)
+    if len(factors[down]) > 3:  # beside the lines: among many there is no room
+        axes.legend(title=down, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    else:
+        axes.legend(title=down)
     best = max(means, key=lambda key: means[key].mean)
     caption = (
         f"Highest: {best[0]} with {best[1]}, {means[best].mean:.2f} %. "
@@ -214,6 +217,7 @@ def parallel_coordinates(rows: Sequence[Row], factors: Mapping[str, Sequence[str
         (line,) = axes.plot(
             range(len(names)), [*heights, share], color=SERIES[1] if good else MUTED,
             linewidth=1.8 if good else 0.9, zorder=3 if good else 2,
+            alpha=max(0.15, min(1.0, 40 / len(rows))),  # of many, where they are dense
         )  # fmt: skip
         settings = ", ".join(f"{name}={level}" for name, level in row.levels.items())
         name_on_hover(line, f"{row.name}: {settings}: {acc:.2f} %, {cost:.0f} s")
