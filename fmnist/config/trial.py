@@ -130,9 +130,15 @@ def _try_optimizer(optim: str, scheduler: str, model: str, epochs: int) -> None:
 
 def _step(node: dict[str, Any], parameters: "list[Parameter]") -> "Optimizer":
     """An optimiser that has made one step and whose state can be saved and loaded back."""
-    torch = _torch()
+    torch, (plain, ours) = _torch(), split_grouping(node)
     with _explained("optim", node):
-        optimizer: Optimizer = maker(split_grouping(node)[0])(parameters)
+        optimizer: Optimizer = maker(plain)(parameters)
+        for key in (key for key, value in ours.items() if value):
+            try:
+                maker(plain)([{"params": [parameter]} for parameter in parameters])
+            except Exception as error:
+                words = "takes no groups of parameters with settings of their own"
+                raise ConfigError(f"optim.{key}={ours[key]}: {node['_target_']} {words}") from error
         for parameter in parameters:
             parameter.grad = torch.ones_like(parameter)
         optimizer.step(lambda: 0.0)  # some evaluate the loss again and again
@@ -160,7 +166,7 @@ def _advance(optimizer: "Optimizer", scheduler: dict[str, Any], epochs: int) -> 
     with _explained("scheduler.policy", node):
         policy = maker(node)(optimizer, **horizon)
         for _ in range(min(length, STEPS)):
-            optimizer.step()
+            optimizer.step(lambda: 0.0)
             policy.step(*([torch.tensor(0.5).item()] if monitor else []))
             rates = [float(group["lr"]) for group in optimizer.param_groups]
             if not all(math.isfinite(rate) and rate >= 0 for rate in rates):

@@ -117,6 +117,10 @@ REFUSED = {
         "optim: torch.optim.SparseAdam: SparseAdam does not support dense gradients, please "
         "consider Adam instead"
     ),
+    "optim._target_=torch.optim.LBFGS ~optim.fused ~optim.weight_decay optim.head_lr=0.1": (
+        "optim.head_lr=0.1: torch.optim.LBFGS takes no groups of parameters with settings of their "
+        "own"
+    ),
     "optim._target_=torch.optim.Muon ~optim.fused": (
         "optim: torch.optim.Muon: Muon only supports 2D parameters whereas we found a parameter "
         "with size: torch.Size([6, 1, 5, 5])"
@@ -218,6 +222,7 @@ def test_what_cannot_be_trained_is_refused_with_its_key_and_what_would_be_right(
     "overrides",
     [
         "scheduler=plateau scheduler.monitor=val/loss",
+        "optim._target_=torch.optim.LBFGS ~optim.fused ~optim.weight_decay scheduler=cosine",
         "scheduler=plateau scheduler.monitor=val/loss +scheduler.policy.threshold_mode=abs",
         "scheduler=onecycle scheduler.horizon=null +scheduler.policy.epochs=3 "
         "+scheduler.policy.steps_per_epoch=900",
