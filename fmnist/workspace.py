@@ -1,7 +1,8 @@
 """`python -m fmnist.workspace`: the saved W&B view of this project, and a report draft a study.
 
-The view has the factors and the results as columns, every study of conf/ablation as a section
-whose panels are grouped by what the study varies, parallel coordinates and parameter importance.
+The view has the curves first, the factors and the results as columns, parallel coordinates and
+parameter importance, and every study of conf/ablation as a section whose panels are grouped by what
+the study varies.
 Needs `pip install 'fmnist[workspaces]'`, and a W&B account to upload; --json needs no account.
 """
 
@@ -143,8 +144,8 @@ def build_workspace(entity: str, project: str, studies: Sequence[Study]) -> "Wor
         project=project,
         name="fmnist studies",
         sections=[
-            ws.Section(name="What made the difference", panels=comparison(factors), is_open=True),
             ws.Section(name="Training", panels=curves(), is_open=True),
+            ws.Section(name="What made the difference", panels=comparison(factors), is_open=True),
             ws.Section(name="Test set", panels=[test_set]),
             *(ws.Section(name=study.name, panels=study_panels(study)) for study in studies),
         ],

@@ -89,8 +89,7 @@ class Dashboard(Logger):
             step: the last one.
             data: the run's, loaded, for the images.
         """
-        self.log_metrics(summary, step)
-        self.tell(lambda logger: publish(logger, self.run, data))
+        self.tell(lambda logger: publish(logger, summary, step, self.run, data))
         self.save()
 
 

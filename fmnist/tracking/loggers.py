@@ -10,7 +10,7 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -213,29 +213,39 @@ def _wandb_node(nodes: dict[str, Any]) -> dict[str, Any] | None:
     return next((node for node in nodes.values() if node["_target_"] == target), None)
 
 
-def publish(logger: "Logger", run: "Run", data: "ImageData") -> None:
-    """Show what a trained run can do: its test set's figures and its best checkpoint.
+def publish(
+    logger: "Logger", summary: Mapping[str, float], step: int, run: "Run", data: "ImageData"
+) -> None:
+    """Show what a trained run can do: its numbers, its test set's figures, its best checkpoint.
 
     To be called after predictions.npz is written and the metrics are in the record.
 
     Args:
         logger: any; only W&B's and TensorBoard's show figures.
+        summary: what dashboards sort runs by. W&B has a place for these, and would draw a curve of
+            one point of each, before the curves of the training.
+        step: the last one.
         run: its directory is complete but for its last state.
         data: the run's, loaded, for the images.
     """
     from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
-    if isinstance(logger, WandbLogger) and not logger.experiment.disabled:
+    if not isinstance(logger, WandbLogger):
+        logger.log_metrics(dict(summary), step)
+    elif not logger.experiment.disabled:
         from fmnist.tracking.figures import best_checkpoint, figures
 
-        node = _wandb_node(run.config["logger"]) or {}
+        node, numbers = _wandb_node(run.config["logger"]) or {}, dict(summary)
         if node.get("media", True):
-            logger.experiment.log(figures(run, data.test_images))
+            shown = figures(run, data.test_images)
+            numbers |= {key: shown.pop(key) for key in [*shown] if isinstance(shown[key], float)}
+            logger.experiment.log(shown)
+        logger.experiment.summary.update(numbers)
         if node.get("checkpoint", True):
             logger.experiment.log_artifact(
                 best_checkpoint(run, logger.experiment.id), aliases=["best"]
             )
-    elif isinstance(logger, TensorBoardLogger):
+    if isinstance(logger, TensorBoardLogger):
         from fmnist.tracking.figures import confusion_figure
 
         logger.experiment.add_figure("test/confusion_matrix", confusion_figure(run))

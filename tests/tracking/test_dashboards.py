@@ -82,6 +82,12 @@ def history(folder):
     return [row["item"] for row in of_type(folder, "history")]
 
 
+def summary(folder):
+    """What the table of runs shows, of a run that is done."""
+    updates = [record["update"] for record in of_type(folder, "summary")]
+    return {key: value for update in updates for key, value in update.items()}
+
+
 def exit_code(folder):
     """Of the process; None when it did not live to say."""
     codes = [record.get("exit_code", 0) for record in of_type(folder, "exit")]
@@ -162,9 +168,8 @@ def test_a_cell_that_fails_is_failed_and_leaves_the_others_alone(project, finish
         path, directory = cell(folder, net, 1e30)
         assert exit_code(path) == 1
         assert "diverged" in load_run(directory).record.error
-        summary = [item for record in of_type(path, "summary") for item in record["update"].items()]
-        assert "diverged" in dict(summary)["error"]
-        assert all(row.get("test/acc") is None for row in history(path))
+        assert "diverged" in summary(path)["error"]
+        assert "test/acc" not in summary(path)
 
 
 def test_a_killed_cell_is_not_finished_and_keeps_its_epochs(project):
@@ -183,19 +188,25 @@ def test_rows_have_the_optimiser_step_and_the_best_is_the_maximum(finished):
     assert all(row["lr"] == 0.01 for row in epochs)
     assert all(row["train/images_per_second"] > 0 for row in epochs)
     assert all(row["trainer/global_step"] == 64 for row in rows[4:])
-    (summary,) = [row for row in rows if "model/params" in row]
-    assert summary["val/acc_best"] == max(row["val/acc"] for row in epochs)
-    assert summary["test/acc"] == record.metrics["test/acc"]
-    assert summary["model/params"] == 61_706
-    assert summary["train/seconds"] == record.train_seconds
+    assert summary(path)["val/acc_best"] == max(row["val/acc"] for row in epochs)
     metrics = of_type(path, "metric")
     assert any(metric.get("step_metric") == "trainer/global_step" for metric in metrics)
 
 
+def test_a_single_number_is_no_curve_of_one_point(finished):
+    path, directory = finished
+    numbers, record = summary(path), load_run(directory).record
+    assert numbers["test/acc"] == record.metrics["test/acc"]
+    assert numbers["model/params"] == 61_706
+    assert numbers["train/seconds"] == record.train_seconds
+    assert 0 <= numbers["test/ece"] <= 1
+    assert not ({*RESULTS, "test/ece"} - {"val/acc_best"}) & set().union(*history(path))
+
+
 def test_the_workspace_asks_for_what_runs_log(finished):
     path, _ = finished
-    logged = set().union(*history(path))
-    assert {*RESULTS, *COURSE} <= logged
+    assert set(RESULTS) <= set(summary(path))
+    assert set(COURSE) <= set().union(*history(path))
     assert set(FACTORS) - {"experiment", "ablation"} <= set(config_of(path))
 
 
@@ -216,9 +227,8 @@ def test_figures_of_the_test_set_are_logged(finished):
     assert right == (predicted == labels).sum()
     _, scores = table(path, "f1_by_class_table")
     assert len(scores) == 10
-    (row,) = [row for row in history(path) if "test/f1_macro" in row]
-    assert row["test/f1_macro"] == pytest.approx(np.mean([score for _, score in scores]), abs=1e-6)
-    assert 0 <= row["test/ece"] <= 1
+    mean = np.mean([score for _, score in scores])
+    assert summary(path)["test/f1_macro"] == pytest.approx(mean, abs=1e-6)
     for name in ("roc_table", "pr_table"):
         _, points = table(path, name)
         assert len({line for _, line, _ in points}) == 10
@@ -311,7 +321,7 @@ def test_runs_side_by_side_are_apart_also_with_a_key_and_no_network(tmp_path):
     for path in paths:
         seed = config_of(path)["cfg"]["seed"]
         assert f"seed={seed}" in of_type(path, "run")[0]["tags"]
-        assert len([row for row in history(path) if "test/acc" in row]) == 1
+        assert "test/acc" in summary(path)
 
 
 def test_runs_in_threads_are_apart(tmp_path, monkeypatch):
