@@ -21,8 +21,6 @@ from fmnist.evidence.claim import RESULTS_DIR, Claim, ClaimError, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.superiority import Chance, Odds
 from fmnist.evidence.text import (
-    FOREIGN_SCOPE,
-    SCOPE,
     chance_of,
     effect,
     looks_in_words,
@@ -31,6 +29,7 @@ from fmnist.evidence.text import (
     p_words,
     remarks,
     runs_in_words,
+    scope,
     shown_metric,
     verdict_words,
 )
@@ -116,7 +115,7 @@ def foreign(options: argparse.Namespace) -> tuple[list[Outcome], str]:
     return outcomes, ", ".join(words)
 
 
-def table(outcomes: Sequence[Outcome], claims: Sequence[Claim], scope: str = SCOPE) -> str:
+def table(outcomes: Sequence[Outcome], claims: Sequence[Claim], about: str) -> str:
     """For the terminal: two lines or more a claim that was measured, one line for the others."""
     header = f"{'claim':27} {'effect [interval]':33}{'seeds':14} {'p':8} verdict"
     lines = [header, "-" * WIDTH]
@@ -131,7 +130,7 @@ def table(outcomes: Sequence[Outcome], claims: Sequence[Claim], scope: str = SCO
         if warning := leak_warning(outcome.leaking, outcome.runs):
             lines += textwrap.wrap(f"WARNING {warning}", WIDTH, initial_indent="    ",
                                    subsequent_indent="    ")  # fmt: skip
-    lines.append(f"{scope}.")
+    lines.append(f"{about}.")
     missing = [outcome for outcome in outcomes if outcome.statement is None]
     if len(missing) == len(outcomes):
         lines = []
@@ -216,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table there as well")
     options = parser.parse_args(arguments)
-    code, scope = 0, FOREIGN_SCOPE if options.rows else SCOPE
+    code, about = 0, scope()
     if options.rows:
         outcomes, states = foreign(options)
         claims = [outcome.claim for outcome in outcomes]
@@ -224,11 +223,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         claims = asked_claims(options.claims)
         rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
         outcomes, states = evaluate(claims, rows, options.only), states_in_words(rows, found)
+        about = scope(row.tested for row in rows)
         code = 0 if rows and not found.asked else found.exit_code
     if options.csv:
         write_text(Path(options.csv), to_csv(outcomes))
     print(states)
-    print(escaped(table(outcomes, claims, scope)))
+    print(escaped(table(outcomes, claims, about)))
     return code
 
 

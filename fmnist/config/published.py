@@ -20,6 +20,7 @@ class Published:
         reader: form of the files, "idx" or "cifar"; "drawn": there are none.
         shape: of an image: channels, height, width.
         classes: their names, by label.
+        test_size: test images; None: as many as are drawn.
         folder: below the data root.
         train, test: MD5 by file; None where it is not published.
         torchvision: the class of torchvision's that downloads it.
@@ -32,6 +33,7 @@ class Published:
     reader: str
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    test_size: int | None = None
     folder: str = ""
     train: dict[str, str | None] = field(default_factory=dict)
     test: dict[str, str | None] = field(default_factory=dict)

@@ -11,9 +11,17 @@ from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
 from fmnist.evidence.verdict import Part
 
-# What every table of verdicts says of itself.
-SCOPE = "About other seeds, on these 10,000 test images and this split"
-FOREIGN_SCOPE = "About other seeds, on the test images and the split of these runs"
+
+def scope(sets: Iterable[tuple[str, int | None]] = ()) -> str:
+    """What every table of verdicts says of itself.
+
+    Args:
+        sets: name of the data set and number of test images of every run; None: not known.
+    """
+    counts = [count for _, count in set(sets)]
+    if len(counts) == 1 and counts[0]:
+        return f"About other seeds, on these {counts[0]:,} test images and this split"
+    return "About other seeds, on the test images and the split of these runs"
 
 
 def number(value: float, metric: str) -> str:
@@ -85,6 +93,13 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     alike = sum(item.judgement.verdict == verdict for item in judged)
     to_run = f", {len(readings) - len(judged)} to run" if len(judged) < len(readings) else ""
     return [f"in {alike} of {len(judged)} readings{to_run}"]
+
+
+def readings_cell(outcome: Outcome) -> str:
+    """Of a comparison: in how many readings it comes out alike, or how many are judged."""
+    judged = sum(item.judgement.look > 0 for item in outcome.readings)
+    told = f"{judged} of {len(outcome.readings)} judged" if outcome.readings else ""
+    return next(iter(readings_in_words(outcome)), told)
 
 
 def verdict_alone(outcome: Outcome) -> str:

@@ -20,13 +20,13 @@ from fmnist.evidence.claim import CLAIMS_DIR, Claim, ClaimError, is_share, unit
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.text import (
-    SCOPE,
     chance_of,
     chance_words,
     effect,
     number,
     odds_of,
     percent,
+    scope,
     seeds_in_words,
     shown_metric,
     verdict_words,
@@ -102,29 +102,31 @@ def told(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> dict[str, Told
 
 
 def findings(
-    outcomes: Sequence[Outcome],
+    rows: Sequence[Row],
     claims: Sequence[Claim],
     factorials: Mapping[str, tuple[str, Chart]],
 ) -> tuple[str, list[Chart]]:  # fmt: skip
     """The page, and its figures: docs/figures/NAME.svg.
 
     Args:
-        outcomes: of all claims.
+        rows: of all studies.
+        claims: all of them.
         factorials: of a study, text and figure of all its factors together.
 
     Raises:
         ClaimError: a template is wrong or names a claim that is not there.
     """
     charts: list[Chart] = []
+    outcomes = evaluate(claims, rows)
     parts = [
         "# Findings",
         "Five sources, each a story of a few networks trained once on Fashion-MNIST, and what "
         "became of their claims when every network was trained again with several seeds. Written "
         "by `make results` from the rows in `results/`: no number of ours was typed. The rules are "
         "in [Claims and verdicts](claims.md), every claim with its remarks in `results/README.md`.",
-        f"{SCOPE}. An interval is that of the level that decides; where none is shown, too few "
-        "seeds are there yet. P(A > B): how often a run of the first side is above one of the "
-        "second, with a 95 % interval.",
+        f"{scope(row.tested for row in rows)}. An interval is that of the level that decides; "
+        "where none is shown, too few seeds are there yet. P(A > B): how often a run of the first "
+        "side is above one of the second, with a 95 % interval.",
         f"*Figures of comparisons:* {EFFECTS_LEGEND}",
         f"*Figures of published values:* {VALUES_LEGEND}",
     ]
@@ -297,7 +299,7 @@ def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> 
         RunError: a file cannot be written.
     """
     with rc_context(STYLE):
-        text, charts = findings(evaluate(claims, rows), claims, factorial_charts(rows))
+        text, charts = findings(rows, claims, factorial_charts(rows))
         svgs = {c.name: lone_svg(c.files()["svg"].decode(), c.title) for c in charts}
     (docs / "figures").mkdir(parents=True, exist_ok=True)
     for old in (docs / "figures").glob("*.svg"):

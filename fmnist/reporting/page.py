@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from fmnist.errors import RunError
 from fmnist.evidence.effects import Comparison
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.text import SCOPE, chance_words, mean_words, p_words
+from fmnist.evidence.text import chance_words, mean_words, p_words, scope
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
 )  # fmt: skip
@@ -78,8 +78,10 @@ def write_report(
 
 def render(page: Page, svgs: Mapping[str, bytes]) -> str:
     """The page as HTML. Whatever comes from a run is escaped by the template."""
+    sets = (row.record.dataset for row in page.table.rows if row.run)
+    about = scope((facts.name, facts.test_size) for facts in sets if facts)
     return fill(
-        "report", page.title, svgs, table=page.table, scope=SCOPE,
+        "report", page.title, svgs, table=page.table, scope=about,
         counts=Counter(row.status for row in page.table.rows), **page.values,
     )  # fmt: skip
 

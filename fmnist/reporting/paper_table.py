@@ -21,7 +21,7 @@ from fmnist.evidence.cells import StudyCell, averaged_levels, study_cells
 from fmnist.evidence.claim import EXACT, is_share, unit
 from fmnist.evidence.effects import RESOLUTION, contrast, one_training
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
-from fmnist.evidence.text import SCOPE, high_is_good, markdown, number
+from fmnist.evidence.text import high_is_good, markdown, number, scope
 from fmnist.runs.foreign_text import to_cell
 from fmnist.runs.rows import Row
 from fmnist.runs.rows_file import is_rows_file, read_rows
@@ -44,6 +44,7 @@ class PaperTable:
         best: of every metric the settings that are bold.
         failed: runs of a setting that failed.
         averaged: factors that are averaged over.
+        about: what the numbers speak of, in words.
     """
 
     study: str
@@ -52,6 +53,7 @@ class PaperTable:
     best: Mapping[str, frozenset[Key]]
     failed: Mapping[Key, int]
     averaged: tuple[str, ...]
+    about: str
 
     @property
     def metrics(self) -> list[str]:
@@ -76,7 +78,7 @@ class PaperTable:
             words.append(f"Nothing is bold: fewer than {FEWEST} seeds cannot tell which are worse")
         if any(self.failed.values()):
             words.append("Failed runs count as chance accuracy")
-        return ". ".join([*words, SCOPE]) + "."
+        return ". ".join([*words, self.about]) + "."
 
 
 def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] = ()) -> PaperTable:
@@ -114,7 +116,8 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
         best[metric] = not_beaten(names, values, metric)
     failed = {key: _failed(key, names, cells) for key in lines}
     averaged = tuple(name for name in factors if name not in names)
-    return PaperTable(rows[0].facts["study"], names, lines, best, failed, averaged)
+    about = scope(row.tested for row in rows)
+    return PaperTable(rows[0].facts["study"], names, lines, best, failed, averaged, about)
 
 
 def _failed(key: Key, names: Sequence[str], cells: Sequence[StudyCell]) -> int:

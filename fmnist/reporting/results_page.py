@@ -11,7 +11,6 @@ from fmnist.evidence.study import axes, is_ablation
 from fmnist.evidence.text import (
     READINGS,
     READINGS_TOLD,
-    SCOPE,
     effect,
     looks_in_words,
     markdown,
@@ -19,6 +18,7 @@ from fmnist.evidence.text import (
     p_words,
     readings_cells,
     remarks,
+    scope,
     verdict_words,
 )  # fmt: skip
 from fmnist.runs.leak import leak_warning
@@ -32,7 +32,7 @@ COSTS = (
 
 
 VERDICTS = (
-    f"{SCOPE}. The rules stand in `fmnist/evidence/verdict.py`: p is corrected for all claims of a "
+    "The rules stand in `fmnist/evidence/verdict.py`: p is corrected for all claims of a "
     "source and for the looks that its study declares (seeds 5 of 5, 10, 20: judged with the first "
     "five, next with ten); the interval is that of the level that decides. Of a claim with several "
     "parts the one is shown that speaks least for it."
@@ -52,6 +52,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     measured = [outcome for outcome in asked if outcome.statement]
     readings = readings_cells(measured)
     leak = leak_warning(sum(row.leaks for row in rows), len(rows))
+    about = scope(row.tested for row in rows)
     together = factorial_sections(rows)
     return "\n\n".join(
         [
@@ -62,13 +63,13 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "## Published against ours",
             "Ours: mean over all seeds, and the standard deviation of one run. The test set is "
             "read once a run, with the epoch that validation chose (`_last`: with the last epoch). "
-            f"{SCOPE}.",
+            f"{about}.",
             published_table(asked),
             "## Verdicts",
-            VERDICTS if measured else "No claim has been measured yet.",
+            f"{about}. {VERDICTS}" if measured else "No claim has been measured yet.",
             *([verdict_table(measured, claims)] if measured else []),
             *(["## Readings", READINGS_TOLD, markdown(READINGS, readings)] if readings else []),
-            *(["## All factors together", FACTORIALS + SCOPE + ".", *together] if together else []),
+            *(["## All factors together", f"{FACTORIALS}{about}.", *together] if together else []),
             "## What nets and machines need",
             "Sizes, and seconds of runs on one machine, are judged as all claims are. Another "
             "machine's seconds and memory are shown beside ours, and not judged.",

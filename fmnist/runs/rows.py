@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fmnist.config.published import published
 from fmnist.config.schema import COSMETIC, Config
 from fmnist.config.signature import UNKNOWN, read_signature
 from fmnist.errors import RunError
@@ -76,6 +77,15 @@ class Row:
     @property
     def finished(self) -> bool:
         return self.facts["status"] == "finished"
+
+    @property
+    def tested(self) -> tuple[str, int | None]:
+        """Name of its data set and number of test images; None: not known from its settings."""
+        name, size = (self.settings.get(f"data.{key}", "null") for key in ("name", "test_size"))
+        if size != "null":
+            return name, int(size)
+        facts = published().get(name)
+        return name, facts.test_size if facts else None
 
     @property
     def leaks(self) -> bool:

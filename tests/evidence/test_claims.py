@@ -20,6 +20,7 @@ from fmnist.config.schema import CONF_DIR, config_hash, resolve
 from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
+from fmnist.evidence.text import scope
 from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Cell
 from fmnist.reporting.table import Row as ReportRow
@@ -546,7 +547,7 @@ def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
     rows += [row("model=lenet5", "aug=on", seed=seed, test_acc=92) for seed in range(2)]
     leak, clean = evaluate(asked, rows)
     assert (leak.leaking, leak.runs, clean.leaking) == (2, 6, 0)
-    shown = command_module.table([leak, clean], asked)
+    shown = command_module.table([leak, clean], asked, "")
     assert shown.count("WARNING data.select_on=test in 2 of 6 runs: the test images choose") == 1
     table = list(csv.DictReader(io.StringIO(command_module.to_csv([leak, clean]))))
     assert [line["leaking"] for line in table] == ["2", "0"]
@@ -562,10 +563,23 @@ def test_a_cost_of_another_machine_is_shown_and_not_judged(tmp_path):
     assert first.judgement.verdict == "not judged"
     assert first.part.summary().mean == 30.5
     assert second.judgement == alone.judgement  # a cost does not count among the claims asked
-    shown = command_module.table([first, second], [cost, judged])
+    shown = command_module.table([first, second], [cost, judged], "")
     assert "30.5 " in shown
     assert "published 180" in shown
     assert "not judged" in shown
+
+
+def test_what_verdicts_are_about_is_counted_in_the_data_sets_of_the_runs():
+    def tested(*overrides):
+        return row("model=lenet5", *overrides, seed=0, test_acc=90).tested
+
+    ours, letters = tested(), tested("data=emnist", "data.name=EMNIST-letters")
+    assert scope([ours, ours]) == "About other seeds, on these 10,000 test images and this split"
+    assert "on these 20,800 test images" in scope([letters])
+    assert "on these 200 test images" in scope([tested("data.test_size=200")])
+    own = tested("data=folder", "data.root=mine")
+    for sets in ([ours, letters], [own], []):  # several, one of unknown size, and a foreign table
+        assert scope(sets) == "About other seeds, on the test images and the split of these runs"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from fmnist.evidence.claim import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
 from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
-from fmnist.evidence.text import readings_cells, remarks, verdict_words
+from fmnist.evidence.text import readings_cell, readings_cells, remarks, verdict_words
 from fmnist.runs.find import find_runs
 from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
@@ -157,6 +157,9 @@ def test_a_comparisons_verdict_is_that_of_our_reading():
                                           if r.settings["model.width"] == "0.25"])  # fmt: skip
     assert alone.judgement == outcome.judgement
     assert "in 2 of 3 readings, 1 to run" in remarks(alone)
+    assert [readings_cell(o) for o in (outcome, alone)] == ["in 3 of 4 readings", remarks(alone)[0]]
+    few = judged("s3_baseline_better", [*measured([75], range(1, 3)), *better])
+    assert readings_cell(few) == "0 of 4 judged"
     shown = {cells[1]: cells[2] for cells in readings_cells([outcome])}
     assert shown["optim.momentum=0.9"].startswith("-5.00 [")
 

@@ -16,7 +16,7 @@ def rows(accuracies, study="s2_activation", **more):
     return [
         Row(facts | {"seed": str(seed), "status": "finished" if acc else "failed",
                      "config_hash": f"{level} {seed} {more}"},
-            {"model.activation": level, "model": "lenet5"} | more,
+            {"model.activation": level, "model": "lenet5", "data.name": "FashionMNIST"} | more,
             {"test/acc": acc / 100, "params": 61706.0} if acc else {})
         for level, series in accuracies.items() for seed, acc in enumerate(series)
     ]  # fmt: skip
