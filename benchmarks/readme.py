@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 from benchmarks import speedrun
-from benchmarks.table import commit, read, shown
+from benchmarks.table import commit, described, read, shown
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.evidence.text import SCOPE, markdown
+from fmnist.evidence.text import markdown, readings_cell, scope
 from fmnist.reporting.findings import SOURCES, counted, finding
 from fmnist.reporting.results_page import verdict_cells
 from fmnist.runs.record import Record, known, read_record, record_json
@@ -60,6 +60,19 @@ def roofline(rows: list[dict[str, str]]) -> str:
     return shown([row for row in rows if row["device"] == rows[-1]["device"]])
 
 
+def nets(rows: list[dict[str, str]]) -> str:
+    """A line a net: its test accuracy on every set. Seconds are in the file."""
+    first, sets = rows[0]["data"], list(dict.fromkeys(row["data"] for row in rows))
+    accuracy = {(row["net"], row["data"]): row["test_acc"] for row in rows}
+    lines = [
+        (row["net"], f"{int(row['params']):,}", *(accuracy.get((row["net"], s), "") for s in sets))
+        for row in rows
+        if row["data"] == first
+    ]
+    head = ["net", f"parameters, {first}", *(f"{name}, test %" for name in sets)]
+    return f"{markdown(head, lines)}\n\n{described(rows[0])}"
+
+
 def studies(outcomes: list[Outcome]) -> str:
     """A line a study: how many claims, what became of them, and the finding in a sentence."""
     claims, lines = [outcome.claim for outcome in outcomes], []
@@ -93,17 +106,17 @@ def comparisons(outcomes: list[Outcome]) -> str:
             if outcome.statement:
                 (cells,) = verdict_cells([outcome], claims)
                 claim = f"{outcome.claim.claim} ({outcome.claim.source})"
-                lines.append((question, claim, *cells[1:4], cells[5]))
-    columns = ["about", "claim", "ours [interval]", "published", "seeds", "verdict"]
+                lines.append((question, claim, *cells[1:4], cells[5], readings_cell(outcome)))
+    columns = ["about", "claim", "ours [interval]", "published", "seeds", "verdict", "readings"]
     return markdown(columns, lines)
 
 
-def own(outcomes: list[Outcome]) -> str:
+def own(outcomes: list[Outcome], about: str) -> str:
     """Our own claims that were measured, decided or not."""
     asked = [o for o in outcomes if o.claim.source == OWN and o.statement]
     lines = [(cells[0], cells[1], *cells[3:]) for cells in verdict_cells(asked, [])]
     table = markdown(["claim", "effect [interval]", "seeds", "p", "verdict", "remarks"], lines)
-    return f"{table}\n\n{SCOPE}."
+    return f"{table}\n\n{about}."
 
 
 def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -136,6 +149,8 @@ TABLES = {
     "startup": shown,
     "sweeps": shown,
     "roofline": roofline,
+    "nets": nets,
+    "newcomer": shown,
     "speedrun": speedrun.shown,
     "accuracy": speedrun.shown,
 }
@@ -146,11 +161,12 @@ def render(
     first: Record,
     tables: dict[str, list[dict[str, str]]],
     outcomes: list[Outcome],
+    about: str,
 ) -> str:
     """A document with its measured parts."""
     texts = {
         "first-run": first_run(first), "studies": studies(outcomes),
-        "comparisons": comparisons(outcomes), "own": own(outcomes),
+        "comparisons": comparisons(outcomes), "own": own(outcomes, about),
     }  # fmt: skip
     texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
     for name, text in texts.items():
@@ -160,8 +176,8 @@ def render(
     return document
 
 
-def sources() -> tuple[Record, dict[str, list[dict[str, str]]], list[Outcome]]:
-    """What the committed files hold."""
+def sources() -> tuple[Record, dict[str, list[dict[str, str]]], list[Outcome], str]:
+    """What the committed files hold, and what that is about."""
     tables = {name: read(RESULTS / f"{name}.csv") for name in TABLES}
     studies = study_rows(RESULTS)
     tables["accuracy"] += at_size(studies, tables["accuracy"])
@@ -169,6 +185,7 @@ def sources() -> tuple[Record, dict[str, list[dict[str, str]]], list[Outcome]]:
         read_record(FIRST_RUN),
         {name: rows for name, rows in tables.items() if rows},
         evaluate(load_claims(CLAIMS_DIR), studies),
+        scope(row.tested for row in studies),
     )
 
 

@@ -1,10 +1,12 @@
 """`python -m benchmarks.sweeps`: cells an hour, one after another and side by side.
 
-The same sweep of LeNet-5, with the defaults of `fmnist.train` (W&B offline):
+The same sweep of one net, LeNet-5 unless `model=NAME` is given, with the defaults of `fmnist.train`
+(W&B offline); rows of other nets that the file of `--csv` has stay there:
 
 - basic: cells in turn, each with all threads;
 - machine: the default, as many cells at a time as cores, each with one thread;
-- finished: a sweep of 200 cells that have all finished before, looked through again.
+- finished: a sweep of 200 cells that have all finished before, looked through again; with
+  `--finished 0` there is none.
 
 A time is that of the whole command: imports, planning and the last table included. Launchers take
 turns, so that a slow moment of the machine hits both.
@@ -108,11 +110,14 @@ def main() -> None:
     arguments = options.parse_intermixed_args()
     overrides = arguments.overrides
     trained = [f"seed=range({arguments.cells})", f"trainer.max_epochs={arguments.epochs}"]
-    times: dict[str, list[float]] = {name: [] for name in (*LAUNCHERS, FINISHED)}
-    threads = dict[str, int]()
+    net = next((text[6:] for text in overrides if text.startswith("model=")), "lenet5")
+    sweeps = (*LAUNCHERS, *([FINISHED] if arguments.finished else []))
+    times: dict[str, list[float]] = {name: [] for name in sweeps}
+    threads, count = dict[str, int](), 0
     with tempfile.TemporaryDirectory() as name:
         looked_through = [*overrides, f"seed=range({arguments.finished})"]
-        count = pretend(looked_through, Path(name, FINISHED))
+        if FINISHED in sweeps:
+            count = pretend(looked_through, Path(name, FINISHED))
         for number in range(arguments.rounds):
             for launcher in LAUNCHERS:
                 folder = Path(name, f"{launcher}{number}")
@@ -120,18 +125,19 @@ def main() -> None:
                 times[launcher].append(timed(chosen, folder))
                 threads[launcher] = known(find_runs([folder]).runs[0].record.threads)
                 print(f"  {launcher} {number + 1} of {arguments.rounds}", file=sys.stderr)
-            times[FINISHED].append(timed(looked_through, Path(name, FINISHED)))
-    columns = ["sweep", "cells", "threads a cell", "s", "min", "max", "cells/hour", "x basic"]
-    table = Table(columns, arguments.rounds, threads["basic"])
+            if FINISHED in sweeps:
+                times[FINISHED].append(timed(looked_through, Path(name, FINISHED)))
+    columns = ["net", "sweep", "cells", "threads a cell", "s", "min", "max", "cells/hour"]
+    table = Table([*columns, "x basic"], arguments.rounds, threads["basic"])
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, values in times.items():
         cells = count if name == FINISHED else arguments.cells
         table.add(
-            name, cells, threads.get(name, ""), f"{medians[name]:.2f}",
+            net, name, cells, threads.get(name, ""), f"{medians[name]:.2f}",
             f"{min(values):.2f}", f"{max(values):.2f}", f"{3600 * cells / medians[name]:.0f}",
             ratio(medians["basic"], medians[name]) if name in LAUNCHERS else "",
         )  # fmt: skip
-    table.write(arguments.csv)
+    table.write(arguments.csv, keep=["net"])
 
 
 if __name__ == "__main__":

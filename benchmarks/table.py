@@ -57,10 +57,19 @@ class Table:
         self.rows.append(cells | {name: str(value) for name, value in self.origin.items()})
         print(_line(list(cells.values())), flush=True)
 
-    def write(self, path: Path | None) -> None:
-        """As CSV, if there is a path."""
-        if path is not None:
-            save(path, [*self.columns, *self.origin], self.rows)
+    def write(self, path: Path | None, keep: Sequence[str] = ()) -> None:
+        """As CSV, if there is a path.
+
+        Args:
+            keep: columns that name what is measured; rows of the file about something else stay.
+        """
+        if path is None:
+            return
+        names = [*self.columns, *self.origin]
+        old = [row for row in read(path) if keep and list(row) == names]
+        measured = {tuple(row[name] for name in keep) for row in self.rows}
+        kept = [row for row in old if tuple(row[name] for name in keep) not in measured]
+        save(path, names, [*kept, *self.rows])
 
 
 def hardware() -> str:
@@ -103,8 +112,9 @@ def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
 
 def described(origin: Mapping[str, Any]) -> str:
     """Where and how a table was measured, in a sentence."""
+    rounds = int(origin[ORIGIN])
     return (
-        f"Medians of {origin[ORIGIN]} interleaved rounds at "
+        f"{f'Medians of {rounds} interleaved rounds' if rounds > 1 else 'One round'} at "
         f"{commit(origin['commit'], origin['dirty'])}, {origin['processor']}, "
         f"{threads_text(origin['threads'])}, torch {origin['torch']}."
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import readme, roofline, speedrun, startup, sweeps, throughput
+from benchmarks import newcomer, readme, roofline, speedrun, startup, sweeps, throughput
 from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
 from fmnist.errors import UserError
 from fmnist.runs.rows import row_of
 from fmnist.runs.run import load_run
-from tests.conftest import TINY
+from tests.conftest import CHECKOUT, TINY
 from tests.evidence.test_claims import run_dir
 
 ORIGIN = ["rounds", "processor", "threads", "torch", "commit", "dirty"]
@@ -141,6 +141,14 @@ def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys)
     assert shown(rows) == f"{lines.strip()}\n\n{said}"
     assert "Medians of 3 interleaved rounds" in said
     assert "1 thread," in said
+    other = Table(["net", "ms"], rounds=3, threads=1)
+    for net in ("a, b", "c"):
+        other.rows = []
+        other.add(net, 2.5)
+        other.write(tmp_path / "t.csv", keep=["net"])
+    assert [(row["net"], row["ms"]) for row in read(tmp_path / "t.csv")] == [
+        ("a, b", "2.5"), ("c", "2.5")
+    ]  # fmt: skip
     assert ratio(3, 2) == "1.50"
     assert ratio(None, 2) == ratio(3, None) == ""
     assert read(tmp_path / "none.csv") == []
@@ -148,7 +156,7 @@ def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys)
 
 def test_the_readme_shows_every_table_that_there_is(tmp_path):
     """Of the roofline the lines with all threads."""
-    first, _, outcomes = readme.sources()
+    first, _, outcomes, about = readme.sources()
     origin = dict.fromkeys(ORIGIN, "1")
     tables = {
         "startup": [{"until": "end", "s": "4.2", **origin}],
@@ -157,7 +165,7 @@ def test_the_readme_shows_every_table_that_there_is(tmp_path):
     text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
     blocks = ("studies", "comparisons", "own")
     text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in blocks)
-    made = readme.render(text, first, tables, outcomes)
+    made = readme.render(text, first, tables, outcomes, about)
     for source in ("S1", "S2", "fmnist"):
         asked = [o for o in outcomes if o.claim.source == source and not o.claim.costs]
         verdicts = [outcome.judgement.verdict for outcome in asked]
@@ -225,3 +233,32 @@ def test_nets_are_tabled_on_every_kind_of_images(monkeypatch, tmp_path, capsys):
     nets.main()
     assert "| synthetic 3x32x32 | logistic | 92190 |" in capsys.readouterr().out
     assert "logistic" in (tmp_path / "nets.csv").read_text()
+
+
+def test_a_newcomer_types_what_the_readme_says_and_the_net_that_it_shows(tmp_path):
+    """All of it, environment and all, is the measurement; each of its commands composes here."""
+    text = (CHECKOUT / "README.md").read_text()
+    newcomer.own_net(tmp_path, text)
+    assert "_target_: tinynet.TinyNet" in (tmp_path / "conf/model/tinynet.yaml").read_text()
+    assert "class TinyNet" in (tmp_path / "tinynet.py").read_text()
+    lines = [line for _, lines in newcomer.COMMANDS for line in lines]
+    for line in lines:
+        assert line.startswith("make") or line.split("-m ")[1].split()[0] in text, line
+        assert all(word in text for word in line.split() if word.startswith("--")), line
+    assert len(lines) == 7
+
+
+def test_a_command_that_fails_ends_the_newcomers_path_in_its_words(tmp_path):
+    assert newcomer.typed("echo said", tmp_path, {})[1] == "said\n"
+    with pytest.raises(UserError, match="echo why; false: why"):
+        newcomer.typed("echo why; false", tmp_path, {})
+
+
+def test_another_checkouts_epochs_are_timed_beside_our_own(monkeypatch, tmp_path, capsys):
+    rows = measured(
+        monkeypatch, tmp_path, capsys, "against", "--rounds", "1", "--models", "lenet5",
+        "--checkout", str(CHECKOUT),
+    )  # fmt: skip
+    assert [(row["net"], row["code"]) for row in rows] == [("lenet5", rows[0]["code"])] * 2
+    before, now = numbers(rows, "s/epoch")
+    assert float(rows[1]["x before"]) == pytest.approx(now / before, abs=0.02)
