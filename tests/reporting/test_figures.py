@@ -1,7 +1,9 @@
 """Pictures that read at a glance: titles, names, one epoch, and intervals that are possible."""
 
+from itertools import pairwise, product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib import rc_context
 
@@ -9,15 +11,18 @@ from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words
 from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves
 from fmnist.reporting.charts import MUTED, SERIES, STYLE
-from fmnist.reporting.run_figures import comparison_curves, training_curves
+from fmnist.reporting.run_figures import comparison_curves, confusion_matrices, training_curves
 from fmnist.reporting.sweep_figures import (
     bounded_errors,
     cost_and_accuracy,
     parallel_coordinates,
+    two_factors,
 )
 from fmnist.reporting.table import Table, read_table
 from fmnist.reporting.titles import title_of
+from fmnist.runs.evaluation import evaluate_predictions
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
+from tests.reporting.test_report_numbers import cells
 
 
 @pytest.fixture
@@ -98,3 +103,28 @@ def test_an_interval_never_leaves_what_is_possible() -> None:
     epochs = summarize([1.0, 2.0])
     assert mean_words(epochs, bounds=(1.0, float("inf"))) == "1.50 [1.00, 7.85]"
     assert mean_words(summarize([80.0, 81.0]), bounds=(0.0, 100.0)) == "80.50 ± 6.35"
+
+
+def test_names_of_many_classes_do_not_lie_across_each_other() -> None:
+    random, names = np.random.default_rng(0), [f"a class called {k}" for k in range(100)]
+    labels = random.integers(0, 100, 2000)
+    logits = random.normal(size=(2000, 100)).astype(np.float32) + 2 * np.eye(100)[labels]
+    with rc_context(STYLE):
+        chart = confusion_matrices(evaluate_predictions(logits, labels, names))[0]
+        chart.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in chart.figure.axes[0].get_xticklabels()]
+    assert len(boxes) == 20
+    assert not [k for k, (a, b) in enumerate(pairwise(boxes)) if a.overlaps(b)]
+    assert chart.dense  # on a phone it keeps its size
+
+
+def test_a_legend_of_many_levels_stands_beside_the_lines() -> None:
+    factors = {"net": [*"wxyz"], "optim": [*"abcde"]}
+    means = {key: 80.0 + place for place, key in enumerate(product("wxyz", "abcde"))}
+    with rc_context(STYLE):
+        chart = two_factors(cells(means, seeds=1), ("net", "optim"), factors)[1]
+        chart.figure.draw_without_rendering()
+    (axes,) = chart.figure.axes
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x0 > axes.get_window_extent().x1

@@ -129,6 +129,7 @@ def test_of_many_cells_the_first_and_the_last_have_colour():
     axes = convergence_curves(found, 0.5).figure.axes[0]
     lines = axes.lines[:9]
     assert [line.get_color() == MUTED for line in lines] == [False, *[True] * 7, False]
+    assert lines[0].get_color() != lines[8].get_color()
     assert lines[0].get_ydata() == pytest.approx([80, 85])  # the highest
     assert list(axes.lines[9].get_ydata()) == [50, 50]
 
