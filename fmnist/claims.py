@@ -7,8 +7,6 @@ claims were evaluated, whatever the verdicts; 2: something could not be read.
 """
 
 import argparse
-import csv
-import io
 import sys
 import textwrap
 from collections import Counter
@@ -35,7 +33,7 @@ from fmnist.evidence.text import (
 )
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.find import Found, find_runs
-from fmnist.runs.foreign_text import escaped, to_cell
+from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.record import RESULT
 from fmnist.runs.rows import Row, rows_of
@@ -169,23 +167,20 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
     `beats` is P(A > B) with its 95 % interval; above, within and below the margin are the odds of
     what is undecided (`fmnist.evidence.superiority`).
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows: list[Sequence[object]] = [CSV_COLUMNS]
     for outcome in outcomes:
         claim, judgement, part = outcome.claim, outcome.judgement, outcome.part
         mean = part.summary(outcome.statement.shown).mean if part and outcome.statement else ""
         ends = (*(judgement.interval or ("", "")), *(judgement.wider or ("", "")))
         numbers = [round(x, 6) if isinstance(x, float) else x for x in (mean, *ends)]
-        values = [
+        rows.append([
             claim.name, claim.source, judgement.verdict, judgement.size, shown_metric(outcome),
             part.label if part else "", *numbers, judgement.seeds, judgement.look,
             " ".join(map(str, judgement.looks)), claim.margin, judgement.p,
             *_four_digits(chance_of(outcome)), *_four_digits(odds_of(outcome)), outcome.runs,
             outcome.failed, outcome.lacking, outcome.never, outcome.leaking, claim.claim,
-        ]  # fmt: skip
-        writer.writerow(map(to_cell, values))
-    return buffer.getvalue()
+        ])  # fmt: skip
+    return csv_text(rows)
 
 
 def _four_digits(record: Chance | Odds | None) -> list[float | str]:

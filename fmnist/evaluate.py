@@ -32,15 +32,12 @@ def evaluate(run: Run) -> tuple[float, float]:
     from fmnist.runs.latency import recorded_threads
     from fmnist.training.predict import loss_and_accuracy, predict
 
-    if run.record.status != "finished":
-        raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")
-    net, data = run.net("best"), run.data()
+    run.require_finished()
+    net = run.net("best")
     wanted = run.record.device.partition(" ")[0]
     device = torch.device("cuda" if wanted == "cuda" and torch.cuda.is_available() else "cpu")
     try:
-        facts, batches = data.load(), data.test_batches(device)
-        if facts.checksums != known(run.record.dataset).checksums:
-            raise RunError(f"{run.dir}: was made with other data files than those found now")
+        batches = run.same_data().test_batches(device)
         with recorded_threads(run):
             return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
     except UserError:

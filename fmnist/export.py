@@ -34,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def export(run: Run, onnx: bool, out: Path | None) -> str:
     """Write the file; what there is to say of it."""
-    if run.record.status != "finished":
-        raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")
+    run.require_finished()
     kind = "onnx" if onnx else "pt2"
     path = out or run.dir / f"net.{kind}"
     if path.is_dir():

@@ -6,7 +6,6 @@ could not be.
 """
 
 import argparse
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import DataError, DataUnavailable, RunError, UserError
 from fmnist.process.terminal import say
 from fmnist.runs.command import command, command_parser, refuse, start, writing
-from fmnist.runs.foreign_text import escaped, to_cell
+from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.plain import write_json
 from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
 from fmnist.runs.record import known
@@ -81,16 +80,15 @@ def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str
     Raises:
         RunError: the run has not finished, or its files are damaged.
     """
-    if run.record.status != "finished":
-        raise RunError(f"{run.dir}: status is {run.record.status}, should be finished")
+    run.require_finished()
     from fmnist.using.classify import classify, familiar_with
 
-    net, data, facts = run.net("best"), run.data(), known(run.record.dataset)
+    net, facts = run.net("best"), known(run.record.dataset)
     if facts.look is None:  # a record of before it was measured
-        facts = replace(facts, look=data.load().look)
+        facts = replace(facts, look=run.data().load().look)
     inputs = read_all(paths, facts)
     try:
-        familiar, missing = familiar_with(run, net, data), ""
+        familiar, missing = familiar_with(run, net), ""
     except (DataUnavailable, RunError) as error:
         familiar, missing = None, f"far from the training data: cannot be told: {error}"
     return classify(net, facts, inputs, run.formats(), familiar), inputs, missing
@@ -122,16 +120,16 @@ def table(answers: "Sequence[Answer]") -> str:
 
 def as_csv(answers: "Sequence[Answer]", classes: Sequence[str]) -> str:
     """Every probability; in [0, 1]."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     columns = [f"p({name})" for name in classes]
-    writer.writerow(["file", "class", "probability", "unsure", "far", "distance", *columns])
+    rows: list[list[object]] = [
+        ["file", "class", "probability", "unsure", "far", "distance", *columns]
+    ]
     for one in answers:
         shares = [f"{one.probabilities[name]:.6g}" for name in classes]
         distance = "" if one.distance is None else f"{one.distance:.6g}"
         facts = [one.name, one.label, f"{one.probability:.6g}", one.unsure, one.far, distance]
-        writer.writerow([to_cell(value) for value in (*facts, *shares)])
-    return buffer.getvalue()
+        rows.append([*facts, *shares])
+    return csv_text(rows)
 
 
 def as_json(run: Run, answers: "Sequence[Answer]") -> bytes:

@@ -1,12 +1,12 @@
 """How many devices a run asks for, and how many there are."""
 
-import os
 import re
 from typing import Any
 
 from fmnist.config.schema import select
 from fmnist.config.words import show
 from fmnist.errors import ConfigError
+from fmnist.process.machine import allowed_cores
 
 RIGHT = "should be a whole number, at least 1, or auto: as many as there are"
 RIGHT_GPU = f"{RIGHT}, or a list of GPU numbers, as [0,1]"
@@ -61,7 +61,7 @@ def check_devices(plain: dict[str, Any]) -> None:
             f"trainer.accelerator={accelerator}: PyTorch finds no such device here; "
             "auto takes what there is"
         )
-    there, what = (gpus, "GPUs") if gpus else (_count_cores(), "processor cores")
+    there, what = (gpus, "GPUs") if gpus else (allowed_cores(), "processor cores")
     if isinstance(devices, list) and (not gpus or max(devices) >= there):
         right = f"numbers below {gpus}, of the GPUs here" if gpus else "a number: no GPU is here"
         raise ConfigError(f"trainer.devices={show(devices)}: should be {right}")
@@ -69,13 +69,6 @@ def check_devices(plain: dict[str, Any]) -> None:
         raise ConfigError(
             f"trainer.devices={wanted}: should be at most {there}, the number of {what} here"
         )
-
-
-def _count_cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _count_gpus(accelerator: str) -> int:

@@ -37,7 +37,7 @@ fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and o
 
 import math
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -73,6 +73,7 @@ BY_CLASS = ("test/f1", "test/recall")  # "test/f1/Shirt"
 VALUES = ("about", "at_least", "at_most", "costs")
 COMPARISONS = ("higher", "same", *VALUES, "best_classes", "worst_classes")
 
+SETTINGS = 'settings: {aug: "off"}'
 # A setting's allowed texts, by name; all of them must match.
 Selection = dict[str, tuple[str, ...]]
 
@@ -234,7 +235,7 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
         raise ClaimError(f"metric: {asked[0]} names the metrics itself")
     metric = content.get("metric", "test/f1" if classes else "test/acc")
     _check_metric("metric", metric, BY_CLASS if classes else ())
-    sides = {key: _side(key, content[key]) for key in ("higher", "lower") if key in content}
+    sides = read_sides(content, _selection, SETTINGS)
     named = {key: _names(key, content[key]) for key in classes}
     return Claim(
         name=name,
@@ -244,9 +245,7 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
         where=_selection("where", content.get("where", {})),
         metric=metric,
         margin=_margin(content, list(values.get("about", {metric: 0.0}))),
-        higher=sides.get("higher", ()),
-        lower=sides.get("lower", ()),
-        same=_pair(content["same"]) if "same" in content else (),
+        **sides,
         about=values.get("about", {}),
         at_least=values.get("at_least", {}),
         at_most=values.get("at_most", {}),
@@ -350,41 +349,75 @@ def _names(key: str, node: Any) -> tuple[str, ...]:
     return tuple(node)
 
 
-def _pair(node: Any) -> tuple[Selection, ...]:
-    sides = _side("same", node)
-    if len(sides) != 2:
-        raise ClaimError("same: should be a list of two selections")
+def read_sides(
+    content: dict[str, Any], select: Callable[[str, Any], Selection], right: str
+) -> dict[str, tuple[Selection, ...]]:
+    """What a claim of any kind compares, by key; a side may be a list of selections.
+
+    Args:
+        content: the claim's keys with their values.
+        select: reads one selection.
+        right: what a side should be.
+
+    Raises:
+        ClaimError: it is something else.
+    """
+    sides: dict[str, tuple[Selection, ...]] = dict.fromkeys(("higher", "lower", "same"), ())
+    for key in sides.keys() & content.keys():
+        nodes = content[key] if isinstance(content[key], list) else [content[key]]
+        sides[key] = tuple(select(key, node) for node in nodes)
+        if not sides[key] or not all(sides[key]):
+            raise ClaimError(f"{key}: should be {right}, or a list of such")
+        if key == "same" and len(sides[key]) != 2:
+            raise ClaimError("same: should be a list of two selections")
     return sides
 
 
-def _side(key: str, node: Any) -> tuple[Selection, ...]:
-    sides = tuple(_selection(key, item) for item in (node if isinstance(node, list) else [node]))
-    if not sides or not all(sides):
-        raise ClaimError(f'{key}: should be settings: {{aug: "off"}}, or a list of such')
-    return sides
+def lists_of(key: str, node: Any, right: str) -> dict[str, list[Any]]:
+    """The values of a selection, by name; one value is a list of one.
+
+    Raises:
+        ClaimError: it is none, or a list is empty.
+    """
+    if not isinstance(node, dict):
+        raise ClaimError(f"{key}: should be {right}")
+    lists = {str(name): v if isinstance(v, list) else [v] for name, v in node.items()}
+    for name, values in lists.items():
+        if not values or any(isinstance(value, dict) for value in values):
+            raise ClaimError(f"{key}: {name}: should be a value or a list of values")
+    return lists
 
 
 def _selection(key: str, node: Any) -> Selection:
-    if not isinstance(node, dict):
-        raise ClaimError(f'{key}: should be settings: {{aug: "off"}}')
     selection = {}
-    for name, value in node.items():
-        values = value if isinstance(value, list) else [value]
-        if str(name).partition(".")[0] not in GROUPS:
-            raise ClaimError(f"{key}: {name}: no such setting{near(str(name), GROUPS)}")
+    for name, values in lists_of(key, node, SETTINGS).items():
+        if name.partition(".")[0] not in GROUPS:
+            raise ClaimError(f"{key}: {name}: no such setting{near(name, GROUPS)}")
         for item in values:
             if not SETTING.fullmatch(f"{name}={canonical(item)}"):
                 raise ClaimError(f"{key}: {name}: {item}: should be a plain value of a setting")
         if name == "seed":
             raise ClaimError(f"{key}: seed: runs are matched by it")
-        option = name == "experiment" or (CONF_DIR / str(name)).is_dir()
+        option = name == "experiment" or (CONF_DIR / name).is_dir()
         if option and not all(isinstance(item, str) for item in values):
-            raise ClaimError(f"{key}: {name}: {canonical(value)}: should be an option's name; "
+            said = canonical(values if values[1:] else values[0])
+            raise ClaimError(f"{key}: {name}: {said}: should be an option's name; "
                              'quote "on" and "off"')  # fmt: skip
-        if not values or any(isinstance(item, dict) for item in values):
-            raise ClaimError(f"{key}: {name}: should be a value or a list of values")
-        selection[str(name)] = tuple(canonical(item) for item in values)
+        selection[name] = tuple(map(canonical, values))
     return selection
+
+
+def asked_by_name(claims: Iterable[Claim], only: Sequence[str]) -> set[str]:
+    """The names that are asked for; all of them when none are given.
+
+    Raises:
+        ClaimError: there is no claim of that name.
+    """
+    names = [claim.name for claim in claims]
+    for name in only:
+        if name not in names:
+            raise ClaimError(f"{name}: no such claim{near(name, names)}")
+    return set(only or names)
 
 
 def asked_claims(folder: str | None) -> list[Claim]:

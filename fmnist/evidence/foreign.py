@@ -34,11 +34,14 @@ from fmnist.evidence.claim import (
     Claim,
     ClaimError,
     Selection,
+    asked_by_name,
     checked_looks,
     is_share,
+    lists_of,
     read_file,
+    read_sides,
 )  # fmt: skip
-from fmnist.evidence.outcome import Outcome, in_words
+from fmnist.evidence.outcome import Outcome, said_by
 from fmnist.evidence.verdict import Part, Rule, Statement, judge
 from fmnist.runs.foreign_rows import ForeignRun
 from fmnist.runs.plain import decode, shorten
@@ -46,7 +49,7 @@ from fmnist.runs.rows import canonical
 
 Term = Mapping[str, str]
 Picked = dict[int, ForeignRun]  # by seed
-SIDES = ("higher", "lower", "same")
+COLUMNS = "columns with their values: {optim: adam}"
 VALUES = ("about", "at_least", "at_most")
 SHOWN = 3  # columns named in a message
 
@@ -110,32 +113,19 @@ def _claim(name: str, content: dict[str, Any], source: str) -> ForeignClaim:
         raise ClaimError("margin: is missing: the smallest difference worth claiming")
     if asked.margin < 0:
         raise ClaimError(f"margin: {asked.margin:g}: should be 0 or more")
-    sides = {key: _sides(key, getattr(asked, key)) if key in content else () for key in SIDES}
-    if sides["same"] and len(sides["same"]) != 2:
-        raise ClaimError("same: should be a list of two selections")
+    sides = read_sides(content, _selection, COLUMNS)
     claim = Claim(
         name, " ".join(asked.claim.split()), asked.source or source, sweep="",
         where=_selection("where", asked.where), metric=asked.metric, margin=asked.margin,
-        higher=sides["higher"], lower=sides["lower"], same=sides["same"], about=asked.about,
-        at_least=asked.at_least, at_most=asked.at_most, looks=checked_looks(asked.looks),
-        note=asked.note,
+        about=asked.about, at_least=asked.at_least, at_most=asked.at_most,
+        looks=checked_looks(asked.looks), note=asked.note,
+        higher=sides["higher"], lower=sides["lower"], same=sides["same"],
     )  # fmt: skip
     return ForeignClaim(claim, asked.direction == "min", asked.chance, asked.paired)
 
 
-def _sides(key: str, node: Any) -> tuple[Selection, ...]:
-    sides = tuple(_selection(key, item) for item in (node if isinstance(node, list) else [node]))
-    if not sides or not all(sides):
-        raise ClaimError(f"{key}: should be columns with their values: {{optim: adam}}")
-    return sides
-
-
 def _selection(key: str, node: Any) -> Selection:
-    if not isinstance(node, dict):
-        raise ClaimError(f"{key}: should be columns with their values: {{optim: adam}}")
-    lists = {str(name): v if isinstance(v, list) else [v] for name, v in node.items()}
-    if empty := [name for name, values in lists.items() if not values]:
-        raise ClaimError(f"{key}: {empty[0]}: should be a value or a list of values")
+    lists = lists_of(key, node, COLUMNS)
     return {name: tuple(map(canonical, values)) for name, values in lists.items()}
 
 
@@ -154,12 +144,9 @@ def evaluate_foreign(
             of that name.
         RunError: a metric's column holds text.
     """
-    names = [item.claim.name for item in claims]
-    for name in only:
-        if name not in names:
-            raise ClaimError(f"{name}: no such claim{near(name, names)}")
     family = Counter(item.claim.source for item in claims)
-    asked = [item for item in claims if not only or item.claim.name in only]
+    names = asked_by_name((item.claim for item in claims), only)
+    asked = [item for item in claims if item.claim.name in names]
     return [_outcome(item, runs, family[item.claim.source]) for item in asked]
 
 
@@ -175,7 +162,7 @@ def _outcome(asked: ForeignClaim, runs: Sequence[ForeignRun], family: int) -> Ou
     chance = asked.chance if claim.higher else None
     excuse = f"{len(failed)} of its runs failed" if failed and chance is None else ""
     notes, parts = [claim.note], list[Part]()
-    for rule, selections, metric, label, value in _parts(claim):
+    for rule, selections, metric, label, value in said_by(claim):
         chosen = [sides[str(claim.where | selection)] for selection in selections]
         values, lacking = _by_seed(chosen, metric, failed, chance)
         notes += [_only_one_side(lacking), _confounded(selections, chosen)]
@@ -183,7 +170,7 @@ def _outcome(asked: ForeignClaim, runs: Sequence[ForeignRun], family: int) -> Ou
             parts.append(_part(asked, rule, values, metric, label, value))
     note = "; ".join(dict.fromkeys(filter(None, notes)))
     statement = None
-    if parts and len(parts) == len(_parts(claim)):
+    if parts and len(parts) == len(said_by(claim)):
         statement = Statement(tuple(parts), claim.looks, family, excuse)
     elif picked:
         note = note or "no seed has all its sides"
@@ -191,19 +178,6 @@ def _outcome(asked: ForeignClaim, runs: Sequence[ForeignRun], family: int) -> Ou
         note = "no run has the values of its columns"
     return Outcome(replace(claim, note=note), judge(statement), statement,
                    runs=len(picked) - len(failed), failed=len(failed), note=note)  # fmt: skip
-
-
-def _parts(claim: Claim) -> list[tuple[Rule, tuple[Selection, ...], str, str, float]]:
-    """Rule, sides, metric, label and value of everything that the claim says."""
-    if claim.values:
-        rule: Rule = "at_least" if claim.at_least else "at_most" if claim.at_most else "about"
-        return [(rule, ({},), metric, metric, value) for metric, value in claim.values.items()]
-    if claim.same:
-        return [("same", claim.same, claim.metric, "", 0.0)]
-    pairs = list(product(claim.higher, claim.lower))
-    labels = [" - ".join(map(in_words, pair)) if len(pairs) > 1 else "" for pair in pairs]
-    return [("higher", pair, claim.metric, label, 0.0)
-            for pair, label in zip(pairs, labels, strict=True)]  # fmt: skip
 
 
 def _picked(claim: Claim, side: Selection, runs: Iterable[ForeignRun]) -> list[Picked]:

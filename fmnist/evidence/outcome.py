@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product, takewhile
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fmnist.config.words import near
 from fmnist.evidence.claim import (
@@ -17,6 +17,7 @@ from fmnist.evidence.claim import (
     Claim,
     ClaimError,
     Selection,
+    asked_by_name,
     is_share,
     load_claims,
     looks_of,
@@ -110,12 +111,8 @@ def evaluate(
             claim of that name.
     """
     rows, sizes = newest(rows), family_sizes(claims)
-    names = [claim.name for claim in claims]
-    for name in only:
-        if name not in names:
-            raise ClaimError(f"{name}: no such claim{near(name, names)}")
-    asked = [claim for claim in claims if not only or claim.name in only]
-    return [_outcome(claim, rows, sizes[claim.source]) for claim in asked]
+    asked = asked_by_name(claims, only)
+    return [_outcome(claim, rows, sizes[claim.source]) for claim in claims if claim.name in asked]
 
 
 def family_sizes(claims: Iterable[Claim]) -> Counter[str]:
@@ -279,30 +276,29 @@ def _pairs_of_values(a: dict[str, str], b: dict[str, str]) -> list[tuple[str, st
 
 def _parts(claim: Claim, rows: Sequence[Row]) -> list[Part]:
     """All that the claim says; none if any of it was not measured."""
-    if claim.higher:
-        pairs = [(a, b) for a in claim.higher for b in claim.lower]
-        parts = [_difference(claim, rows, "higher", *pair, named=len(pairs) > 1) for pair in pairs]
-    elif claim.same:
-        parts = [_difference(claim, rows, "same", *claim.same, named=False)]
-    elif claim.values:
-        rule: Rule = "at_least" if claim.at_least else "at_most" if claim.at_most else "about"
-        parts = [
-            _part(rows, rule, [side(claim.where, metric)], metric, claim.margin, value)
-            for metric, value in claim.values.items()
-        ]
-    else:
+    if claim.best_classes or claim.worst_classes:
         parts = _classes(claim, rows)
+    else:
+        parts = [
+            _part(rows, rule, [side(claim.where | selection, metric) for selection in selections],
+                  label, claim.margin, value)
+            for rule, selections, metric, label, value in said_by(claim)
+        ]  # fmt: skip
     measured = [part for part in parts if part is not None]
     return measured if len(measured) == len(parts) else []
 
 
-def _difference(
-    claim: Claim, rows: Sequence[Row], rule: Literal["higher", "same"],
-    a: Selection, b: Selection, *, named: bool,
-) -> Part | None:  # fmt: skip
-    sides = [side(claim.where | selection, claim.metric) for selection in (a, b)]
-    label = f"{in_words(a)} - {in_words(b)}" if named else ""
-    return _part(rows, rule, sides, label, claim.margin)
+def said_by(claim: Claim) -> list[tuple[Rule, tuple[Selection, ...], str, str, float]]:
+    """Rule, sides, metric, label and value of everything that a claim says but of classes."""
+    if claim.values:
+        rule: Rule = "at_least" if claim.at_least else "at_most" if claim.at_most else "about"
+        return [(rule, ({},), metric, metric, value) for metric, value in claim.values.items()]
+    if claim.same:
+        return [("same", claim.same, claim.metric, "", 0.0)]
+    pairs = list(product(claim.higher, claim.lower))
+    labels = [" - ".join(map(in_words, pair)) if len(pairs) > 1 else "" for pair in pairs]
+    return [("higher", pair, claim.metric, label, 0.0)
+            for pair, label in zip(pairs, labels, strict=True)]  # fmt: skip
 
 
 def in_words(selection: Selection) -> str:

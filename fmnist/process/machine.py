@@ -18,10 +18,15 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
 
 
+def allowed_cores() -> int:
+    """How many cores this process may compute on."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return here or 1
+
+
 def usable_cores() -> int:
-    """How many cores this process may use: its affinity, and its container's share of time."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    shares = [allowed or 1]
+    """How many cores this process may fill: those allowed, and its container's share of time."""
+    shares = [allowed_cores()]
     for read in (_share_v2, _share_v1):
         with suppress(OSError, ValueError, ZeroDivisionError):  # there is no limit, or no such file
             shares.append(max(1, math.ceil(read())))

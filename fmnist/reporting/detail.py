@@ -26,7 +26,7 @@ from fmnist.reporting.run_figures import (
 )  # fmt: skip
 from fmnist.reporting.table import Row
 from fmnist.runs.corrupted import Corrupted, read_corrupted
-from fmnist.runs.evaluation import Evaluation, evaluate_predictions, wilson_interval
+from fmnist.runs.evaluation import Evaluation, evaluation_of, wilson_interval
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
 from fmnist.runs.record import known
@@ -131,17 +131,6 @@ def _attempt(detail: Detail, section: str, make: Callable[[], T]) -> T | None:
             print(escaped(f"left out: {text}", keep=""), file=sys.stderr)
         detail.notes[section] = text
         return None
-
-
-def evaluation_of(run: Run) -> Evaluation:
-    """Of the recorded test predictions.
-
-    Raises:
-        RunError, ValueError: no predictions, or not those of this run; and whatever a damaged
-            archive makes of itself.
-    """
-    logits, labels = run.predictions()
-    return evaluate_predictions(logits, labels, known(run.record.dataset).classes)
 
 
 def test_images(run: Run, evaluation: Evaluation) -> "Tensor":

@@ -1,7 +1,5 @@
 """Labels that are probably wrong: their list, what they cost, and the images."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from fmnist.evidence.labels import believed, suspects
 from fmnist.reporting.detail import Gallery
 from fmnist.reporting.gallery import Sample, picture
-from fmnist.runs.foreign_text import to_cell
+from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
 
@@ -116,11 +114,8 @@ def _upright(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def labels_csv(checks: Sequence[LabelCheck]) -> str:
     """Every suspect, a line each."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["part", "index", "given", "believed", "p_given", "p_believed"])
+    rows: list[list[object]] = [["part", "index", "given", "believed", "p_given", "p_believed"]]
     for one in (one for check in checks for one in check.suspects):
         shares = f"{one.p_given:.6g}", f"{one.p_believed:.6g}"
-        cells = [one.part, one.index, one.given, one.believed, *shares]
-        writer.writerow([to_cell(value) for value in cells])
-    return buffer.getvalue()
+        rows.append([one.part, one.index, one.given, one.believed, *shares])
+    return csv_text(rows)

@@ -7,8 +7,6 @@ there are (Hsu 1984, "Constrained simultaneous confidence intervals for multiple
 the best", with Bonferroni's bound in place of Dunnett's quantile). All seeds at hand count.
 """
 
-import csv
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from fmnist.evidence.claim import EXACT, is_share, unit
 from fmnist.evidence.effects import RESOLUTION, contrast, one_training
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
 from fmnist.evidence.text import high_is_good, markdown, number, scope
-from fmnist.runs.foreign_text import to_cell
+from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.rows import Row
 from fmnist.runs.rows_file import is_rows_file, read_rows
 
@@ -222,12 +220,10 @@ def tex(text: str) -> str:
 
 def to_csv(table: PaperTable) -> str:
     """A line a setting; of every metric mean, ends of the interval, and whether it is bold."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     heads = [
         f"{metric}{part}" for metric in table.metrics for part in ("", "_low", "_high", "_best")
     ]
-    writer.writerow(map(to_cell, [*table.names, "seeds", "failed", *heads]))
+    rows: list[list[object]] = [[*table.names, "seeds", "failed", *heads]]
     for key, summaries in table.lines.items():
         numbers: list[object] = []
         for metric in table.metrics:
@@ -235,8 +231,8 @@ def to_csv(table: PaperTable) -> str:
             ends = ["" if math.isnan(x) else round(x, 6) for x in (s.low, s.high)]
             numbers += [round(s.mean, 6), *ends, str(key in table.best[metric]).lower()]
         n = max(summary.n for summary in summaries.values())
-        writer.writerow(map(to_cell, [*key, n, table.failed[key], *numbers]))
-    return buffer.getvalue()
+        rows.append([*key, n, table.failed[key], *numbers])
+    return csv_text(rows)
 
 
 def table(study: str, folder: Path, form: str, metrics: str, by: str) -> str:

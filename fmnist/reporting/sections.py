@@ -19,7 +19,7 @@ from fmnist.reporting.cell_convergence import (
     usual_target,
 )  # fmt: skip
 from fmnist.reporting.charts import Chart
-from fmnist.reporting.detail import Detail, detail_of, efficiency, evaluation_of, headline
+from fmnist.reporting.detail import Detail, detail_of, efficiency, headline
 from fmnist.reporting.effects import (
     compare_cells,
     compare_levels,
@@ -39,6 +39,7 @@ from fmnist.reporting.sweep_figures import (
     two_factors,
 )  # fmt: skip
 from fmnist.reporting.table import Cell, Row, Table
+from fmnist.runs.evaluation import evaluation_of
 from fmnist.runs.leak import leak_warning
 
 GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run

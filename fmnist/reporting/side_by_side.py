@@ -16,7 +16,6 @@ from fmnist.evidence.images import Crossed, McNemar, crossed, mcnemar
 from fmnist.evidence.settings import Setting, difference, differing
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
-from fmnist.runs.record import known
 from fmnist.runs.run import Run
 
 if TYPE_CHECKING:
@@ -187,13 +186,11 @@ def _images(first: Setting, second: Setting) -> Images | None:
 
 
 def _evaluations(sides: Sequence[Setting]) -> "list[Evaluation]":
-    from fmnist.runs.evaluation import evaluate_predictions
+    from fmnist.runs.evaluation import evaluation_of
 
     seeds = common_seeds(sides)
     runs = [side.runs[seeds[0] if seeds else min(side.runs)] for side in sides]
-    return [
-        evaluate_predictions(*run.predictions(), known(run.record.dataset).classes) for run in runs
-    ]
+    return list(map(evaluation_of, runs))
 
 
 def _calibration(evaluations: "Sequence[Evaluation]") -> list[Line]:

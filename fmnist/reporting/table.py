@@ -1,7 +1,5 @@
 """Runs as rows and cells: what a report shows of every run, whatever state it is in."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +9,15 @@ from typing import Any
 
 from fmnist.config.readings import key_of
 from fmnist.runs.find import Found, factors, find_runs, setting
-from fmnist.runs.foreign_text import escaped, to_cell
+from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leaks
 from fmnist.runs.record import COSTS, METRICS, Record
 from fmnist.runs.run import Run
+
+# What says how a run was made.
+MADE = (
+    "device", "threads", "precision", "config_hash", "git_commit", "git_dirty", "command",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -178,36 +181,18 @@ def _is_number(value: Any) -> bool:
 
 def runs_csv(table: Table) -> str:
     """One line a row: what it is, how it ended, what it gave and cost. Accuracies in [0, 1]."""
-    text = io.StringIO()
     heads = ["run", "status", "reason", *table.factors, "seed", *METRICS, *COSTS]
-    writer = csv.writer(text, lineterminator="\n")
-    heads += ["epochs", "best_epoch", "select_on", *_facts(None)]
-    writer.writerow(map(to_cell, heads))
+    rows: list[list[Any]] = [[*heads, "epochs", "best_epoch", "select_on", *MADE]]
     for row in table.rows:
         numbers = [row.metric(name) for name in (*METRICS, *COSTS)]
         epochs, best = row.record.trained if row.run else 0, row.metric("best_epoch")
-        cells = (
+        rows.append(
             [escaped(row.name, keep=""), row.status, row.reason]
             + [row.levels.get(name, "") for name in table.factors]
             + ["" if row.seed is None else row.seed]
             + ["" if math.isnan(number) else number for number in numbers]
             + [epochs, "" if math.isnan(best) else int(best)]
             + ["test" if row.leaks else "val" if row.run else ""]
-            + list(_facts(row.run).values())
+            + [getattr(row.record, name) if row.run else "" for name in MADE]
         )
-        writer.writerow(map(to_cell, cells))
-    return text.getvalue()
-
-
-def _facts(run: Run | None) -> dict[str, Any]:
-    """What says how a run was made, by column."""
-    record = run.record if run else None
-    return {
-        "device": record.device if record else "",
-        "threads": record.threads if record else "",
-        "precision": record.precision if record else "",
-        "config_hash": record.config_hash if record else "",
-        "git_commit": record.git_commit if record else "",
-        "git_dirty": record.git_dirty if record else "",
-        "command": record.command if record else "",
-    }
+    return csv_text(rows)

@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional import classification as tm
 
+from fmnist.runs.record import known
+from fmnist.runs.run import Run
+
 Floats = NDArray[np.float64]
 MANY = 20  # classes that a figure shows one by one
 BINS = 15  # of the reliability diagram and ECE: Guo et al. 2017, arXiv 1706.04599
@@ -157,6 +160,16 @@ def evaluate_predictions(
         bin_count=counts,
         ece=float(tm.multiclass_calibration_error(probs, target, count, n_bins=BINS)),
     )
+
+
+def evaluation_of(run: Run) -> Evaluation:
+    """Of the recorded test predictions.
+
+    Raises:
+        RunError, ValueError: no predictions, or not those of this run; and whatever a damaged
+            archive makes of itself.
+    """
+    return evaluate_predictions(*run.predictions(), known(run.record.dataset).classes)
 
 
 def _curves(

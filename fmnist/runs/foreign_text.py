@@ -4,8 +4,11 @@ Records, claims, CSV files and the names of folders can come from anybody. A ter
 escape sequences, a spreadsheet formulas; a page of the report escapes what it shows by itself.
 """
 
+import csv
+import io
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 FORMULA = (
@@ -48,6 +51,13 @@ def to_cell(value: Any) -> Any:
     """A value for a CSV file: text that a spreadsheet would compute begins with an apostrophe."""
     computed = isinstance(value, str) and value[:1] in (*FORMULA, "'")
     return f"'{value}" if computed and not NUMBER.fullmatch(value) else value
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """A table for whoever opens it, see `to_cell`."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(map(to_cell, row) for row in rows)
+    return buffer.getvalue()
 
 
 def from_cell(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from fmnist.errors import RunError
 from fmnist.runs.corrupted import METRIC as CORRUPTED
-from fmnist.runs.foreign_text import escaped_values, from_cell, to_cell
+from fmnist.runs.foreign_text import csv_text, escaped_values, from_cell
 from fmnist.runs.plain import Damaged, open_regular, shorten
 from fmnist.runs.record import is_accuracy
 from fmnist.runs.rows import ADDED, FACTS, INFERENCE, NUMBERS, Row, newest
@@ -130,15 +130,13 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     settings = sorted({name for row in rows for name in row.settings})
     metrics = {name for row in rows for name in row.metrics}
     ordered = [name for name in NUMBERS if name in metrics] + sorted(metrics - set(NUMBERS))
-    buffer = io.StringIO()
     columns = [*FACTS, *settings, *ordered]
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(map(to_cell, columns))
+    lines = [columns]
     for row in sorted(rows, key=lambda row: (sorted(row.settings.items()), row.seed, row.key)):
         numbers = {name: f"{value:.12g}" for name, value in row.metrics.items()}
         fields = row.facts | row.settings | numbers
-        writer.writerow(to_cell(fields.get(name, "")) for name in columns)
-    write_atomically(path, buffer.getvalue().encode())
+        lines.append([fields.get(name, "") for name in columns])
+    write_atomically(path, csv_text(lines).encode())
 
 
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:

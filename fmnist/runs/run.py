@@ -181,6 +181,29 @@ class Run:
             made.split_seed = self.record.dataset.split_seed
         return made
 
+    def same_data(self) -> "ImageData":
+        """The run's data module, loaded.
+
+        Raises:
+            RunError: the files found now are not those that it was made with.
+            DataError, DataUnavailable: there are none.
+            Untrusted: see `data`.
+        """
+        data = self.data()
+        facts = self.record.dataset
+        if facts is None or data.load().checksums != facts.checksums:
+            raise RunError(f"{self.dir}: was made with other data files than those found now")
+        return data
+
+    def require_finished(self) -> None:
+        """Nothing, of a run that came to its end.
+
+        Raises:
+            RunError: it did not.
+        """
+        if self.record.status != "finished":
+            raise RunError(f"{self.dir}: status is {self.record.status}, should be finished")
+
     def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
         """Test logits float32 [N, C] of the best checkpoint, and labels int64 [N].
 

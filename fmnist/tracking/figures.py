@@ -8,8 +8,7 @@ import numpy as np
 import wandb
 
 from fmnist.data.source import Images
-from fmnist.runs.evaluation import MANY, Curve, Evaluation, evaluate_predictions
-from fmnist.runs.record import known
+from fmnist.runs.evaluation import MANY, Curve, Evaluation, evaluation_of
 from fmnist.runs.run import Run
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def figures(run: Run, test: Images) -> dict[str, Any]:
     Raises:
         RunError: the predictions cannot be read.
     """
-    result = evaluation(run)
+    result = evaluation_of(run)
     pixels = test.pixels.cpu().numpy()
     return {
         "test/confusion_matrix": _confusion(result),
@@ -85,11 +84,6 @@ def _confusion(result: Evaluation) -> Any:
         title="Confusion matrix, test set"
         + ("" if len(shown) == len(result.classes) else ": the classes most often confused"),
     )
-
-
-def evaluation(run: Run) -> Evaluation:
-    """The run's test predictions, evaluated."""
-    return evaluate_predictions(*run.predictions(), known(run.record.dataset).classes)
 
 
 def _curves(result: Evaluation, curves: list[Curve], title: str, xname: str) -> Any:
@@ -178,7 +172,7 @@ def confusion_figure(run: Run) -> "Figure":
     """The confusion matrix of the test set, in shares of each class."""
     from matplotlib.figure import Figure
 
-    result = evaluation(run)
+    result = evaluation_of(run)
     shown = result.shown_classes()
     shares = result.confusion / result.confusion.sum(1, keepdims=True).clip(1)
     shares, names = shares[np.ix_(shown, shown)], [result.classes[k] for k in shown]

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO
@@ -27,6 +28,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fmnist.errors import ProcessFailed, UserError
+from fmnist.process.machine import allowed_cores
+from fmnist.process.polling import polling
 from fmnist.runs.run import Run
 
 # What belongs to the processes of one run, and would be left behind for a sweep's next one.
@@ -106,23 +109,20 @@ def other_processes(trainer: Trainer, run: Run | None) -> Iterator[None]:
         yield
         return
     before = {variable: os.environ.get(variable) for variable in PROCESS_VARIABLES}
-    threads, over = torch.get_num_threads(), threading.Event()
+    threads = torch.get_num_threads()
     if before["OMP_NUM_THREADS"] is None:
-        share = max(1, _cores() // trainer.world_size)
+        share = max(1, allowed_cores() // trainer.world_size)
         os.environ["OMP_NUM_THREADS"] = str(share)
         torch.set_num_threads(share)
     others = [_start(trainer, run, rank) for rank in range(1, trainer.world_size)]
-    watcher = threading.Thread(target=_watch, args=(others, run, over), daemon=True)
-    watcher.start()
     try:
-        yield
+        with polling(_end_when_others_fail(others, run), POLL):
+            yield
     except Exception as error:
         if not isinstance(error, UserError) and (reason := _root_cause(others, error)):
             raise ProcessFailed(reason) from error
         raise
     finally:
-        over.set()
-        watcher.join()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         for other in others:
@@ -158,12 +158,6 @@ def _start(trainer: Trainer, run: Run, rank: int) -> Other:
     return Other(rank + 1, process, errors)
 
 
-def _cores() -> int:
-    """That this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def _failure(others: list[Other]) -> str | None:
     return next((reason for other in others if (reason := other.failure())), None)
 
@@ -181,15 +175,24 @@ def _root_cause(others: list[Other], error: Exception) -> str | None:
     return reason if reason and str(error).partition("\n")[0] not in reason else None
 
 
-def _watch(others: list[Other], run: Run, over: threading.Event) -> None:
-    """In a thread: end this process when it goes on waiting for one that has failed."""
-    while not over.wait(POLL):
-        if (reason := _failure(others)) and not over.wait(GRACE):
-            with suppress(OSError):
-                run.write(replace(run.record, status="failed", error=reason, traceback=None))
-            if multiprocessing.parent_process() is None:  # else the sweep says it
-                print(f"error: {reason}", file=sys.stderr, flush=True)
-            os._exit(ProcessFailed.exit_code)
+def _end_when_others_fail(others: list[Other], run: Run) -> Callable[[], None]:
+    """To be called again and again: ends this process when it goes on waiting for a failed one."""
+    failed_at: float | None = None
+
+    def look() -> None:
+        nonlocal failed_at
+        if not (reason := _failure(others)):
+            return
+        failed_at = failed_at or time.monotonic()
+        if time.monotonic() - failed_at < GRACE:
+            return
+        with suppress(OSError):
+            run.write(replace(run.record, status="failed", error=reason, traceback=None))
+        if multiprocessing.parent_process() is None:  # else the sweep says it
+            print(f"error: {reason}", file=sys.stderr, flush=True)
+        os._exit(ProcessFailed.exit_code)
+
+    return look
 
 
 @contextmanager

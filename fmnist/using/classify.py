@@ -22,12 +22,9 @@ from torch import Tensor, nn
 from fmnist.data.batches import Normalize
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.pictures import Pixels
-from fmnist.errors import RunError
-from fmnist.runs.record import known
 from fmnist.training.predict import predict
 
 if TYPE_CHECKING:
-    from fmnist.data.datamodule import ImageData
     from fmnist.runs.run import Run
 
 UNSURE = 0.5  # a class less probable than all the others together
@@ -122,16 +119,15 @@ def classify(
     return answers
 
 
-def familiar_with(run: "Run", net: nn.Module, data: "ImageData") -> Familiar:
+def familiar_with(run: "Run", net: nn.Module) -> Familiar:
     """What the best net of a run has seen.
 
     Raises:
         RunError: the data found now are not those that the run was made with.
         DataError, DataUnavailable: there are none.
     """
+    data = run.same_data()
     facts = data.load()
-    if facts.checksums != known(run.record.dataset).checksums:
-        raise RunError(f"{run.dir}: was made with other data files than those found now")
     seen, unseen = (
         features_of(net, _batches(_spread(images.pixels, count), facts), run.formats())
         for images, count in ((data.train_images, TRAINING), (data.val_images, VALIDATION))

@@ -24,7 +24,6 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from fmnist.data.batches import Normalize
-from fmnist.errors import RunError
 from fmnist.runs.corrupted import KINDS, STRENGTHS, Corrupted
 from fmnist.runs.record import known
 from fmnist.training.predict import loss_and_accuracy, predict
@@ -139,10 +138,8 @@ def measure(run: "Run") -> Iterator[tuple[str, list[float]]]:
         RunError: the data found now are not those of the run, or its net cannot be loaded.
         DataError, DataUnavailable: there are no data.
     """
-    net, data = run.net("best"), run.data()
+    net, data = run.net("best"), run.same_data()
     facts = data.load()
-    if facts.checksums != known(run.record.dataset).checksums:
-        raise RunError(f"{run.dir}: was made with other data files than those found now")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pixels, labels = data.test_images.pixels, data.test_images.labels
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -81,8 +81,7 @@ def export(run: "Run", path: Path, kind: str) -> Exported:
         UserError: ONNX is not installed; the net cannot be exported; its logits differ.
         DataError, DataUnavailable: the test images are not there.
     """
-    facts, data = known(run.record.dataset), run.data()
-    pixels = _test_pixels(run, data)
+    facts, pixels = known(run.record.dataset), _test_pixels(run)
     net = FromPixels(run.net("best"), facts, str(run.formats()["tta"]))
     with torch.inference_mode():
         wanted = net(pixels)
@@ -126,11 +125,9 @@ def metadata(run: "Run") -> dict[str, str]:
     }
 
 
-def _test_pixels(run: "Run", data: Any) -> Tensor:
+def _test_pixels(run: "Run") -> Tensor:
     """The first test images, uint8 [CHECKED, C, S, S]."""
-    if data.load().checksums != known(run.record.dataset).checksums:
-        raise RunError(f"{run.dir}: was made with other data files than those found now")
-    pixels: Tensor = data.test_images.pixels[:CHECKED]
+    pixels = run.same_data().test_images.pixels[:CHECKED]
     return pixels.unsqueeze(1) if pixels.ndim == 3 else pixels
 
 
