@@ -37,6 +37,7 @@ from fmnist.runs.record import RESULT, Record, known
 from fmnist.runs.run import (
     PREDICTIONS,
     Run,
+    goes_on,
     load_run,
     locked,
     recorded,
@@ -82,7 +83,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         shape, classes = facts.shape, len(facts.classes)
         try_net(lambda: build(sized(config["model"], shape, classes)), shape, classes)
         shorter = None if job.group is None else shorter_run(config, job.dir)
-        begun = (job.dir / "checkpoints" / "last.ckpt").exists()
+        begun = goes_on(job.dir, config_hash(config))
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -94,7 +95,7 @@ def train(config: dict[str, Any], job: Job) -> float:
             seed=config["seed"],
             dataset=facts,
             tags=config["tags"],
-            origin=origin_of(config, shorter, begun),
+            origin=None if begun else origin_of(config, data, shorter),
             inherited_seconds=None if shorter is None else shorter.record.train_seconds,
         )
         run = start_run(job.dir, new)

@@ -384,6 +384,16 @@ def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
     return earlier
 
 
+def goes_on(run_dir: Path, config_hash: str) -> bool:
+    """Whether `start_run` will find a run there that it continues.
+
+    Raises:
+        RunError: see `start_run`.
+    """
+    earlier = refuse_other_run(run_dir, config_hash)
+    return earlier is not None and (run_dir / "checkpoints" / "last.ckpt").exists()
+
+
 @contextmanager
 def recorded(run: Run) -> Iterator[None]:
     """Whatever ends the run other than its end: the record says "failed", and why."""

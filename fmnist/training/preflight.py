@@ -7,12 +7,9 @@ and it comes before there is a run directory.
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +17,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from fmnist.config.explain import describe, explain
 from fmnist.errors import ConfigError
+from fmnist.training.random_state import same_random_states
 
 BATCH = 2  # the least that batch norm takes while it trains
 
@@ -38,7 +36,7 @@ def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> 
         ConfigError: the net cannot be built or used; says where in the user's own code, or what
             was expected and what came.
     """
-    with _same_random_states():
+    with same_random_states():
         try:
             net = make()
         except Exception as error:
@@ -105,14 +103,3 @@ def _check_gradient(name: str, parts: Sequence[Tensor]) -> None:
     labels = torch.zeros(BATCH, dtype=torch.int64)
     loss = torch.stack([F.cross_entropy(part.float(), labels) for part in parts]).sum()
     torch.autograd.backward(loss)
-
-
-@contextmanager
-def _same_random_states() -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (some nets use it)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002

@@ -4,6 +4,8 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,3 +31,15 @@ def restore_random_states(states: dict[str, Any]) -> None:
     version, state, gauss = states["python"]
     random.setstate((version, tuple(state), gauss))
     np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002
+
+
+@contextmanager
+def same_random_states() -> Iterator[None]:
+    """Whatever is drawn within, the generators of the CPU are afterwards as they were."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (some nets use it)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

@@ -18,47 +18,48 @@ from fmnist.runs.run import (
     read_weights,
     write_atomically,
 )
+from fmnist.training.build import build_classifier
+from fmnist.training.classifier import Classifier
+from fmnist.training.random_state import same_random_states
 
 if TYPE_CHECKING:
-    from fmnist.training.classifier import Classifier
+    from fmnist.data.datamodule import ImageData
 
 log = logging.getLogger(__name__)
 
 
-def origin_of(
-    config: dict[str, Any], shorter: Run | None = None, begun: bool = False
-) -> str | None:
+def origin_of(config: dict[str, Any], data: "ImageData", shorter: Run | None = None) -> str | None:
     """For the record: which run this one starts from; None: from nothing.
 
+    What cannot be started from is refused here, before there is a record.
+
     Args:
+        data: loaded, for a net of its sizes.
         shorter: see `fmnist.training.shorter`.
-        begun: whether the run goes on from a checkpoint of its own.
 
     Raises:
-        RunError: there is no such checkpoint.
+        RunError: there is no readable checkpoint.
+        ConfigError: the checkpoint is not of such a net, or leaves nothing to train.
     """
     if shorter is not None:
         return f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
     for key, which in (("init_from", "best"), ("ckpt_path", "last")):
-        if config[key] is not None:
-            if not begun:
-                checkpoint_of(key, config[key], which)
-            path = Path(config[key]).expanduser()
-            if key == "init_from" and config[key].startswith(PREFIX):
-                path = pretrained(config[key].removeprefix(PREFIX)).dir
-            try:
-                hashed = load_run(path if path.is_dir() else path.parents[1]).record.config_hash
-            except (RunError, IndexError):  # a checkpoint without its run
-                return f"{key}={config[key]}"
-            return f"{key}={config[key]} ({hashed})"
+        if config[key] is None:
+            continue
+        with same_random_states():
+            classifier = build_classifier(config, data)
+        weights_of(config[key], classifier) if key == "init_from" else files_of(config, classifier)
+        file = checkpoint_of(key, config[key], which)
+        try:
+            run = load_run(file.parent if file.name == WEIGHTS else file.parents[1])
+        except (RunError, IndexError):  # a checkpoint without its run
+            return f"{key}={config[key]}"
+        return f"{key}={config[key]} ({run.record.config_hash})"
     return None
 
 
 def start_from(
-    config: dict[str, Any],
-    classifier: "Classifier",
-    checkpoints: Path,
-    shorter: Run | None = None,
+    config: dict[str, Any], classifier: Classifier, checkpoints: Path, shorter: Run | None = None
 ) -> None:
     """Give a new run what `init_from` or `ckpt_path` names; a run that goes on has it already.
 
@@ -67,18 +68,20 @@ def start_from(
         shorter: a run that this one goes on from as from `ckpt_path`.
 
     Raises:
-        RunError: there is no readable checkpoint.
-        ConfigError: the checkpoint is not of such a net, or leaves nothing to train.
+        RunError, ConfigError: see `origin_of`.
     """
     if (checkpoints / "last.ckpt").exists():
         return
     if config["init_from"] is not None:
         take_weights(config["init_from"], classifier)
-    elif config["ckpt_path"] is not None:
-        take_checkpoints(config, classifier, checkpoints)
-    elif shorter is not None:
+        return
+    if shorter is not None:
         log.info("begins where %s ended", shorter.dir)
-        take_checkpoints(config | {"ckpt_path": str(shorter.dir)}, classifier, checkpoints)
+        config = config | {"ckpt_path": str(shorter.dir)}
+    if config["ckpt_path"] is not None:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        for name, source in files_of(config, classifier).items():
+            write_atomically(checkpoints / f"{name}.ckpt", source.read_bytes())
 
 
 def checkpoint_of(key: str, given: str, which: str) -> Path:
@@ -96,8 +99,8 @@ def checkpoint_of(key: str, given: str, which: str) -> Path:
     return found
 
 
-def take_weights(given: str, classifier: "Classifier") -> None:
-    """Another run's best weights; a tensor of another shape, such as a head's, stays new."""
+def weights_of(given: str, classifier: Classifier) -> tuple[dict[str, Any], list[str]]:
+    """Another run's best weights, and the names of those that have another shape here."""
     there = read_weights(checkpoint_of("init_from", given, "best"))
     own = classifier.net.state_dict()
     if strange := sorted(own.keys() ^ there.keys()):
@@ -106,6 +109,12 @@ def take_weights(given: str, classifier: "Classifier") -> None:
     other = [name for name in own if own[name].shape != there[name].shape]
     if len(other) == len(own):
         raise ConfigError(f"init_from={given}: no tensor has the shape that it has here")
+    return there, other
+
+
+def take_weights(given: str, classifier: Classifier) -> None:
+    """Another run's best weights; a tensor of another shape, such as a head's, stays new."""
+    (there, other), own = weights_of(given, classifier), classifier.net.state_dict()
     classifier.net.load_state_dict(there | {name: own[name] for name in other})
     if classifier.average is not None:
         classifier.average.module.load_state_dict(classifier.net.state_dict())
@@ -114,7 +123,7 @@ def take_weights(given: str, classifier: "Classifier") -> None:
         log.info("init_from  %s stays new: %s", name, shapes)
 
 
-def take_checkpoints(config: dict[str, Any], classifier: "Classifier", checkpoints: Path) -> None:
+def files_of(config: dict[str, Any], classifier: Classifier) -> dict[str, Path]:
     """Another run's last and best checkpoint, from which this one goes on as its own."""
     given = config["ckpt_path"]
     path = checkpoint_of("ckpt_path", given, "last")
@@ -135,12 +144,10 @@ def take_checkpoints(config: dict[str, Any], classifier: "Classifier", checkpoin
         raise RunError(f"ckpt_path={given}: no {best}, which holds the best of its epochs so far")
     if best != path:
         read_checkpoint(best)  # what is wrong with it shows now, not when the run is tested
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    for name, source in (("best", best), ("last", path)):
-        write_atomically(checkpoints / f"{name}.ckpt", source.read_bytes())
+    return {"best": best, "last": path}
 
 
-def refuse_other(given: str, last: Mapping[str, Any], classifier: "Classifier") -> None:
+def refuse_other(given: str, last: Mapping[str, Any], classifier: Classifier) -> None:
     """A checkpoint of another net or of another optimiser.
 
     Raises:

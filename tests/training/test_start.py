@@ -104,6 +104,9 @@ def test_another_optimiser_cannot_go_on_and_as_many_epochs_leave_nothing_to_do(o
         trained(tmp_path / "a", "optim=sgd", "trainer.max_epochs=3", f"ckpt_path={origin.dir}")
     with pytest.raises(ConfigError, match="max_epochs=2: should be more than 2"):
         trained(tmp_path / "b", "trainer.max_epochs=2", f"ckpt_path={origin.dir}")
+    with pytest.raises(ConfigError, match="is of another net"):
+        trained(tmp_path / "c", "model=logistic", f"init_from={origin.dir}")
+    assert not list(tmp_path.glob("*/result.json"))  # before there is a record
 
 
 def test_nothing_there_is_one_line(tmp_path):
