@@ -10,6 +10,7 @@ files of studies and the claims alone, `findings` docs/findings.md with its figu
 one study for a paper (fmnist/reporting/paper_table.py).
 """
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from fmnist.runs.foreign_text import escaped
 from fmnist.runs.run import write_text
 
 
-@command
-def main(arguments: Sequence[str] | None = None) -> int:
+def parser_of_all() -> ArgumentParser:
+    """The four commands and their arguments."""
     parser = command_parser("results", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
@@ -50,7 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for each in (collecting, rendering, telling, printing):
         each.add_argument("--results", default="results", metavar="FOLDER",
                           help="where the files are (default: results)")  # fmt: skip
-    options = parser.parse_args(arguments)
+    return parser
+
+
+@command
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser_of_all().parse_args(arguments)
     folder = Path(options.results)
     if options.command == "table":
         from fmnist.reporting.paper_table import table

@@ -4,6 +4,7 @@ Hydra's parser wants all settings side by side: `model=x --config-dir D optim=y`
 it. Here they may stand anywhere.
 """
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import fields
@@ -137,4 +138,5 @@ def _explain(message: str, words: Sequence[str], parser: ArgumentParser) -> str:
         word = word.split()[0]
     if "=" in word:
         return f"{word}: no such flag; settings have no dashes: {word.lstrip('-')}"
-    return f"{word}: no such flag{near(word, parser._option_string_actions)}"
+    flags = re.findall(r"(?<!\w)--?[a-z][a-z-]*", parser.format_help())
+    return f"{word}: no such flag{near(word, flags)}"

@@ -139,58 +139,54 @@ def summaries(table: Table) -> list[CellRow]:
 def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, Any]:
     """What the template needs for a report of several runs, in whatever state."""
     table = page.table
-    cells, factors = table.cells, _crossed(table)
     values: dict[str, Any] = {
-        "kind": "sweep", "summaries": summaries(table), "pair": [], "mcnemar": None,
-        "effects": [], "bars": [], "grids": [], "front": [], "parallel": [], "sentences": [],
-        "levels": {}, "interactions": [], "cells": [], "against": None, "curves": [],
-        "claims": [], "claims_note": "", "readings": [], "best_cell": None, "convergence": [],
+        "kind": "sweep", "summaries": summaries(table),
         "leak": leak_warning(sum(row.leaks for row in table.rows), len(table.rows)),
     }  # fmt: skip
-    if not cells:
+    if not (cells := table.cells):
         return values
-    best_cell = max(cells, key=lambda cell: cell.mean("val/acc"))
-    values["best_cell"] = next(
-        summary for summary in values["summaries"] if summary.levels == best_cell.levels
-    )
-    try:
-        values |= claims_of(table)
-    except Exception as error:  # of a claim's file or a damaged run: no reason to show nothing
-        values["claims_note"] = " ".join(str(error).split())
+    best = max(cells, key=lambda cell: cell.mean("val/acc"))
+    values["best_cell"] = next(s for s in values["summaries"] if s.levels == best.levels)
+    values |= claims_of(table)
     values |= _convergence(page, cells)
-    values["pair"] = _best_and_worst(page, values, latency)
+    values |= _best_and_worst(page, latency)
     values["mcnemar"] = _mcnemar(table, compare, values["pair"])
-    means = {name: level_means(cells, [name]) for name in factors}
-    values["effects"] = page.draw(*(main_effect(name, means[name]) for name in factors))
-    nets = [name for name in factors if name in MODELS]
-    values["bars"] = page.draw(*(model_bars(name, means[name]) for name in nets))
-    values["levels"] = compare_levels(cells, factors)
-    values["interactions"] = interactions(cells, factors)
-    values |= _factorial(page, cells, factors)
-    values["sentences"] = [
-        in_words(
-            name,
-            made,
-            [other for other in factors if other != name],
-            [
-                (other, item.contrast.difference.mean)
-                for item in values["interactions"]
-                if item.contrast.significant and name in item.factors
-                for other in item.factors
-                if other != name
-            ],
-        )
-        for name, made in values["levels"].items()
-    ]
+    factors = _crossed(table)
+    values |= _effects(page, cells, factors) | _factorial(page, cells, factors)
     pairs = [pair for pair in combinations(factors, 2) if _is_crossed(cells, pair)]
     grids = [two_factors(cells, pair, factors) for pair in pairs[:PAIR_FIGURES]]
     values["grids"] = page.draw(*(chart for charts in grids for chart in charts))
     if len(cells) > 1:
-        values["against"] = best_cell if len(cells) > ALL_PAIRS else None
+        values["against"] = best if len(cells) > ALL_PAIRS else None
         values["cells"] = compare_cells(cells, against=values["against"])
         values["front"] = page.draw(*_fronts(cells))
         values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
     return values
+
+
+def _effects(
+    page: Page, cells: Sequence[Cell], factors: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """What each factor does: figures, comparisons of its levels, and a sentence."""
+    means = {name: level_means(cells, [name]) for name in factors}
+    nets = [name for name in factors if name in MODELS]
+    levels, found = compare_levels(cells, factors), interactions(cells, factors)
+    sentences = []
+    for name, made in levels.items():
+        depends_on = [
+            (other, item.contrast.difference.mean)
+            for item in found
+            if item.contrast.significant and name in item.factors
+            for other in item.factors
+            if other != name
+        ]
+        others = [other for other in factors if other != name]
+        sentences.append(in_words(name, made, others, depends_on))
+    return {
+        "effects": page.draw(*(main_effect(name, means[name]) for name in factors)),
+        "bars": page.draw(*(model_bars(name, means[name]) for name in nets)),
+        "levels": levels, "interactions": found, "sentences": sentences,
+    }  # fmt: skip
 
 
 def _convergence(page: Page, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -246,7 +242,7 @@ def _fronts(cells: Sequence[Cell]) -> list[Chart]:
     return charts
 
 
-def _best_and_worst(page: Page, values: dict[str, Any], latency: bool) -> list[dict[str, Any]]:
+def _best_and_worst(page: Page, latency: bool) -> dict[str, Any]:
     """The runs of highest and lowest validation accuracy: the test set selects nothing."""
     ranked = sorted(page.table.finished, key=lambda row: -row.metric("val/acc"))
     chosen = [("best", ranked[0])] + ([("worst", ranked[-1])] if len(ranked) > 1 else [])
@@ -255,12 +251,10 @@ def _best_and_worst(page: Page, values: dict[str, Any], latency: bool) -> list[d
         detail = detail_of(row, f"{name}_", full=False, latency=latency)
         page.draw(*detail.matrices)
         pair.append({"name": name, "detail": detail, **_facts(row, detail)})
+    curves = pair[0]["detail"].curves
     if len(ranked) > 1:
-        records = ranked[0].record, ranked[-1].record
-        values["curves"] = page.draw(*comparison_curves(*records, ("best", "worst")))
-    else:
-        values["curves"] = page.draw(*pair[0]["detail"].curves)
-    return pair
+        curves = comparison_curves(ranked[0].record, ranked[-1].record, ("best", "worst"))
+    return {"pair": pair, "curves": page.draw(*curves)}
 
 
 def _mcnemar(
@@ -296,7 +290,7 @@ def _same_images(first: Any, second: Any) -> bool:
 
 
 def claims_of(table: Table) -> dict[str, Any]:
-    """The claims of the sources that these runs measure, with their verdicts, and the readings."""
+    """Claims that these runs measure, with verdicts and readings; or why they are not there."""
     from fmnist.evidence.outcome import evaluate_claims
     from fmnist.evidence.text import (
         READINGS,
@@ -308,7 +302,10 @@ def claims_of(table: Table) -> dict[str, Any]:
         verdict_words,
     )
 
-    outcomes = evaluate_claims([row.run for row in table.rows if row.run])
+    try:
+        outcomes = evaluate_claims([row.run for row in table.rows if row.run])
+    except Exception as error:  # of a claim's file or a damaged run: no reason to show nothing
+        return {"claims_note": " ".join(str(error).split())}
     claims = [
         {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
          "effect": effect(o), "seeds": looks_in_words(o), "p": o.judgement.p,

@@ -114,7 +114,8 @@ def test_what_terminates_the_command_terminates_the_cells_that_run_side_by_side(
     ("number", "code", "status", "error"),
     [
         (signal.SIGINT, 130, "failed", "interrupted"),
-        (signal.SIGKILL, -signal.SIGKILL, "killed", None),
+        # Of a killed sweep tests/faults/test_kills.py says what it leaves.
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, "killed", None, marks=pytest.mark.long),
     ],
 )
 def test_what_stops_all_processes_or_only_the_first_stops_the_cells(

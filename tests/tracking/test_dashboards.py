@@ -61,9 +61,11 @@ def a_new_process(monkeypatch):
 
 @functools.cache
 def records(folder):
-    """All records of an offline run, as `wandb leet inspect` reads them."""
+    """All records of an offline run, as `wandb leet inspect` reads them: by the same program."""
+    (file,) = folder.glob("*.wandb")
     done = subprocess.run(
-        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)],
+        [wandb.util.get_core_path(), "leet", "inspect", "--no-observability", "--json",
+         "--run-file", str(file), str(folder.parent)],
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -18,7 +18,10 @@ NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 SMALL = ("data.train_size=96", "data.val_size=32", "data.test_size=40")
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize(
+    "net",
+    [pytest.param(n, marks=[pytest.mark.long] * (n in ("alexnet", "googlenet"))) for n in NETS],
+)
 def test_every_net_can_be_exported_and_computes_what_it_was_tested_with(net, run_tiny, tmp_path):
     run = run_tiny(f"model={net}", *SMALL)
     made = export(run, tmp_path / "net.pt2", "pt2")
