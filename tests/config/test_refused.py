@@ -206,7 +206,7 @@ REFUSED = {
 @pytest.fixture(autouse=True)
 def a_machine_without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_count_gpus", lambda accelerator: 0)
-    monkeypatch.setattr(devices, "_count_cores", lambda: 4)
+    monkeypatch.setattr(devices, "allowed_cores", lambda: 4)
 
 
 @pytest.mark.parametrize(("overrides", "message"), REFUSED.items(), ids=REFUSED)
