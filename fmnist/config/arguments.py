@@ -138,5 +138,5 @@ def _explain(message: str, words: Sequence[str], parser: ArgumentParser) -> str:
         word = word.split()[0]
     if "=" in word:
         return f"{word}: no such flag; settings have no dashes: {word.lstrip('-')}"
-    flags = re.findall(r"(?<!\w)--?[a-z][a-z-]*", parser.format_help())
+    flags = re.findall(r"(?<!\w)--?[a-z][a-z-]*", parser.format_usage())
     return f"{word}: no such flag{near(word, flags)}"
