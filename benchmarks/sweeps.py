@@ -37,9 +37,9 @@ from fmnist.runs.record import (
     Epoch,
     Record,
     known,
+    listed_cells,
     record_json,
 )
-from fmnist.sweeps.plan import read_manifest
 
 LAUNCHERS = ("basic", "machine")
 FINISHED = "finished"
@@ -96,10 +96,10 @@ def pretend(arguments: Sequence[str], folder: Path) -> int:
     finally:
         process.kill()
         process.wait()
-    for cell in read_manifest(folder):
+    for cell in listed_cells(folder):
         (folder / cell.dir).mkdir(exist_ok=True)
         (folder / cell.dir / RESULT).write_bytes(record_json(finished(cell)))
-    return len(read_manifest(folder))
+    return len(listed_cells(folder))
 
 
 def main() -> None:

@@ -11,10 +11,11 @@ from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import RunError, UserError
 from fmnist.runs.command import command_parser, refuse, start, writing
 from fmnist.runs.foreign_text import escaped
+from fmnist.runs.leak import LEAK, leaks
 from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
 from fmnist.runs.record import known
 from fmnist.runs.run import Run, write_atomically
-from fmnist.runs.text import LEAK, selects_on_test, unchecked
+from fmnist.runs.text import unchecked
 
 
 def evaluate(run: Run) -> tuple[float, float]:
@@ -94,7 +95,7 @@ def compare(directory: str, run: Run, loss: float, accuracy: float) -> int:
         f"{recorded['test/loss']:.6f}: {'identical' if same else 'DIFFERENT'}"
     )
     print(escaped(line, keep=""))
-    if selects_on_test(facts.select_on):
+    if leaks(run):
         print(f"WARNING {LEAK}")
     return 0 if same else 1
 

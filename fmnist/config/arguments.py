@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
+from fmnist.config.readings import key_of
 from fmnist.config.schema import Config
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
@@ -57,7 +58,7 @@ def settle(settings: Sequence[str]) -> list[str]:
     for text in settings:
         key, equals, _ = text.lstrip("+").partition("=")
         if equals and is_value_key(key):
-            found = [other for other in found if other.lstrip("+").partition("=")[0] != key]
+            found = [other for other in found if key_of(other) != key]
             text = f"++{text[1:]}" if text.startswith("+") and text[1:2] != "+" else text
         found.append(text)
     return found

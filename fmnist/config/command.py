@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fmnist.config.arguments import is_value_key
+from fmnist.config.readings import key_of
 from fmnist.config.schema import SEVERAL, Config
 from fmnist.config.signature import read_signature
 from fmnist.config.words import near_or_all, show
@@ -52,7 +53,7 @@ def check_command(config: DictConfig) -> None:
         raise ConfigError(f"{words}: an ablation or a search, not both: each is a sweep of its own")
     option = " ".join(f"{group}={name}" for group, name in chosen.items() if name)
     params = hydra.sweeper.get("params")
-    fixed = {text.lstrip("+").partition("=")[0] for text in typed["task"]}
+    fixed = {key_of(text) for text in typed["task"]}
     if hydra.mode != RunMode.MULTIRUN and not set(params or ()) <= fixed:  # else one of its cells
         raise ConfigError(
             f"{option or 'hydra.sweeper.params'}: varies {', '.join(map(str, params))}, but this "

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fmnist.evidence.claim import is_share
+from fmnist.evidence.claim import as_people_write
+from fmnist.evidence.factorial import HasValues
 from fmnist.evidence.matching import MACHINE, over_seeds
 from fmnist.evidence.outcome import at_chance
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.runs.rows import CHOSEN, Row, newest
+
+Key = tuple[str, ...]  # a level of each of some factors
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,12 @@ class StudyCell:
 
     def values(self, metric: str) -> dict[int, float]:
         """By seed, in percent where it is a share; a failed run's accuracy is that of chance."""
-        factor = 100 if is_share(metric) else 1
         rows = {s: r if r.finished else at_chance(r, metric) for s, r in self.rows.items()}
-        return {s: factor * r.metrics[metric] for s, r in rows.items() if metric in r.metrics}
+        return {
+            s: as_people_write(metric, r.metrics[metric])
+            for s, r in rows.items()
+            if metric in r.metrics
+        }
 
     @property
     def failed(self) -> int:
@@ -88,34 +94,52 @@ def _ordered(name: str, rows: Sequence[Row], found: Iterable[str]) -> list[str]:
         return sorted(levels, key=lambda v: listed.index(v) if v in listed else len(listed))
 
 
+class Grid:
+    """The cells' values by levels of some factors, inside (seed, levels of all other factors).
+
+    Args:
+        by: the factors.
+    """
+
+    def __init__(self, cells: Iterable[HasValues], by: Sequence[str], metric: str) -> None:
+        self.units: dict[int, dict[Key, dict[Key, float]]] = {}
+        self.keys: list[Key] = []  # of every cell, each once
+        for cell in cells:
+            key = tuple(cell.levels[name] for name in by)
+            self.keys += [] if key in self.keys else [key]
+            others = tuple(level for name, level in cell.levels.items() if name not in by)
+            for seed, value in cell.values(metric).items():
+                self.units.setdefault(seed, {}).setdefault(others, {})[key] = value
+
+    def values(self, *keys: Key) -> dict[int, tuple[float, ...]]:
+        """By seed: the value of every key, over the units that have them all.
+
+        Over those that all seeds counted have: `fmnist.evidence.matching.over_seeds`.
+        """
+        return over_seeds(
+            {
+                seed: {
+                    unit: tuple(values[key] for key in keys)
+                    for unit, values in units.items()
+                    if all(key in values for key in keys)
+                }
+                for seed, units in self.units.items()
+            }
+        )
+
+
 def averaged_levels(
     factors: Mapping[str, Sequence[str]], cells: Sequence[StudyCell], by: Sequence[str], metric: str
-) -> dict[tuple[str, ...], dict[int, float]]:
+) -> dict[Key, dict[int, float]]:
     """By levels of some factors and seed: the mean over all others.
 
-    Over those combinations of the others that every level and every seed counted have
-    (`fmnist.evidence.matching.over_seeds`); where `by` names all factors, each cell alone.
+    Where `by` names all factors, each cell alone.
     """
     if set(by) == set(factors):
         return {tuple(c.levels[name] for name in by): c.values(metric) for c in cells}
-    units: dict[int, dict[tuple[str, ...], dict[tuple[str, ...], float]]] = {}
-    keys = list(dict.fromkeys(tuple(cell.levels[name] for name in by) for cell in cells))
-    for cell in cells:
-        key = tuple(cell.levels[name] for name in by)
-        rest = tuple(level for name, level in cell.levels.items() if name not in by)
-        for seed, value in cell.values(metric).items():
-            units.setdefault(seed, {}).setdefault(rest, {})[key] = value
-    together = over_seeds(
-        {
-            seed: {
-                unit: tuple(values[key] for key in keys)
-                for unit, values in found.items()
-                if all(key in values for key in keys)
-            }
-            for seed, found in units.items()
-        }
-    )
+    grid = Grid(cells, by, metric)
+    together = grid.values(*grid.keys)
     return {
         key: {seed: values[place] for seed, values in together.items()}
-        for place, key in enumerate(keys)
+        for place, key in enumerate(grid.keys)
     }

@@ -134,6 +134,11 @@ def is_share(metric: str) -> bool:
     return any(part in metric for part in ("/acc", "/f1", "/recall"))
 
 
+def as_people_write(metric: str, value: float) -> float:
+    """Percent of a share."""
+    return 100 * value if is_share(metric) else value
+
+
 def is_cost(claim: Claim) -> bool:
     """Whether it is about seconds, memory or sizes, and not about how good a net is."""
     parts = (*EXACT, "seconds", "memory", INFERENCE)

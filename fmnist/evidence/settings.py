@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fmnist.errors import RunError
-from fmnist.evidence.claim import is_share
+from fmnist.evidence.claim import as_people_write, is_share
 from fmnist.evidence.effects import RESOLUTION, Comparison, compare_sides, one_training
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, is_value, row_of
@@ -43,9 +43,8 @@ class Setting:
 
     def values(self, metric: str) -> dict[int, float]:
         """By seed; accuracies, F1 and recall in percent. Seeds without the metric are left out."""
-        factor = 100 if is_share(metric) else 1
         return {
-            seed: factor * row.metrics[metric]
+            seed: as_people_write(metric, row.metrics[metric])
             for seed, row in self.rows.items()
             if metric in row.metrics
         }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from fmnist.evidence.cells import Grid, Key
 from fmnist.evidence.effects import (
     Comparison,
     compare_sides,
@@ -15,37 +16,9 @@ from fmnist.evidence.effects import (
     corrected,
     one_training,
 )  # fmt: skip
-from fmnist.evidence.matching import over_seeds
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.text import p_words
 from fmnist.reporting.table import Cell
-
-Key = tuple[str, ...]  # a level of each of some factors
-
-
-class Grid:
-    """The cells' values by levels of some factors, inside (seed, levels of all other factors)."""
-
-    def __init__(self, cells: Sequence[Cell], names: Sequence[str], metric: str) -> None:
-        self.units: dict[int, dict[Key, dict[Key, float]]] = {}
-        for cell in cells:
-            key = tuple(cell.levels[name] for name in names)
-            others = tuple(level for name, level in cell.levels.items() if name not in names)
-            for seed, value in cell.values(metric).items():
-                self.units.setdefault(seed, {}).setdefault(others, {})[key] = value
-
-    def values(self, *keys: Key) -> dict[int, tuple[float, ...]]:
-        """By seed: the value of every key, over the units that have them all."""
-        return over_seeds(
-            {
-                seed: {
-                    unit: tuple(values[key] for key in keys)
-                    for unit, values in units.items()
-                    if all(key in values for key in keys)
-                }
-                for seed, units in self.units.items()
-            }
-        )
 
 
 def compare_cells(
@@ -75,11 +48,10 @@ def level_means(
     no such unit, each over its own.
     """
     grid = Grid(cells, names, metric)
-    keys = list(dict.fromkeys(tuple(cell.levels[name] for name in names) for cell in cells))
-    together = grid.values(*keys)
+    together = grid.values(*grid.keys)
     return {
         key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
-        for place, key in enumerate(keys)
+        for place, key in enumerate(grid.keys)
     }
 
 

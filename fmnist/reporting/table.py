@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config.readings import key_of
+from fmnist.evidence.claim import as_people_write
 from fmnist.runs.find import Found, factors, find_runs, setting
 from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leaks
@@ -80,9 +81,8 @@ class Cell:
         return ", ".join(self.levels.values()) or "all runs"
 
     def values(self, metric: str) -> dict[int, float]:
-        """The metric by seed; accuracies in percent."""
-        factor = 100 if metric.endswith("/acc") or "/acc_" in metric else 1
-        return {seed: factor * row.metric(metric) for seed, row in self.rows.items()}
+        """The metric by seed; shares in percent."""
+        return {s: as_people_write(metric, row.metric(metric)) for s, row in self.rows.items()}
 
     def mean(self, metric: str) -> float:
         values = self.values(metric).values()

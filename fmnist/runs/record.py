@@ -385,6 +385,14 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def listed_cells(folder: Path) -> list[Cell]:
+    """The cells that a folder's `sweep.json` lists; none when there is no readable one."""
+    try:
+        return read_manifest(folder / SWEEP).cells
+    except (OSError, Damaged):
+        return []
+
+
 def manifest_json(manifest: Manifest) -> bytes:
     """A manifest as it stands on disk."""
     return write_json({"schema": SCHEMA, **encode(manifest)})

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.data.facts import DatasetFacts
+from fmnist.runs.leak import LEAK
 from fmnist.runs.record import Epoch, Record, known
 
 
@@ -21,7 +22,7 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
     if config.get("ema_decay") is not None:
         extras.append(f"weights averaged with decay {config['ema_decay']:g}")
     name = optim["_target_"].rpartition(".")[2]
-    leak = [f"WARNING {LEAK}"] if selects_on_test(data.select_on) else []
+    leak = [f"WARNING {LEAK}"] if data.select_on == "test" else []
     val = "no val" if leak else f"{data.val_size:,} val"
     return "\n".join(
         [
@@ -63,17 +64,6 @@ def unchecked(data: DatasetFacts) -> str:
     return "" if data.checked else " (files unchecked: no published checksums)"
 
 
-LEAK = "data.select_on=test: the test images choose the epoch; no accuracy of this run is clean"
-
-
-def selects_on_test(select_on: str | None) -> bool:
-    """Whether the run's validation is the test set.
-
-    Configurations of before the setting existed lack it (None): they are clean.
-    """
-    return select_on == "test"
-
-
 def threads_text(count: int | str) -> str:
     """ "1 thread", "2 threads"."""
     return f"{count} thread{'s' * (int(count) != 1)}"
@@ -113,7 +103,7 @@ def totals_line(record: Record, run_dir: Path) -> str:
     )
     if record.inherited_seconds:
         line += f"\n{record.inherited_seconds:.1f} s of them were spent before: {record.origin}"
-    leak = [f"WARNING {LEAK}"] if selects_on_test(data.select_on) else []
+    leak = [f"WARNING {LEAK}"] if data.select_on == "test" else []
     cut = record.cut_short
     short = [f"WARNING no measurement: the run was cut short by {cut}"] if cut else []
     return "\n".join([line, *leak, *short])

@@ -13,10 +13,10 @@ from fmnist.config.arguments import cell_by_cell
 from fmnist.config.compose import hydra_over_conf
 from fmnist.config.readings import key_of, readings
 from fmnist.config.schema import CONF_DIR, resolve
-from fmnist.runs.record import Cell
+from fmnist.runs.record import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import sweep_name, varied_keys
-from fmnist.sweeps.plan import fingerprint, plan, read_manifest
+from fmnist.sweeps.plan import fingerprint, plan
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
                 cells,
                 lambda cell: compose("config", overrides=cell),
                 varied_keys(overrides, names),
-                read_manifest(folder),
+                listed_cells(folder),
                 fingerprint([CONF_DIR]),
             ),
         )

@@ -19,9 +19,7 @@ from fmnist.config.schema import __file__ as config_module
 from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, DataUnavailable, RunError
-from fmnist.runs.plain import Damaged
-from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
-from fmnist.runs.record import read_manifest as read_manifest_file
+from fmnist.runs.record import SWEEP, Cell, Manifest, listed_cells, manifest_json
 from fmnist.runs.run import load_run, write_atomically
 from fmnist.sweeps.names import cell_name, distinct, own_cell_name
 
@@ -155,12 +153,12 @@ def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
     Raises:
         RunError: the folder cannot be written, as somebody else's, and does not list them yet.
     """
-    if all(cell in (there := read_manifest(folder)) for cell in cells) and there:
+    if all(cell in (there := listed_cells(folder)) for cell in cells) and there:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            listed = {tuple(cell.overrides): cell for cell in [*read_manifest(folder), *cells]}
+            listed = {tuple(cell.overrides): cell for cell in [*listed_cells(folder), *cells]}
             now = datetime.now(UTC).isoformat(timespec="seconds")
             content = manifest_json(Manifest(list(listed.values()), now))
             write_atomically(folder / SWEEP, content)
@@ -168,14 +166,6 @@ def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
         raise RunError(
             f"{folder}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
         ) from error
-
-
-def read_manifest(folder: Path) -> list[Cell]:
-    """The cells that `sweep.json` lists; none when there is no readable one."""
-    try:
-        return read_manifest_file(folder / SWEEP).cells
-    except (OSError, Damaged):
-        return []
 
 
 def names_of(cells: Sequence[Cell]) -> dict[str, str]:

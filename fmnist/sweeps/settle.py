@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from fmnist.config.readings import OURS
+from fmnist.config.readings import OURS, key_of
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
 from fmnist.evidence.claim import Claim, looks_of
@@ -55,8 +55,7 @@ def refuse_unknown(studies: Iterable[str], extra: Iterable[str]) -> None:
         if study not in known:
             raise ConfigError(f"{study}: no such study{near(study, known)}")
     for text in extra:
-        key = text.lstrip("+~").partition("=")[0]
-        if counts(text) and key not in (*MACHINE, "trainer"):
+        if counts(text) and key_of(text) not in (*MACHINE, "trainer"):
             said = (
                 "the claims' runs have their own settings; here goes what changes no result, such "
             )

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmnist.config.environment import wandb_mode
 from fmnist.errors import UserError
-from fmnist.runs.text import LEAK, selects_on_test, shown
+from fmnist.runs.leak import LEAK
+from fmnist.runs.text import shown
 
 if TYPE_CHECKING:
     import wandb
@@ -112,7 +113,7 @@ def wandb_logger(
     # With a run of ours Lightning defines no step metric.
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    if selects_on_test(config["data"].get("select_on")):
+    if config["data"].get("select_on") == "test":
         run.summary["warning"] = LEAK
     try:
         yield WandbLogger(experiment=run)

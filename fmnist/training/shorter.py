@@ -21,8 +21,7 @@ from fmnist.config.schema import config_hash
 from fmnist.errors import RunError
 from fmnist.process.machine import processor_name
 from fmnist.runs.origin import code_version, package_versions
-from fmnist.runs.plain import Damaged
-from fmnist.runs.record import SWEEP, Cell, Record, read_manifest
+from fmnist.runs.record import SWEEP, Cell, Record, listed_cells
 from fmnist.runs.run import Run, finished_run, read_checkpoint
 
 log = logging.getLogger(__name__)
@@ -71,14 +70,8 @@ def depends_on_length(config: dict[str, Any]) -> bool:
 
 def _cells_beside(run_dir: Path) -> Iterator[tuple[Path, Cell]]:
     """The cells of the sweep that a run directory lies in, with the sweep's folder."""
-    for folder in run_dir.parents:
-        if (folder / SWEEP).is_file():
-            try:
-                cells = read_manifest(folder / SWEEP).cells
-            except (OSError, Damaged):
-                return
-            yield from ((folder, cell) for cell in cells)
-            return
+    sweep = next((folder for folder in run_dir.parents if (folder / SWEEP).is_file()), run_dir)
+    yield from ((sweep, cell) for cell in listed_cells(sweep))
 
 
 def _epochs_of(cell: Cell) -> Iterator[int]:

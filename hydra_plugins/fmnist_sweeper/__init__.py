@@ -99,6 +99,7 @@ class ResumeSweeper(CellSweeper):
     """Re-running the same command finishes the sweep."""
 
     def sweep(self, arguments: list[str]) -> Any:
+        from fmnist.runs.record import listed_cells
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.launch import launch, left
@@ -106,7 +107,6 @@ class ResumeSweeper(CellSweeper):
         from fmnist.sweeps.plan import (
             fingerprint,
             plan,
-            read_manifest,
             refuse_other_runs,
             require_data,
         )
@@ -131,7 +131,7 @@ class ResumeSweeper(CellSweeper):
             new.append((" ".join(cell), config := self.load(cell)))
             return config
 
-        known, sources = read_manifest(folder), fingerprint(plain)
+        known, sources = listed_cells(folder), fingerprint(plain)
         planned = plan(cells, compose, self.varied(), known, sources, here, own_names)
         refuse_other_runs(folder, planned)
         if here:

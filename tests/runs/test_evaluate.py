@@ -9,8 +9,8 @@ import torch
 
 from fmnist.errors import RunError
 from fmnist.evaluate import evaluate, main
+from fmnist.runs.leak import LEAK
 from fmnist.runs.run import load_run, write_atomically
-from fmnist.runs.text import LEAK
 from tests.conftest import here
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.runs.record import METRICS, Cell, Epoch, Record
+from fmnist.runs.record import METRICS, Cell, Epoch, Record, listed_cells
 from fmnist.runs.run import load_run, locked
 from fmnist.runs.text import duration
 from fmnist.status import main, status
-from fmnist.sweeps.plan import read_manifest, write_manifest
+from fmnist.sweeps.plan import write_manifest
 from fmnist.sweeps.watch import Board
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
@@ -73,7 +73,7 @@ def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep,
 
 
 def test_the_table_of_a_terminal_shows_what_runs_and_how_long_it_will_take(sweep):
-    cells = read_manifest(sweep)
+    cells = listed_cells(sweep)
     with locked(sweep / "seed=3-x"):
         board = Board(sweep, cells, {cell.dir: cell.overrides[1] for cell in cells})
         summary, row = board.table(10)

@@ -15,7 +15,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
 from fmnist.runs.job import Job
-from fmnist.runs.record import Cell, Record
+from fmnist.runs.record import Cell, Record, listed_cells
 from fmnist.runs.run import finished_run, is_locked, load_run, locked
 from fmnist.sweeps.names import (
     NAME_LENGTH,
@@ -25,7 +25,7 @@ from fmnist.sweeps.names import (
     sweep_name,
     varied_keys,
 )
-from fmnist.sweeps.plan import fingerprint, plan, read_manifest, write_manifest
+from fmnist.sweeps.plan import fingerprint, plan, write_manifest
 from fmnist.sweeps.process import PRELOADED, run_cell
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, composed, here, once
@@ -165,9 +165,9 @@ def test_the_manifest_grows_and_replaces_cells_whose_configuration_changed(tmp_p
     old = [Cell("a-1", ["a"], "1", "s"), Cell("b-1", ["b"], "1", "s")]
     write_manifest(tmp_path, old)
     write_manifest(tmp_path, [Cell("b-2", ["b"], "2", "s"), Cell("c-1", ["c"], "1", "s")])
-    assert [cell.dir for cell in read_manifest(tmp_path)] == ["a-1", "b-2", "c-1"]
+    assert [cell.dir for cell in listed_cells(tmp_path)] == ["a-1", "b-2", "c-1"]
     (tmp_path / "sweep.json").write_text("{")
-    assert read_manifest(tmp_path) == []
+    assert listed_cells(tmp_path) == []
 
 
 # --- one run, continued ------------------------------------------------------------------------
@@ -372,7 +372,7 @@ def test_finished_cells_are_looked_through_without_composing_them(tmp_path, monk
         patch.setattr(ConfigLoaderImpl, "load_configuration", counted)
         in_sweep(*arguments, cwd=tmp_path)
     assert len(calls) > 16
-    for cell in read_manifest(tmp_path / "sweep"):
+    for cell in listed_cells(tmp_path / "sweep"):
         put_record(tmp_path / "sweep" / cell.dir, a_record(config_hash=cell.config_hash))
     calls.clear()
     monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
