@@ -1,5 +1,6 @@
 """What the tests share: small data, composed configurations, whole runs, the command line."""
 
+import copy
 import importlib
 import logging
 import os
@@ -22,6 +23,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 # isort: split
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from fmnist.config.check import check
 from fmnist.config.schema import CONF_DIR
@@ -56,6 +58,22 @@ TINY = (
     "trainer.accelerator=cpu",
     "logger=csv",
 )
+
+
+parse, parsed = OmegaConf.load, dict[str, Any]()
+
+
+def load_once(file: Any) -> Any:
+    """The files of conf/ stay as they are while tests run, and hundreds of tests compose them."""
+    path = str(getattr(file, "name", file))
+    if not path.startswith(f"{CONF_DIR.resolve()}{os.sep}"):
+        return parse(file)
+    if path not in parsed:
+        parsed[path] = parse(file)
+    return copy.deepcopy(parsed[path])
+
+
+OmegaConf.load = staticmethod(load_once)
 
 
 class Later:

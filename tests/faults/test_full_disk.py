@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from tests.conftest import TINY, command
 from tests.sweeps.test_sweep import in_sweep
 
 
@@ -35,7 +34,7 @@ def disk(tmp_path):
 )
 def test_a_full_disk_is_said_in_one_line_a_cell(room, disk, tmp_path, capsys):
     arguments = ("seed=0,1", f"hydra.sweep.dir={disk(room)}/sweep", "model.dropout=0.1")
-    done = command("fmnist.train", "-m", *TINY, *arguments, cwd=tmp_path)
+    done = in_sweep(*arguments, cwd=tmp_path)
     text = done.stdout + done.stderr
     assert done.returncode in (1, 2), text
     assert "No space left on device" in text
