@@ -1,6 +1,5 @@
 """Everything that a report shows of one finished run."""
 
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from fmnist.reporting.gallery import (
     Sample,
     class_activation,
     confident_errors,
-    contact_sheet,
+    gallery_figure,
     pair_errors,
     samples,
     typical,
@@ -31,7 +30,7 @@ from fmnist.runs.foreign_text import escaped
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
-from fmnist.runs.text import threads_text
+from fmnist.runs.text import duration, threads_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +73,7 @@ class Detail:
         """All figures, the galleries' contact sheets among them."""
         shown = [*self.galleries, *([self.activation] if self.activation else [])]
         sheets = [
-            Chart(gallery.name, gallery.title, gallery.caption, contact_sheet(gallery.samples))
+            Chart(gallery.name, gallery.title, gallery.caption, gallery_figure(gallery.samples))
             for gallery in shown
             if gallery.samples
         ]
@@ -230,16 +229,6 @@ def _wilson(share: float, total: int) -> str:
 
 def flops_text(flops: float) -> str:
     return f"{flops / 1e6:,.2f} MFLOPs an image"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if math.isnan(seconds):
-        return "–"  # noqa: RUF001
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{seconds / 3600:.1f} h"
 
 
 def efficiency(detail: Detail) -> list[tuple[str, str, str]]:

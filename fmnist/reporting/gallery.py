@@ -144,7 +144,7 @@ def class_activation(
     return maps
 
 
-def contact_sheet(shown: Sequence[Sample], columns: int = 6) -> "Figure":
+def gallery_figure(shown: Sequence[Sample], columns: int = 6) -> "Figure":
     """The samples as one figure, for the disk; the page shows them one by one."""
     from matplotlib.figure import Figure
     from matplotlib.image import imread

@@ -22,12 +22,12 @@ from fmnist.reporting.cell_convergence import (
     CellConvergence,
 )  # fmt: skip
 from fmnist.reporting.charts import STYLE, inline_svg
-from fmnist.reporting.detail import duration
 from fmnist.reporting.label_check import labels_csv
 from fmnist.reporting.sections import Page, many_runs, one_run, probable_mistakes
 from fmnist.reporting.table import Table, read_table, runs_csv
 from fmnist.reporting.titles import title_of
 from fmnist.runs.run import write_atomically
+from fmnist.runs.text import duration
 
 HERE = Path(__file__).parent
 

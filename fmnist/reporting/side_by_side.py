@@ -46,7 +46,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Images:
+class SameImages:
     """Two sides on the same test images.
 
     Args:
@@ -79,7 +79,7 @@ class SideBySide:
     classes: list[Line] = field(default_factory=list)
     calibration: list[Line] = field(default_factory=list)
     against: list[Comparison] = field(default_factory=list)
-    images: list[Images | None] = field(default_factory=list)
+    images: list[SameImages | None] = field(default_factory=list)
     evaluations: "list[Evaluation]" = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -169,7 +169,7 @@ def _right(run: Run) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     return logits.argmax(1) == labels, labels
 
 
-def _images(first: Setting, second: Setting) -> Images | None:
+def _images(first: Setting, second: Setting) -> SameImages | None:
     seeds = common_seeds([first, second])
     if not seeds:
         return None
@@ -182,7 +182,7 @@ def _images(first: Setting, second: Setting) -> Images | None:
         differences.append(right.astype(np.float64) - other)
     assert pair is not None
     many = crossed(np.stack(differences)) if len(seeds) > 1 else None
-    return Images(seeds[0], pair, many, len(seeds))
+    return SameImages(seeds[0], pair, many, len(seeds))
 
 
 def _evaluations(sides: Sequence[Setting]) -> "list[Evaluation]":
@@ -224,7 +224,7 @@ def verdict_line(found: Comparison, letters: tuple[str, str]) -> str:
     return f"{words}: {letters[0] if mean > 0 else letters[1]} is higher"
 
 
-def images_lines(found: Images, letters: tuple[str, str]) -> list[str]:
+def images_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
     """McNemar's test of two runs, and where there are more seeds the interval over both."""
     m, (one, other) = found.mcnemar, letters
     lines = [

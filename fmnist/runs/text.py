@@ -1,5 +1,6 @@
 """What the terminal says before and after a run."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,12 @@ def shown(path: Path) -> str:
 
 
 def duration(seconds: float) -> str:
-    """ "2 h 05 min", "3 min 20 s" or "40 s"."""
+    """ "2 h 05 min", "3 min 20 s", "40 s" or "4.2 s"; a dash where nobody knows."""
+    if math.isnan(seconds):
+        return "–"  # noqa: RUF001
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s" if whole >= 10 else f"{seconds:.1f} s"

@@ -113,7 +113,8 @@ def test_a_damaged_record_is_listed_and_stops_nothing(sweep):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(40.4, "40 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
+    ("seconds", "words"),
+    [(4.21, "4.2 s"), (40.4, "40 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
 )
 def test_durations_are_read_by_people(seconds, words):
     assert duration(seconds) == words
