@@ -27,6 +27,8 @@ setup: .venv/installed ## make .venv and install what constraints.txt pins
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
 	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -m fmnist.schema >/dev/null # for editors
+# Where Python is told to keep no bytecode, as in many containers, every start would compile anew.
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import fmnist.train, fmnist.reporting.page, wandb, pytest'
 	@touch $@
 
 # Exit code 3 of fmnist.train: the data set is neither on disk nor reachable.

@@ -36,8 +36,7 @@ def detectable(deviations: Sequence[float], seeds: int, level: float = 0.05) -> 
     Raises:
         ValueError: fewer than two seeds.
     """
-    from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.special import nctdtrinc, stdtrit
 
     if seeds < 2:
         raise ValueError(f"seeds={seeds}: should be at least 2")
@@ -46,12 +45,8 @@ def detectable(deviations: Sequence[float], seeds: int, level: float = 0.05) -> 
     if error == 0:
         return 0.0
     freedom = sum(variances) ** 2 / sum(v**2 / (seeds - 1) for v in variances)
-    critical = float(t.isf(level, freedom))
-
-    def lacking(size: float) -> float:
-        return float(nct.sf(critical, freedom, size)) - POWER
-
-    return float(brentq(lacking, 0.0, critical + 20.0)) * error
+    critical = -float(stdtrit(freedom, level))
+    return float(nctdtrinc(freedom, 1 - POWER, critical)) * error
 
 
 def refutable(deviation: float, seeds: int, level: float, margin: float = 0.0) -> float:
@@ -65,15 +60,10 @@ def refutable(deviation: float, seeds: int, level: float, margin: float = 0.0) -
         level: after every correction.
         margin: by which the mean has to be off besides.
     """
-    from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.special import nctdtrinc, stdtrit
 
-    critical = float(t.isf(level / 2, seeds - 1)) * math.sqrt(seeds + 1)
-
-    def lacking(size: float) -> float:
-        return float(nct.sf(critical, seeds - 1, size)) - POWER
-
-    single = float(brentq(lacking, 0.0, 2 * critical + 20.0)) * deviation / math.sqrt(seeds)
+    critical = -float(stdtrit(seeds - 1, level / 2)) * math.sqrt(seeds + 1)
+    single = float(nctdtrinc(seeds - 1, 1 - POWER, critical)) * deviation / math.sqrt(seeds)
     return max(single, margin + detectable([deviation], seeds, level))
 
 

@@ -146,6 +146,14 @@ def welch(sides: Sequence[Summary], signs: Sequence[int] = (1, -1)) -> Summary:
     return Summary(mean, math.sqrt(sum(squares)), sum(squares) ** 2 / parts, n)
 
 
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """95 % interval of an accuracy in [0, 1], a share of `total` images: Wilson's."""
+    share, part = correct / total, CENTRAL**2 / total
+    middle = share + part / 2
+    half = CENTRAL * math.sqrt(share * (1 - share) / total + part / (4 * total))
+    return max(0.0, (middle - half) / (1 + part)), min(1.0, (middle + half) / (1 + part))
+
+
 def permutation(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Exact one-sided p of the sum of `first` being so large; small speaks for `first` above.
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 SIGTERM_CODE = 128 + signal.SIGTERM
 
@@ -42,6 +42,19 @@ def forgiving_terminal() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             _drop_unread(stream)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, of which everything is written, as it stands.
+
+    To take apart all modules, as Python does else, takes a second and 100 MiB where torch is one of
+    them, and a thread that somebody has left behind would keep the process alive.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -3,7 +3,12 @@
 import html
 import io
 import re
+import sys
+import warnings
+from collections.abc import Collection
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from cycler import cycler
@@ -11,7 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullFormatter
+
+from fmnist.process.machine import usable_cores
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -82,15 +90,61 @@ class Chart:
     wide: bool = False
     dense: bool = False
 
-    def files(self) -> dict[str, bytes]:
-        """PNG and SVG, by ending."""
+    def png(self) -> bytes:
+        """The figure as PNG."""
         png = io.BytesIO()
         FigureCanvasAgg(self.figure).print_png(png)  # type: ignore[no-untyped-call]
         self.figure.set_layout_engine("none")  # keep the layout: computing it takes the longest
+        return png.getvalue()
+
+    def svg(self) -> bytes:
+        """The figure as an SVG document, laid out as the PNG is."""
+        if isinstance(self.figure.get_layout_engine(), ConstrainedLayoutEngine):
+            FigureCanvasAgg(self.figure)
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")
         svg = io.BytesIO()
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         self.figure.savefig(svg, format="svg", metadata=nothing)
-        return {"png": png.getvalue(), "svg": svg.getvalue()}
+        return svg.getvalue()
+
+    def files(self) -> dict[str, bytes]:
+        """PNG and SVG, by ending."""
+        return {"png": self.png(), "svg": self.svg()}
+
+
+FEW = 8  # figures that are drawn before processes have been started for them
+
+
+def draw_all(charts: Collection[Chart]) -> dict[str, dict[str, bytes]]:
+    """The files of figures by their name, drawn side by side on the cores that there are.
+
+    Drawing is Python's, of which a process does one thing at a time. Only a forked process has the
+    figures: one that is started anew would import for longer than it draws.
+    """
+    cores = min(usable_cores(), len(charts) // FEW) if sys.platform == "linux" else 1
+    if cores < 2:
+        return {chart.name: chart.files() for chart in charts}
+    with (
+        warnings.catch_warnings(),
+        ProcessPoolExecutor(cores, get_context("fork"), _keep, (list(charts),)) as pool,
+    ):
+        # From Python 3.12 on a fork beside threads is warned of. Nobody holds a lock here: what
+        # threads there are, wait for something to compute.
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        made = pool.map(_files, range(len(charts)))
+        return {chart.name: files for chart, files in zip(charts, made, strict=True)}
+
+
+_kept: list[Chart] = []
+
+
+def _keep(charts: list[Chart]) -> None:
+    _kept[:] = charts
+
+
+def _files(index: int) -> dict[str, bytes]:
+    return _kept[index].files()
 
 
 def new_figure(size: tuple[float, float] = HALF) -> tuple[Figure, Axes]:
@@ -122,7 +176,7 @@ def lone_svg(document: str, title: str) -> str:
     """An SVG document for a page of text: light or dark by itself, with its own ground.
 
     Args:
-        document: of `Chart.files`.
+        document: of `Chart.svg`.
         title: its text alternative.
     """
     light = {name: color for color, name in VARIABLES.items()}
@@ -144,7 +198,7 @@ def inline_svg(document: str, title: str) -> str:
     """An SVG document as part of a page: themed, named, without what only a file needs.
 
     Args:
-        document: of `Chart.files`.
+        document: of `Chart.svg`.
         title: its text alternative, as HTML.
     """
     svg = document[document.index("<svg") :]

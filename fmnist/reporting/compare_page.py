@@ -33,7 +33,7 @@ def write_page(found: SideBySide, path: Path) -> None:
         curves = [_curves(found, *what) for what in CURVES]
         scores = [_class_dots(found)] if found.classes else []
         galleries, note = _galleries(found)
-        svgs = {chart.name: chart.files()["svg"] for chart in [*curves, *scores]}
+        svgs = {chart.name: chart.svg() for chart in [*curves, *scores]}
     pairs = [(letter, letters[0]) for letter in letters[1:]]
     names = [side.name for side in found.sides]
     place = dict(zip(names, letters, strict=True))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fmnist.errors import DataError, UserError
+from fmnist.evidence.statistics import wilson_interval
 from fmnist.reporting.charts import Chart
 from fmnist.reporting.gallery import (
     Sample,
@@ -25,7 +26,7 @@ from fmnist.reporting.run_figures import (
 )  # fmt: skip
 from fmnist.reporting.table import Row
 from fmnist.runs.corrupted import Corrupted, read_corrupted
-from fmnist.runs.evaluation import Evaluation, evaluation_of, wilson_interval
+from fmnist.runs.evaluation import Evaluation, evaluation_of
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
 from fmnist.runs.record import known

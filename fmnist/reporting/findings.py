@@ -300,7 +300,7 @@ def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> 
     """
     with rc_context(STYLE):
         text, charts = findings(rows, claims, factorial_charts(rows))
-        svgs = {c.name: lone_svg(c.files()["svg"].decode(), c.title) for c in charts}
+        svgs = {c.name: lone_svg(c.svg().decode(), c.title) for c in charts}
     (docs / "figures").mkdir(parents=True, exist_ok=True)
     for old in (docs / "figures").glob("*.svg"):
         if old.stem not in svgs:

@@ -105,7 +105,7 @@ def picture(pixels: NDArray[np.uint8]) -> str:
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    Image.fromarray(pixels).save(content, "PNG")
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 

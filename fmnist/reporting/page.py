@@ -21,7 +21,7 @@ from fmnist.evidence.text import chance_words, mean_words, p_words, scope
 from fmnist.reporting.cell_convergence import (
     CellConvergence,
 )  # fmt: skip
-from fmnist.reporting.charts import STYLE, inline_svg
+from fmnist.reporting.charts import STYLE, draw_all, inline_svg
 from fmnist.reporting.label_check import labels_csv
 from fmnist.reporting.sections import Page, many_runs, one_run, probable_mistakes
 from fmnist.reporting.table import Table, read_table, runs_csv
@@ -58,7 +58,7 @@ def write_report(
         else:
             page.values |= many_runs(page, compare, latency)
         page.values |= probable_mistakes(table)
-        files = {chart.name: chart.files() for chart in page.charts.values()}
+        files = draw_all(page.charts.values())
     try:
         (out / "figures").mkdir(parents=True, exist_ok=True)
         for name, versions in files.items():

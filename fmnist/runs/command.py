@@ -8,7 +8,7 @@ from functools import wraps
 from typing import NoReturn
 
 from fmnist.errors import RunError, UserError
-from fmnist.process.terminal import forgiving_terminal
+from fmnist.process.terminal import forgiving_terminal, leave
 from fmnist.runs.foreign_text import escaped
 
 
@@ -54,4 +54,4 @@ def start(main: Callable[..., int]) -> NoReturn:
     """The whole process."""
     with forgiving_terminal():
         code = main()
-    sys.exit(code)
+    leave(code)

@@ -201,11 +201,3 @@ def _reliability(
         means = np.bincount(bins, confidence, BINS) / counts
         hits = np.bincount(bins, hit, BINS) / counts
     return means, hits, counts
-
-
-def wilson_interval(correct: int, total: int) -> tuple[float, float]:
-    """95 % interval of an accuracy in [0, 1]: Wilson's, of the binomial proportion."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(correct, total).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)

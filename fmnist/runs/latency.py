@@ -43,7 +43,7 @@ def measure_latency(
     net: nn.Module,
     shape: Sequence[int],
     batches: tuple[int, ...] = (1, 256),
-    seconds: float = 0.5,
+    seconds: float = 0.25,
 ) -> Latency:
     """Median over as many passes as fit, at least 5, after 2 that do not count.
 

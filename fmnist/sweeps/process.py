@@ -24,7 +24,7 @@ from typing import Any
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
-from fmnist.process.terminal import SIGTERM_CODE
+from fmnist.process.terminal import SIGTERM_CODE, leave
 from fmnist.runs.job import Job
 from fmnist.runs.record import STOPPED
 from fmnist.runs.run import PRUNED, Run, finished_run, load_run, locked, signal_exit_code
@@ -306,12 +306,7 @@ def _train_here(train: Train, config: dict[str, Any], job: Job, line: Connection
             line.send(f"{type(error).__name__}: {error}")
         own = error.exit_code if isinstance(error, UserError) else signal_exit_code(error)
         code = own or 1
-    # Everything is written. A thread that somebody has left behind would keep the process alive.
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+    leave(code)
 
 
 def _interrupts() -> int:

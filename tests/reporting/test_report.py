@@ -313,7 +313,7 @@ def test_logarithmic_axes_have_plain_numbers(trained: Run, tmp_path: Path) -> No
     edit(folder, lambda record: record["epochs"][0].update(lr=0.3))
     curves = training_curves(load_run(folder).record)
     with rc_context(STYLE):
-        svg = curves[-1].files()["svg"].decode()
+        svg = curves[-1].svg().decode()
     assert ">0.01<" in svg
     assert "$" not in svg
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from fmnist.evidence.effects import Comparison
 from fmnist.evidence.images import mcnemar
-from fmnist.evidence.statistics import summarize
+from fmnist.evidence.statistics import summarize, wilson_interval
 from fmnist.models.lenet5 import LeNet5
 from fmnist.reporting.effects import (
     compare_levels,
@@ -23,7 +23,7 @@ from fmnist.reporting.effects import (
 from fmnist.reporting.gallery import confident_errors, pair_errors, typical
 from fmnist.reporting.gradcam import grad_cam
 from fmnist.reporting.table import Cell, Row
-from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions, wilson_interval
+from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions
 from fmnist.runs.run import Run
 from tests.conftest import Later
 from tests.records import a_record
@@ -115,12 +115,10 @@ def test_damaged_predictions_are_refused(damage: str) -> None:
         evaluate_predictions(logits, labels, CLASSES)
 
 
-def test_wilson_interval_by_its_formula() -> None:
-    k, n, z = 8842, 10_000, stats.norm.ppf(0.975)
-    p = k / n
-    center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert wilson_interval(k, n) == pytest.approx((center - half, center + half), abs=1e-9)
+@pytest.mark.parametrize(("correct", "total"), [(8842, 10_000), (0, 20), (20, 20), (3, 7)])
+def test_the_interval_of_an_accuracy_is_wilsons(correct: int, total: int) -> None:
+    wanted = stats.binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(correct, total) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
 
 
 def test_galleries_show_the_images_that_they_name(evaluation: Evaluation) -> None:
