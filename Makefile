@@ -28,7 +28,8 @@ setup: .venv/installed ## make .venv and install what constraints.txt pins
 	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -m fmnist.schema >/dev/null # for editors
 # Where Python is told to keep no bytecode, as in many containers, every start would compile anew.
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import fmnist.train, fmnist.reporting.page, wandb, pytest'
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import fmnist.train, fmnist.training.build, \
+	  fmnist.training.trainer, fmnist.reporting.page, wandb'
 	@touch $@
 
 # Exit code 3 of fmnist.train: the data set is neither on disk nor reachable.

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words
 from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves
-from fmnist.reporting.charts import MUTED, SERIES, STYLE
+from fmnist.reporting.charts import MUTED, SERIES, STYLE, draw_all
 from fmnist.reporting.run_figures import comparison_curves, confusion_matrices, training_curves
 from fmnist.reporting.sweep_figures import (
     bounded_errors,
@@ -128,3 +128,20 @@ def test_a_legend_of_many_levels_stands_beside_the_lines() -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert legend.get_window_extent().x0 > axes.get_window_extent().x1
+
+
+def test_figures_are_the_same_side_by_side_and_alone(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.reporting.charts.FEW", 1)
+
+    def drawn(cores: int) -> dict[str, dict[str, bytes]]:
+        monkeypatch.setattr("fmnist.reporting.charts.usable_cores", lambda: cores)
+        with rc_context(STYLE):
+            return draw_all(training_curves(table.rows[0].record))
+
+    alone = drawn(1)
+    assert list(alone) == ["loss", "acc"]
+    assert drawn(2) == alone
+    with rc_context(STYLE):  # in whichever order
+        assert training_curves(table.rows[0].record)[0].svg() == alone["loss"]["svg"]
