@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks import speedrun
+from benchmarks import records, speedrun
 from benchmarks.table import commit, described, read, shown
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import CLAIMS_DIR, load_claims
@@ -153,6 +153,7 @@ TABLES = {
     "newcomer": shown,
     "speedrun": speedrun.shown,
     "accuracy": speedrun.shown,
+    "records": records.shown,
 }
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import newcomer, readme, roofline, speedrun, startup, sweeps, throughput
+from benchmarks import (
+    load,
+    newcomer,
+    readme,
+    records,
+    roofline,
+    speedrun,
+    startup,
+    sweeps,
+    throughput,
+)
 from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
 from fmnist.errors import UserError
@@ -107,21 +117,44 @@ def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
 
 def test_throughput_compares_contenders_by_their_own_times(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(throughput, "STEPS", {"lenet5": 4})
-    names = ("sources", "bare", "fmnist csv")
+    shares = iter([0.0, 0.5, 0.02, 0.0, 0.05])  # to warm up, disturbed, once more
+    monkeypatch.setattr(throughput.Others, "share", lambda self: next(shares))
+    names = ("sources", "lightning", "bare", "fmnist csv")
     rows = measured(
         monkeypatch, tmp_path, capsys, "throughput", "--rounds", "1", "--models", "lenet5",
-        "--contenders", *names,
+        "--threads", "1", "--contenders", *names,
     )  # fmt: skip
     assert [(row["aug"], row["contender"]) for row in rows] == [
         (aug, name) for aug in ("off", "on") for name in names
     ]
-    for sources, bare, ours in (rows[:3], rows[3:]):
-        assert (sources["sources / this"], bare["x bare"]) == ("1.00", "1.00")
-        for row in (sources, bare, ours):
+    assert [row["others, % of a core"] for row in rows[::4]] == ["2", "5"]
+    for part in (rows[:4], rows[4:]):
+        sources, _, bare, _ = part
+        assert (sources["sources / this"], bare["x bare"]) == ("1.00 [1.00, 1.00]",) * 2
+        for row in part:
             times = [float(each["ms/step"]) for each in (row, bare, sources)]
-            assert float(row["x bare"]) == pytest.approx(times[0] / times[1], rel=0.01, abs=0.02)
-            expected = pytest.approx(times[2] / times[0], rel=0.01, abs=0.02)
-            assert float(row["sources / this"]) == expected
+            for key, expected in (("x bare", times[0] / times[1]),
+                                  ("sources / this", times[2] / times[0])):  # fmt: skip
+                told = float(row[key].partition(" ")[0])
+                assert told == pytest.approx(expected, rel=0.01, abs=0.02)
+
+
+def test_what_others_take_is_all_but_ones_own(monkeypatch, tmp_path):
+    me, child = os.getpid(), os.getpid() + 1
+    for number, parent, ticks in (
+        (me, 1, 100),
+        (child, me, 50),
+        (child + 1, child, 7),
+        (1, 0, 300),
+    ):
+        (tmp_path / str(number)).mkdir()
+        fields = ["S", parent, *[0] * 9, ticks, 0, 0, 0]
+        text = f"{number} (a name) of two) {' '.join(map(str, fields))}"
+        (tmp_path / str(number) / "stat").write_text(text)
+    (tmp_path / "stat").write_text("cpu 500 0 300 9999 9999 100 50 50 0 0\ncpu0 1")
+    monkeypatch.setattr(load, "PROC", tmp_path)
+    assert load._seconds() * os.sysconf("SC_CLK_TCK") == pytest.approx(1000 - 157)
+    assert load.Others().share() == 0
 
 
 def test_batches_are_brought_to_the_device_of_training():
@@ -183,8 +216,40 @@ def test_committed_tables_have_the_columns_that_the_readme_needs():
         if path.stem in readme.TABLES:
             with path.open(newline="") as file:
                 header = next(csv.reader(file))
-            runs = readme.TABLES[path.stem] is speedrun.shown
-            assert header == list(speedrun.COLUMNS) if runs else header[-len(ORIGIN) :] == ORIGIN
+            whole = {speedrun.shown: speedrun.COLUMNS, records.shown: records.COLUMNS}
+            columns = whole.get(readme.TABLES[path.stem])
+            assert header == list(columns) if columns else header[-len(ORIGIN) :] == ORIGIN
+
+
+def test_the_history_of_the_records_is_that_of_their_runs(tmp_path):
+    def commit(subject: str, *times: str) -> None:
+        head, row = ",".join(speedrun.COLUMNS), dict.fromkeys(speedrun.COLUMNS, "1")
+        rows = [row | {"experiment": "speedrun_92", "seconds_from_start": text} for text in times]
+        lines = [head, *(",".join(each.values()) for each in rows)]
+        (tmp_path / "speedrun.csv").write_text("\n".join([*lines, ""]))
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        for words in (["add", "."], [*who, "commit", "-q", "--allow-empty", "-m", subject]):
+            subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    commit("first", "50")
+    commit("a second seed", "50", "40")
+    (tmp_path / "other").touch()
+    commit("something else", "50", "40")
+    found = records.records(tmp_path)
+    assert [(row["s from process start"], row["seeds"]) for row in found] == [
+        ("50.0", "1"), ("45.0", "2")
+    ]  # fmt: skip
+    assert found[1]["change"] == "a second seed"
+
+
+def test_the_last_of_the_records_are_the_speed_runs_that_are_shown():
+    runs = read(readme.RESULTS / "speedrun.csv")
+    last = {row["experiment"]: row for row in read(records.FILE)}
+    assert set(last) == {row["experiment"] for row in runs}
+    for name, row in last.items():
+        mine = [run for run in runs if run["experiment"] == name]
+        assert row == records.line(name, row["date"], row["change"], mine)
 
 
 def test_a_measurement_that_is_stopped_takes_its_process_with_it():
