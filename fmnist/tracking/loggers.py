@@ -204,6 +204,7 @@ def prepare(nodes: dict[str, Any]) -> list[str]:
         log.warning("W&B    %s: %s", type(error).__name__, str(error).strip().partition("\n")[0])
     wandb_imports_late = [
         "requests", "PIL.PngImagePlugin", "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+        "wandb.sdk.launch", "pandas",  # where it is installed
     ]  # fmt: skip
     return ["lightning.pytorch.loggers", "wandb", *wandb_imports_late, "fmnist.tracking.figures"]
 
