@@ -123,7 +123,8 @@ def wandb_logger(
         raise
     where = shown(Path(run.settings.sync_dir)) if run.offline else run.url
     run.finish()
-    log.info("W&B    %s", where)
+    if where:  # a disabled one is nowhere
+        log.info("W&B    %s", where)
 
 
 def _name(job: "Job") -> str:

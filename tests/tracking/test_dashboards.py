@@ -450,11 +450,13 @@ def test_source_and_claims_of_a_study_are_tags():
     assert tags(Job(Path("x"), {"model": "lenet5"}, ("model=lenet5",))) == ["model=lenet5"]
 
 
-def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path):
+def test_wandb_mode_wins_over_auto(run_tiny, monkeypatch, tmp_path, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert run_tiny("logger=wandb").record.status == "finished"
+    with caplog.at_level(logging.INFO):
+        assert run_tiny("logger=wandb").record.status == "finished"
     assert not list(tmp_path.glob("wandb/*run*"))
+    assert "W&B" not in caplog.text  # which is nowhere
 
 
 def test_a_run_is_one_run_of_the_dashboard_over_all_resumptions(tmp_path, monkeypatch):
