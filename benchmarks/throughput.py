@@ -54,7 +54,7 @@ from fmnist.data.datamodule import ImageData
 from fmnist.data.source import Images
 from fmnist.runs.job import Job
 from fmnist.runs.record import Record, known
-from fmnist.runs.run import start_run
+from fmnist.runs.recording import start_run
 from fmnist.tracking.dashboard import open_loggers
 from fmnist.train import fit
 from fmnist.training.build import build_classifier, build_data, formats

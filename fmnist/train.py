@@ -30,21 +30,13 @@ from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 from fmnist.process.messages import run_log, send_library_messages_to_log
-from fmnist.process.terminal import forgiving_terminal, leave, say, sigterm_exits
+from fmnist.process.terminal import forgiving_terminal, leave, say, signal_exit_code, sigterm_exits
 from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
+from fmnist.runs.lock import locked
 from fmnist.runs.record import RESULT, Record, known
-from fmnist.runs.run import (
-    PREDICTIONS,
-    Run,
-    goes_on,
-    load_run,
-    locked,
-    recorded,
-    signal_exit_code,
-    start_run,
-    write_atomically,
-)
+from fmnist.runs.recording import goes_on, recorded, start_run
+from fmnist.runs.run import PREDICTIONS, Run, load_run, write_atomically
 from fmnist.runs.text import announcement, metrics_table, totals_line
 from fmnist.sweeps import names  # noqa: F401 (conf/config.yaml names its resolvers)
 from fmnist.sweeps.process import run_cell

@@ -101,3 +101,14 @@ def say(text: str) -> None:
     plain = "".join(mark if mark.isprintable() else " " for mark in text)
     with contextlib.suppress(OSError, ValueError):  # nobody reads
         print(plain, file=sys.stderr, flush=True)
+
+
+def signal_exit_code(error: BaseException) -> int | None:
+    """130 after Ctrl-C, 143 after SIGTERM, None after anything else."""
+    if type(error).__name__ == "SIGTERMException":  # Lightning's, not imported for this
+        return SIGTERM_CODE
+    if isinstance(error, SystemExit) and error.code == SIGTERM_CODE:
+        return SIGTERM_CODE
+    # Lightning turns Ctrl-C into exit(1), with the interrupt as context.
+    interrupted = (error, error.__context__)
+    return 130 if any(isinstance(item, KeyboardInterrupt) for item in interrupted) else None

@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from fmnist.config.explain import fail
 from fmnist.config.schema import config_hash, resolve
 from fmnist.errors import ConfigError, RunBusy, RunError
+from fmnist.runs.lock import LOCK, is_locked
 from fmnist.runs.record import RESULT
-from fmnist.runs.run import LOCK, is_locked, refuse_other_run
+from fmnist.runs.recording import refuse_other_run
 
 HYDRA = ".hydra"
 # What Hydra leaves of a run that was killed before it had a record.

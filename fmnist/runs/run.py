@@ -1,4 +1,4 @@
-"""The run directory: the one place that knows its file names, and who holds its lock.
+"""The run directory: the one place that knows its file names.
 
 `fmnist.train` writes it; other commands only read what it wrote.
 
@@ -10,7 +10,7 @@
     right.npz                  which test images best.ckpt and last.ckpt are right about, a bit each
     result.json                the record: `fmnist.runs.record` says what is in it
     corruptions.json           accuracies on damaged images, where `fmnist.evaluate` measured them
-    .lock                      held, while it lives, by the process that trains
+    .lock                      held, while it lives, by the process that trains: `fmnist.runs.lock`
 
 result.json is written first of all with status "running" and last of all with "finished" or
 "failed", each time under a temporary name that is then renamed. A run that is "running" with
@@ -18,31 +18,16 @@ nobody holding its lock was killed.
 """
 
 import os
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from filelock import FileLock, Timeout
-
-from fmnist.errors import RunBusy, RunError, UserError
-from fmnist.process.terminal import SIGTERM_CODE
-from fmnist.runs.origin import code_version, package_versions
-from fmnist.runs.plain import Damaged, open_regular, reading
+from fmnist.errors import RunError
+from fmnist.runs.lock import is_locked
+from fmnist.runs.plain import open_regular, reading
 from fmnist.runs.predictions import read_predictions
-from fmnist.runs.record import (
-    RESULT,
-    STOPPED,
-    Newer,
-    Record,
-    Resumption,
-    continued,
-    read_record,
-    record_json,
-)
+from fmnist.runs.record import RESULT, Record, read_record, record_json
 
 if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
     import numpy as np
@@ -50,7 +35,7 @@ if TYPE_CHECKING:  # imported where they are used: reading a record needs neithe
 
     from fmnist.data.datamodule import ImageData
 
-PREDICTIONS, LOCK = "predictions.npz", ".lock"
+PREDICTIONS = "predictions.npz"
 WEIGHTS = "model.safetensors"  # of runs that are handed on; see `fmnist.runs.pretrained`
 PRUNED = ".pruned"  # a search has given up the run: it ends after its epoch
 
@@ -271,48 +256,6 @@ def load_run(path: str | Path) -> Run:
             raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
 
 
-@contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
-    """Nobody else trains this run meanwhile, on this machine or on another with the same files.
-
-    Raises:
-        RunBusy: somebody does.
-        RunError: the directory cannot be written.
-    """
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run_dir / LOCK)
-        lock.acquire(timeout=1)  # `is_locked` holds it for a moment
-    except Timeout as error:
-        raise RunBusy(f"{run_dir}: another process is training this run") from error
-    except PermissionError as error:
-        raise RunError(f"{run_dir}: cannot be written: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_locked(run_dir: Path) -> bool | None:
-    """Whether a living process trains this run; None: that cannot be told.
-
-    The lock is only read, which a directory of somebody else's allows: it is `flock`'s, as
-    `filelock` takes it, and who may read a file may share its lock.
-    """
-    import fcntl
-
-    try:
-        with open_regular(run_dir / LOCK) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False  # closing the file releases it
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    except (OSError, Damaged):  # not ours to read, or a file system without locks
-        return None
-
-
 def finished_run(run_dir: Path, config_hash: str) -> Run | None:
     """The run in this directory, if it has this configuration and came to its end."""
     try:
@@ -321,105 +264,6 @@ def finished_run(run_dir: Path, config_hash: str) -> Run | None:
         return None
     same = run.record.config_hash == config_hash
     return run if same and run.record.status == "finished" else None
-
-
-def start_run(run_dir: Path, new: Record) -> Run:
-    """A run with what is known before it begins: status "running".
-
-    A run of the same configuration that was stopped is continued from checkpoints/last.ckpt, if
-    it came so far: `resumed` in the record then lists when, and after how many epochs.
-
-    Args:
-        new: by what code and when, is filled in here.
-
-    Raises:
-        RunError: the directory holds a finished run, or one of another configuration or a newer
-            version.
-    """
-    earlier = refuse_other_run(run_dir, new.config_hash)
-    now, (commit, dirty) = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
-    record = replace(
-        new,
-        status="running",
-        started=earlier.started if earlier else now,
-        dashboard_id=earlier.dashboard_id if earlier else None,
-        git_commit=commit,
-        git_dirty=dirty,
-        versions=package_versions(),
-    )
-    run = Run(run_dir, record, own=True)
-    if not earlier:
-        if (run_dir / RESULT).exists():  # damaged: nothing that could be continued
-            os.replace(run_dir / RESULT, run_dir / f"{RESULT}.damaged")
-        (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
-    elif (run.checkpoints / "last.ckpt").exists():
-        run.record = continued(run.record, earlier, Resumption(now, earlier.trained, commit))
-    run.write(run.record)
-    return run
-
-
-def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
-    """The record of a run that can go on there; None where there is none, or a damaged one.
-
-    Raises:
-        RunError: the directory holds a finished run, or one of another configuration or a newer
-            version.
-    """
-    try:
-        earlier = read_record(run_dir / RESULT)
-    except FileNotFoundError:
-        return None
-    except Newer as error:
-        raise RunError(f"{run_dir / RESULT}: {error}") from error
-    except Damaged:
-        return None
-    except OSError as error:
-        raise RunError(f"{run_dir / RESULT}: cannot be read: {error.strerror}") from error
-    if earlier.config_hash != config_hash:
-        raise RunError(
-            f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
-        )
-    if earlier.status == "finished":
-        raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
-    return earlier
-
-
-def goes_on(run_dir: Path, config_hash: str) -> bool:
-    """Whether `start_run` will find a run there that it continues.
-
-    Raises:
-        RunError: see `start_run`.
-    """
-    earlier = refuse_other_run(run_dir, config_hash)
-    return earlier is not None and (run_dir / "checkpoints" / "last.ckpt").exists()
-
-
-@contextmanager
-def recorded(run: Run) -> Iterator[None]:
-    """Whatever ends the run other than its end: the record says "failed", and why."""
-    try:
-        yield
-    except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
-        if run.record.status == "finished":  # what comes after cannot take that back
-            raise
-        signalled = STOPPED.get(signal_exit_code(error) or 0)
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        with suppress(OSError):  # a full disk: the error itself is the one to show
-            words = (signalled or message, traceback.format_exc())
-            why, trace = (text.encode(errors="replace").decode() for text in words)
-            run.write(replace(run.record, status="failed", error=why, traceback=trace))
-        raise
-
-
-def signal_exit_code(error: BaseException) -> int | None:
-    """130 after Ctrl-C, 143 after SIGTERM, None after anything else."""
-    if type(error).__name__ == "SIGTERMException":  # Lightning's, not imported for this
-        return SIGTERM_CODE
-    if isinstance(error, SystemExit) and error.code == SIGTERM_CODE:
-        return SIGTERM_CODE
-    # Lightning turns Ctrl-C into exit(1), with the interrupt as context.
-    interrupted = (error, error.__context__)
-    return 130 if any(isinstance(item, KeyboardInterrupt) for item in interrupted) else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from fmnist.process.terminal import SIGTERM_CODE, sigterm_exits
+from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
 from fmnist.runs.record import Cell
-from fmnist.runs.run import finished_run, signal_exit_code
+from fmnist.runs.run import finished_run
 from fmnist.runs.text import shown
 from fmnist.sweeps.plan import names_of, write_manifest
 from fmnist.sweeps.watch import report, watch

@@ -24,10 +24,11 @@ from typing import Any
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed, RunBusy, RunError, UserError
-from fmnist.process.terminal import SIGTERM_CODE, leave
+from fmnist.process.terminal import SIGTERM_CODE, leave, signal_exit_code
 from fmnist.runs.job import Job
+from fmnist.runs.lock import locked
 from fmnist.runs.record import STOPPED
-from fmnist.runs.run import PRUNED, Run, finished_run, load_run, locked, signal_exit_code
+from fmnist.runs.run import PRUNED, Run, finished_run, load_run
 from fmnist.tracking.loggers import prepare
 
 # Imported once by the server; none of them starts a thread or touches a GPU.
@@ -208,8 +209,9 @@ def start_process(
         ours, its = context.Pipe()
         process = context.Process(target=target, args=(*arguments, its))
         try:
-            _ensure_server()
-            process.start()
+            with _short_temporary_folder():  # of a server that has ended only now, as well
+                _ensure_server()
+                process.start()
             break
         except (OSError, EOFError):  # the server has been killed in this moment
             if last:
@@ -225,8 +227,7 @@ def _ensure_server() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     resource_tracker.ensure_running()  # first: starting it unblocks SIGTERM
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    with _short_temporary_folder():
-        forkserver.ensure_running()  # inherits the mask
+    forkserver.ensure_running()  # inherits the mask
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -96,8 +96,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
-        from fmnist.process.terminal import SIGTERM_CODE, sigterm_exits
-        from fmnist.runs.run import signal_exit_code
+        from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
         from fmnist.runs.text import shown
 
         given = (self.params or {}).items()

@@ -13,6 +13,7 @@ import pytest
 
 from fmnist.errors import RunBusy, RunError
 from fmnist.runs.find import find_runs
+from fmnist.runs.lock import is_locked, locked
 from fmnist.runs.record import (
     COLUMNS,
     SCHEMA,
@@ -26,7 +27,8 @@ from fmnist.runs.record import (
     read_record,
     record_json,
 )
-from fmnist.runs.run import Run, is_locked, load_run, locked, start_run
+from fmnist.runs.recording import start_run
+from fmnist.runs.run import Run, load_run
 from fmnist.sweeps.plan import write_manifest
 from tests.conftest import CHECKOUT
 from tests.records import CONFIG, a_record, an_epoch, plain, put_record
@@ -182,7 +184,8 @@ def as_nobody(code: str, *arguments: object) -> str:
         "from pathlib import Path\n"
         "from fmnist.errors import RunError\n"
         "from fmnist.runs.record import Cell\n"
-        "from fmnist.runs.run import load_run, locked\n"
+        "from fmnist.runs.lock import locked\n"
+        "from fmnist.runs.run import load_run\n"
         "from fmnist.sweeps.plan import write_manifest\n"
     )
     program = f"{imports}os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n{code}"

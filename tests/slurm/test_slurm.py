@@ -14,7 +14,8 @@ import pytest
 
 from fmnist.errors import RunError
 from fmnist.runs.job import Job
-from fmnist.runs.run import is_locked, load_run
+from fmnist.runs.lock import is_locked
+from fmnist.runs.run import load_run
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed
 

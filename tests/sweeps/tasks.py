@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import Diverged
-from fmnist.runs.run import Run, locked, recorded
+from fmnist.runs.lock import locked
+from fmnist.runs.recording import recorded
+from fmnist.runs.run import Run
 from tests.records import CONFIG, a_record, put_record
 
 

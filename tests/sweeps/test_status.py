@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.runs.lock import locked
 from fmnist.runs.record import METRICS, Cell, Epoch, Record, listed_cells
-from fmnist.runs.run import load_run, locked
+from fmnist.runs.run import load_run
 from fmnist.runs.text import duration
 from fmnist.status import main, status
 from fmnist.sweeps.plan import write_manifest

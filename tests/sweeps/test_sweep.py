@@ -15,8 +15,9 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
 from fmnist.runs.job import Job
+from fmnist.runs.lock import is_locked, locked
 from fmnist.runs.record import Cell, Record, listed_cells
-from fmnist.runs.run import finished_run, is_locked, load_run, locked
+from fmnist.runs.run import finished_run, load_run
 from fmnist.sweeps.names import (
     NAME_LENGTH,
     cell_name,

@@ -1,0 +1,104 @@
+"""A run's record from its first line to its last: begun, gone on with, ended by an error."""
+
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fmnist.errors import RunError, UserError
+from fmnist.process.terminal import signal_exit_code
+from fmnist.runs.origin import code_version, package_versions
+from fmnist.runs.plain import Damaged
+from fmnist.runs.record import RESULT, STOPPED, Newer, Record, Resumption, continued, read_record
+from fmnist.runs.run import Run
+
+
+def start_run(run_dir: Path, new: Record) -> Run:
+    """A run with what is known before it begins: status "running".
+
+    A run of the same configuration that was stopped is continued from checkpoints/last.ckpt, if
+    it came so far: `resumed` in the record then lists when, and after how many epochs.
+
+    Args:
+        new: by what code and when, is filled in here.
+
+    Raises:
+        RunError: the directory holds a finished run, or one of another configuration or a newer
+            version.
+    """
+    earlier = refuse_other_run(run_dir, new.config_hash)
+    now, (commit, dirty) = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
+    record = replace(
+        new,
+        status="running",
+        started=earlier.started if earlier else now,
+        dashboard_id=earlier.dashboard_id if earlier else None,
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=package_versions(),
+    )
+    run = Run(run_dir, record, own=True)
+    if not earlier:
+        if (run_dir / RESULT).exists():  # damaged: nothing that could be continued
+            os.replace(run_dir / RESULT, run_dir / f"{RESULT}.damaged")
+        (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
+    elif (run.checkpoints / "last.ckpt").exists():
+        run.record = continued(run.record, earlier, Resumption(now, earlier.trained, commit))
+    run.write(run.record)
+    return run
+
+
+def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
+    """The record of a run that can go on there; None where there is none, or a damaged one.
+
+    Raises:
+        RunError: the directory holds a finished run, or one of another configuration or a newer
+            version.
+    """
+    try:
+        earlier = read_record(run_dir / RESULT)
+    except FileNotFoundError:
+        return None
+    except Newer as error:
+        raise RunError(f"{run_dir / RESULT}: {error}") from error
+    except Damaged:
+        return None
+    except OSError as error:
+        raise RunError(f"{run_dir / RESULT}: cannot be read: {error.strerror}") from error
+    if earlier.config_hash != config_hash:
+        raise RunError(
+            f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
+        )
+    if earlier.status == "finished":
+        raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
+    return earlier
+
+
+def goes_on(run_dir: Path, config_hash: str) -> bool:
+    """Whether `start_run` will find a run there that it continues.
+
+    Raises:
+        RunError: see `start_run`.
+    """
+    earlier = refuse_other_run(run_dir, config_hash)
+    return earlier is not None and (run_dir / "checkpoints" / "last.ckpt").exists()
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Whatever ends the run other than its end: the record says "failed", and why."""
+    try:
+        yield
+    except BaseException as error:  # SystemExit and KeyboardInterrupt end a run as well
+        if run.record.status == "finished":  # what comes after cannot take that back
+            raise
+        signalled = STOPPED.get(signal_exit_code(error) or 0)
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # a full disk: the error itself is the one to show
+            words = (signalled or message, traceback.format_exc())
+            why, trace = (text.encode(errors="replace").decode() for text in words)
+            run.write(replace(run.record, status="failed", error=why, traceback=trace))
+        raise
