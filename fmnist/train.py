@@ -68,7 +68,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         from fmnist.training.build import build_classifier, build_data
         from fmnist.training.preflight import try_net
         from fmnist.training.shorter import shorter_run
-        from fmnist.training.start import origin_of, start_from
+        from fmnist.training.start import as_begun, origin_of, start_from
 
         data = build_data(config)
         facts = data.load()
@@ -92,6 +92,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:
+            config = as_begun(config, run)
             classifier = build_classifier(config, data)
             start_from(config, classifier, run.checkpoints, shorter)
             trainer = fit(config, classifier, data, loggers, run.checkpoints, run)
@@ -119,8 +120,10 @@ def train_beside() -> None:
         logging.disable()
         run = load_run(sys.argv[1])
         from fmnist.training.build import build as both
+        from fmnist.training.start import as_begun
 
-        fit(run.config, *both(run.config), [], run.checkpoints)
+        config = as_begun(run.config, run)
+        fit(config, *both(config), [], run.checkpoints)
 
 
 def fit(

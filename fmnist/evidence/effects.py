@@ -10,7 +10,9 @@ from fmnist.evidence.superiority import Chance, beats
 RESOLUTION = 0.01  # points: one image of 10,000
 # Two sides that differ in nothing else come of one training, or as good as: they are paired by
 # seed. Between other configurations equal seeds have little in common.
-ONE_TRAINING = ("tta", "ema_decay", "data.select_on", "trainer.precision")
+ONE_TRAINING = (
+    "tta", "ema_decay", "data.select_on", "trainer.precision", "channels_last",
+)  # fmt: skip
 
 
 def one_training(settings: Iterable[str]) -> bool:

@@ -404,6 +404,8 @@ def continued(new: Record, earlier: Record, again: Resumption) -> Record:
         new,
         resumed=[*earlier.resumed, again],
         epochs=earlier.epochs,
+        precision=earlier.precision,
+        channels_last=earlier.channels_last,
         origin=earlier.origin,
         inherited_seconds=earlier.inherited_seconds,
     )

@@ -104,6 +104,15 @@ class Row:
         return frozenset((k, v) for k, v in pairs if is_value(k) and k not in left_out)
 
     @property
+    def matched(self) -> dict[str, str]:
+        """The settings in which runs may be compared: without a memory format that was chosen.
+
+        It only rounds otherwise, and later code or another machine may choose the other one.
+        """
+        left_out = () if self.settings.get(CHOSEN) == "set" else ("channels_last",)
+        return {key: value for key, value in self.settings.items() if key not in left_out}
+
+    @property
     def key(self) -> tuple[str, str]:
         """A second run with the same key replaces the first."""
         return self.facts["config_hash"], self.facts["git_commit"]

@@ -49,13 +49,41 @@ def origin_of(config: dict[str, Any], data: "ImageData", shorter: Run | None = N
         with same_random_states():
             classifier = build_classifier(config, data)
         weights_of(config[key], classifier) if key == "init_from" else files_of(config, classifier)
-        file = checkpoint_of(key, config[key], which)
-        try:
-            run = load_run(file.parent if file.name == WEIGHTS else file.parents[1])
-        except (RunError, IndexError):  # a checkpoint without its run
-            return f"{key}={config[key]}"
-        return f"{key}={config[key]} ({run.record.config_hash})"
+        there = _run_of(checkpoint_of(key, config[key], which))
+        return f"{key}={config[key]}" + (f" ({there.record.config_hash})" if there else "")
     return None
+
+
+def _run_of(file: Path) -> Run | None:
+    """The run that wrote these weights; None: there is none."""
+    try:
+        return load_run(file.parent if file.name == WEIGHTS else file.parents[1])
+    except (RunError, IndexError):
+        return None
+
+
+def as_begun(config: dict[str, Any], run: Run) -> dict[str, Any]:
+    """The configuration; of a run that goes on, with the formats in which it was begun.
+
+    Where they are left to net and machine, later code or another machine might choose others.
+
+    Args:
+        run: with the record of what it has trained so far, if it has.
+    """
+    begun: Run | None = run
+    if not run.record.precision and config["ckpt_path"] is not None:
+        begun = _run_of(checkpoint_of("ckpt_path", config["ckpt_path"], "last"))
+    if begun is None or not begun.record.precision:
+        return config
+    used, trainer = begun.formats(), config["trainer"]
+    if trainer.get("precision", "auto") == "auto":
+        trainer = {**trainer, "precision": used["precision"]}
+    chosen = config["channels_last"]
+    return {
+        **config,
+        "trainer": trainer,
+        "channels_last": used["channels_last"] if chosen is None else chosen,
+    }
 
 
 def start_from(

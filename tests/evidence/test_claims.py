@@ -240,6 +240,20 @@ def test_nets_are_paired_in_the_formats_chosen_for_each_and_not_in_those_set_by_
     assert differences(claim, by_hand) == {}
 
 
+def test_a_memory_format_that_was_chosen_keeps_no_runs_apart(tmp_path):
+    """Rows of before LeNet-5 was trained in channels-last, beside later ones."""
+    claim = lenet(tmp_path, AUG)
+    pairs = [
+        [row("model=lenet5", f"aug={aug}", f"channels_last={last}", seed=s, test_acc=90 + s + gain)
+         for aug, last, gain in (("on", mixed, 1), ("off", other, 0))]
+        for s, mixed, other in ((0, "false", "false"), (1, "true", "true"), (2, "true", "false"))
+    ]  # fmt: skip
+    rows = [one for pair in pairs for one in pair]
+    assert differences(claim, rows) == {0: 1.0, 1: 1.0, 2: 1.0}
+    by_hand = [replace(one, settings=one.settings | {"formats": "set"}) for one in rows]
+    assert differences(claim, by_hand) in ({0: 1.0}, {1: 1.0})
+
+
 def test_other_factors_are_averaged_within_a_seed(tmp_path):
     rows = []
     for seed in (0, 1, 2):

@@ -1,6 +1,7 @@
 """A run that starts from another run's weights, or goes on where another one stopped."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,6 +46,24 @@ def test_more_epochs_in_a_new_folder_end_as_if_trained_in_one_go(origin, tmp_pat
         torch.equal(value, read_checkpoint(best[1])["state_dict"][name])
         for name, value in read_checkpoint(best[0])["state_dict"].items()
     )
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_run_goes_on_in_the_formats_that_it_began_with(monkeypatch, tmp_path, elsewhere):
+    """Where they are left to net and machine, and later code chooses others."""
+    choice = "fmnist.training.build.chosen_formats"
+    monkeypatch.setattr(choice, lambda *_: ("bf16-mixed", True))
+    begun = trained(tmp_path / "begun")
+    begun.write(replace(begun.record, status="failed"))  # begun again, it goes on
+    later = {"auto": "32-true", None: False}
+    monkeypatch.setattr(choice, lambda *asked: tuple(later.get(one, one) for one in asked[:2]))
+    if elsewhere:
+        made = trained(tmp_path / "on", "trainer.max_epochs=2", f"ckpt_path={begun.dir}")
+    else:
+        made = trained(begun.dir)
+        assert len(made.record.resumed) == 1
+    assert (made.record.precision, made.record.channels_last) == ("bf16-mixed", True)
+    assert made.config["channels_last"] is None  # what was asked for, which its hash is of
 
 
 def test_a_run_starts_from_another_ones_best_weights(origin, tmp_path):
