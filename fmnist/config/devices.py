@@ -1,6 +1,9 @@
 """How many devices a run asks for, and how many there are."""
 
+import os
 import re
+import shutil
+import sys
 from typing import Any
 
 from fmnist.config.schema import select
@@ -49,6 +52,7 @@ def check_devices(plain: dict[str, Any]) -> None:
         ConfigError: naming the setting, its value and what there is.
     """
     accelerator = select(plain, "trainer.accelerator") or "auto"
+    _check_compile(plain, accelerator)
     devices = _listed(select(plain, "trainer.devices"))
     wanted = count_devices(devices, accelerator)
     if accelerator == "auto" and wanted in (1, None) and not isinstance(devices, list):
@@ -69,6 +73,22 @@ def check_devices(plain: dict[str, Any]) -> None:
         raise ConfigError(
             f"trainer.devices={wanted}: should be at most {there}, the number of {what} here"
         )
+
+
+def _check_compile(plain: dict[str, Any], accelerator: str) -> None:
+    """Refuse what torch.compile is known not to do; the rest shows at the first step."""
+    if not plain["compile"]:
+        return
+    if count_devices(select(plain, "trainer.devices"), accelerator) != 1:
+        devices = show(select(plain, "trainer.devices"))
+        raise ConfigError(f"compile=true: should be false where trainer.devices={devices}, not 1")
+    # As torch finds it.
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    compiler = compiler.split()[0]
+    if accelerator in ("cpu", "auto") and shutil.which(compiler) is None:
+        if accelerator == "auto" and _count_gpus(accelerator):
+            return
+        raise ConfigError(f"compile=true: needs a C++ compiler, and there is no {compiler} here")
 
 
 def _count_gpus(accelerator: str) -> int:

@@ -43,6 +43,7 @@ class Config:
     patience: int | None = field(default=5, metadata={NEUTRAL: None})
     label_smoothing: float = field(default=0.0, metadata={NEUTRAL: 0.0})
     channels_last: bool | None = field(default=None, metadata={NEUTRAL: None})
+    compile: bool = field(default=False, metadata={NEUTRAL: False})
     gradient_clip_val: float | None = field(default=None, metadata={NEUTRAL: None})
     steps_per_execution: int = 16
     tta: str = field(default="none", metadata={NEUTRAL: "none"})

@@ -47,7 +47,7 @@ ADDED = {
     "tta": "none", "ema_decay": "null", "init_from": "null", "ckpt_path": "null", CHOSEN: "auto",
     "data.channels": "null", "data.classes": "null", "data.size": "null", "data.folds": "null",
     "data.fold": "0", "data.imbalance": "1", "data.label_noise": "0",
-    "optim.no_decay": "false", "optim.head_lr": "null",
+    "compile": "false", "optim.no_decay": "false", "optim.head_lr": "null",
 }  # fmt: skip
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001

@@ -22,6 +22,8 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
         extras.append(f"test-time augmentation {config['tta']}")
     if config.get("ema_decay") is not None:
         extras.append(f"weights averaged with decay {config['ema_decay']:g}")
+    if config.get("compile"):
+        extras.append("compiled")
     name = optim["_target_"].rpartition(".")[2]
     leak = [f"WARNING {LEAK}"] if data.select_on == "test" else []
     val = "no val" if leak else f"{data.val_size:,} val"

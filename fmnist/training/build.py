@@ -56,6 +56,7 @@ def build_classifier(config: dict[str, Any], data: ImageData) -> Classifier:
         channels_last=formats(config, operations)[1],
         tta=config["tta"],
         ema_decay=config["ema_decay"],
+        compile=config["compile"],
     )
     classifier.hparams.update(net=node)
     classifier.flops = operations

@@ -21,6 +21,7 @@ from torchmetrics import MeanMetric
 from fmnist.config.build import build, maker
 from fmnist.config.groups import split_grouping
 from fmnist.errors import ConfigError, Diverged
+from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import REMEDY, refuse_divergence
 from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
@@ -78,6 +79,7 @@ class Classifier(LightningModule):
         tta: of validation, see `fmnist.training.tta.mean_logits`.
         ema_decay: of an exponential moving average of weights and batch-norm statistics over the
             steps, in (0, 1); validated, tested and kept is then the average. None: no average.
+        compile: whether steps are compiled, see `fmnist.training.compiled`.
     """
 
     def __init__(
@@ -89,12 +91,13 @@ class Classifier(LightningModule):
         channels_last: bool = False,
         tta: str = "none",
         ema_decay: float | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         parts = {"net": net, "optimizer": optimizer, "schedule": schedule}
         plain = {
             "label_smoothing": label_smoothing, "channels_last": channels_last, "tta": tta,
-            "ema_decay": ema_decay,
+            "ema_decay": ema_decay, "compile": compile,
             **{name: node for name, node in parts.items() if isinstance(node, Mapping)},
         }  # fmt: skip
         plain = {key: as_plain(value) for key, value in plain.items()}
@@ -107,6 +110,7 @@ class Classifier(LightningModule):
             update = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
             self.average.requires_grad_(False)  # DDP waits for gradients of what could have one
+        self.compiled = CompiledNet(self.net) if compile else None
         self.grouping: dict[str, Any] = {}
         if isinstance(optimizer, Mapping):
             node, self.grouping = split_grouping(optimizer)
@@ -205,7 +209,8 @@ class Classifier(LightningModule):
 
     def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss to minimise, [], and the logits, [B, K]."""
-        result = self.net(images.contiguous(memory_format=self.memory_format))
+        net = self.compiled or self.net
+        result = net(images.contiguous(memory_format=self.memory_format))
         logits, *auxiliary = result if isinstance(result, tuple) else (result,)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         for extra in auxiliary:

@@ -43,6 +43,7 @@ def test_a_setting_that_is_added_later_changes_no_hash_but_of_runs_that_use_it(
         "optim._target_=torch.optim.adam.Adam",
         "label_smoothing=0",
         "ema_decay=null",
+        "compile=false",
         "+model._convert_=none",
     ],
 )
@@ -61,6 +62,7 @@ def test_a_default_that_is_written_down_changes_no_hash(written: str) -> None:
         "optim._target_=torch.optim.AdamW",
         "label_smoothing=0.1",
         "ema_decay=0.5",
+        "compile=true",
         "tta=flip",
         "patience=null",
         "seed=1",
