@@ -71,14 +71,18 @@ def product(size: int, dtype: torch.dtype, device: torch.device) -> Work:
     return lambda: torch.mm(one, other, out=out)
 
 
-def training_step(config: dict[str, Any], half: bool, device: torch.device) -> Work:
+def training_step(
+    config: dict[str, Any], half: bool, device: torch.device, channels_last: bool | None = None
+) -> Work:
     """A net's training step on one batch.
 
     Args:
         config: composed; net and optimiser.
-        half: bf16 autocast and channels-last memory.
+        half: bf16 autocast.
+        channels_last: memory of net and images; None: with bf16.
     """
-    memory_format = torch.channels_last if half else torch.contiguous_format
+    channels_last = half if channels_last is None else channels_last
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     net: nn.Module = build(config["model"])
     net = net.to(device).to(memory_format=memory_format).train()

@@ -134,7 +134,9 @@ def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
     """The settings that matched runs share."""
     values = {key: value for key, value in row.matched.items() if is_value(key)}
     nets_differ = any(key.partition(".")[0] in ("experiment", "model") for key in free)
-    if nets_differ and row.settings.get(CHOSEN) != "set":  # each has the formats that pay for it
+    if (
+        nets_differ and row.settings.get(CHOSEN, "auto") == "auto"
+    ):  # each has the formats that pay for it
         values = {key: value for key, value in values.items() if key not in FORMATS}
     if "experiment" in free:  # two experiments may differ in anything but the machine's settings
         return frozenset((key, value) for key, value in values.items() if key in MACHINE)

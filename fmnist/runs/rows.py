@@ -41,7 +41,8 @@ HOW = {("optim", "fused")}  # what changes the rounding of a result, and nothing
 NO_SETTINGS = COSMETIC | HOW | {("seed",)}
 FIRST = ("max_epochs", "accelerator", "devices", "strategy", "precision")  # of trainer
 FORMATS = ("channels_last", "trainer.precision")
-CHOSEN = "formats"  # who chose number and memory format: "auto", by net and machine; or "set"
+# Who chose number and memory format: "auto", by net and machine; "memory", only that; or "set".
+CHOSEN = "formats"
 # Settings of later versions, and what was done before they existed.
 ADDED = {
     "tta": "none", "ema_decay": "null", "init_from": "null", "ckpt_path": "null", CHOSEN: "auto",
@@ -99,7 +100,7 @@ class Row:
         Names of options are not in it, as rows of before a group existed have none of that group,
         and no formats that a machine chose.
         """
-        left_out = () if self.settings.get(CHOSEN) == "set" else FORMATS
+        left_out = {"set": (), "memory": FORMATS[:1]}.get(self.settings.get(CHOSEN, ""), FORMATS)
         pairs = self.settings.items()
         return frozenset((k, v) for k, v in pairs if is_value(k) and k not in left_out)
 
@@ -109,7 +110,7 @@ class Row:
 
         It only rounds otherwise, and later code or another machine may choose the other one.
         """
-        left_out = () if self.settings.get(CHOSEN) == "set" else ("channels_last",)
+        left_out = () if self.settings.get(CHOSEN) == "set" else FORMATS[:1]
         return {key: value for key, value in self.settings.items() if key not in left_out}
 
     @property
@@ -174,11 +175,12 @@ def row_of(run: Run) -> Row:
     settings = {name: canonical(value) for name, value in choices.items() if name not in LABELS}
     # Not "auto", but what it was on that machine.
     formats = run.formats() if record.precision else {}
-    asked = (run.config["trainer"].get("precision", "auto"), run.config.get("channels_last"))
+    memory = "set" if run.config.get("channels_last") is not None else "memory"
+    auto = run.config["trainer"].get("precision", "auto") == "auto"
     used = {
         "trainer.precision": formats.get("precision"),
         "channels_last": formats.get("channels_last"),
-        CHOSEN: "auto" if asked == ("auto", None) else "set",
+        CHOSEN: "auto" if auto and memory == "memory" else memory,
     }
     return Row(
         {name: "" if value is None else str(value) for name, value in facts.items()},

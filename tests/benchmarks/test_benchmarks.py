@@ -11,17 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import (
-    load,
-    newcomer,
-    readme,
-    records,
-    roofline,
-    speedrun,
-    startup,
-    sweeps,
-    throughput,
-)
+from benchmarks import formats, load, newcomer, readme, records, roofline, speedrun, startup, sweeps, throughput
 from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
 from fmnist.errors import UserError
@@ -102,6 +92,27 @@ def test_roofline_counts_the_share_of_the_measured_peak(monkeypatch, tmp_path, c
             assert float(row["% of peak"]) == pytest.approx(share, abs=0.1, rel=0.02)
     # 784 multiply-adds for each of 10 classes and 64 images, and three passes.
     assert float(rows[1]["MFLOPs/step"]) == pytest.approx(2 * 784 * 10 * 64 * 3 / 1e6, abs=0.06)
+
+
+def test_formats_are_compared_with_plain_fp32(monkeypatch, tmp_path, capsys):
+    rows = measured(
+        monkeypatch, tmp_path, capsys, "formats", "--rounds", "1", "--seconds", "0.001",
+        "--nets", "logistic", "lenet5",
+    )  # fmt: skip
+    names = [*formats.FORMATS]
+    devices = list(dict.fromkeys(row["device"] for row in rows))
+    assert [(row["net"], row["device"], row["format"]) for row in rows] == [
+        (net, device, name)
+        for net in ("logistic", "lenet5")
+        for device in devices
+        for name in names
+    ]
+    for start in range(0, len(rows), len(names)):
+        plain, *others = rows[start : start + len(names)]
+        assert plain["x fp32"] == "1.00"
+        for row in others:
+            expected = float(row["ms/step"]) / float(plain["ms/step"])
+            assert float(row["x fp32"]) == pytest.approx(expected, abs=0.02)
 
 
 def test_a_step_of_the_roofline_trains_the_net(monkeypatch):

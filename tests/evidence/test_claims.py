@@ -252,6 +252,10 @@ def test_a_memory_format_that_was_chosen_keeps_no_runs_apart(tmp_path):
     assert differences(claim, rows) == {0: 1.0, 1: 1.0, 2: 1.0}
     by_hand = [replace(one, settings=one.settings | {"formats": "set"}) for one in rows]
     assert differences(claim, by_hand) in ({0: 1.0}, {1: 1.0})
+    numbers = [replace(one, settings=one.settings | {"formats": "memory"}) for one in rows]
+    assert differences(claim, numbers) == {0: 1.0, 1: 1.0, 2: 1.0}
+    again = replace(numbers[0], settings=numbers[0].settings | {"channels_last": "true"})
+    assert newest([numbers[0], again]) == [again]  # the same run, later
 
 
 def test_other_factors_are_averaged_within_a_seed(tmp_path):
@@ -483,6 +487,8 @@ def test_a_run_becomes_a_row(tmp_path):
     assert made.metrics["seconds_to/0.90"] == 4.0
     trainer = found.config["trainer"] | {"precision": "32-true"}
     by_hand = replace(found.record, config=found.config | {"trainer": trainer})
+    assert row_of(replace(found, record=by_hand)).settings["formats"] == "memory"
+    by_hand = replace(by_hand, config=by_hand.config | {"channels_last": False})
     assert row_of(replace(found, record=by_hand)).settings["formats"] == "set"
     failed = row_of(replace(found, record=replace(found.record, status="failed")))
     assert not {"val/acc_area", "epochs_to/0.80"} & set(failed.metrics)
