@@ -131,8 +131,11 @@ def compared(sides: Sequence[Side]) -> tuple[str, ...]:
 
 
 def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
-    """The settings that matched runs share."""
-    values = {key: value for key, value in row.matched.items() if is_value(key)}
+    """The settings that matched runs share.
+
+    The memory format is none: it only rounds otherwise.
+    """
+    values = {k: v for k, v in row.settings.items() if is_value(k) and k != "channels_last"}
     nets_differ = any(key.partition(".")[0] in ("experiment", "model") for key in free)
     if (
         nets_differ and row.settings.get(CHOSEN, "auto") == "auto"

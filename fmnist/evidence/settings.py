@@ -64,7 +64,7 @@ def read_settings(given: Sequence[Runs]) -> list[Setting]:
             raise RunError(f"{place or 'runs'}: no run here has finished")
         for run in sorted(done, key=lambda run: run.record.started):
             row = row_of(run)
-            key = place, frozenset(row.matched.items())
+            key = place, frozenset(row.asked.items())
             group = groups.setdefault(key, Setting("", {}, {}, place or shown(run.dir)))
             group.runs[run.record.seed], group.rows[run.record.seed] = run, row
     if len(groups) > MOST:

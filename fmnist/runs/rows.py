@@ -105,11 +105,8 @@ class Row:
         return frozenset((k, v) for k, v in pairs if is_value(k) and k not in left_out)
 
     @property
-    def matched(self) -> dict[str, str]:
-        """The settings in which runs may be compared: without a memory format that was chosen.
-
-        It only rounds otherwise, and later code or another machine may choose the other one.
-        """
+    def asked(self) -> dict[str, str]:
+        """Its settings without a memory format that nobody asked for: it only rounds otherwise."""
         left_out = () if self.settings.get(CHOSEN) == "set" else FORMATS[:1]
         return {key: value for key, value in self.settings.items() if key not in left_out}
 

@@ -9,6 +9,7 @@ from lightning.pytorch import seed_everything
 
 from fmnist.config.build import build as made
 from fmnist.config.build import maker, sized
+from fmnist.config.known import canonical
 from fmnist.data.datamodule import ImageData
 from fmnist.training.classifier import Classifier
 from fmnist.training.cost import flops
@@ -69,10 +70,12 @@ def formats(config: dict[str, Any], operations: int) -> tuple[str, bool]:
     Args:
         operations: of one image's forward pass, see `fmnist.training.cost.flops`.
     """
-    trainer = config["trainer"]
+    trainer, channels_last = config["trainer"], config["channels_last"]
+    if channels_last is None and canonical(config["optim"]["_target_"]) == "torch.optim.LBFGS":
+        channels_last = False  # it takes flat views of gradients, which channels-last has not
     return chosen_formats(
         trainer.get("precision", "auto"),
-        config["channels_last"],
+        channels_last,
         operations,
         trainer.get("accelerator", "auto"),
     )

@@ -9,6 +9,7 @@ from fmnist.errors import ConfigError
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run, read_checkpoint
 from fmnist.train import train
+from fmnist.training.compiled import CompiledNet
 from tests.conftest import TINY, composed
 
 SHORT = ("data.train_size=260", "data.val_size=80")  # an epoch: five batches of 32, one of 20
@@ -71,6 +72,24 @@ def test_where_it_cannot_be_it_is_refused_before_anything_trains(monkeypatch, se
     monkeypatch.setenv("CXX", "nothing-like-it -O3")
     with pytest.raises(ConfigError, match=f"^compile=true: {words}$"):
         check_devices(composed("compile=true", *settings))
+
+
+def test_on_a_gpu_what_a_step_gave_outlasts_the_next_step(monkeypatch, compiler):
+    """CUDA graphs write their results to the same memory every time."""
+
+    class Images(list):
+        device = torch.device("cuda")
+
+    steps, memory = [], torch.ones(2, 10)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: steps.append(0))
+    for given, part in ((memory, lambda made: made), ((memory, memory), lambda made: made[1])):
+        net = CompiledNet(lambda images, given=given: given)
+        made = part(net(Images("ab")))
+        memory.zero_()
+        assert made.tolist() == torch.ones(2, 10).tolist()
+        memory.fill_(1)
+    assert len(steps) == 2
+    assert compiler[0] == {"dynamic": False, "mode": "reduce-overhead"}
 
 
 @pytest.mark.long

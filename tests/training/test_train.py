@@ -133,7 +133,8 @@ def test_the_bits_of_right_images_are_those_of_both_nets(run_tiny):
 
 def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
     """The whole path against torch alone: same batches, same net, same updates, same numbers."""
-    run = run_tiny("trainer.max_epochs=2", "optim=sgd", "aug=on", "gradient_clip_val=0.5")
+    settings = ("optim=sgd", "aug=on", "gradient_clip_val=0.5", "channels_last=false")
+    run = run_tiny("trainer.max_epochs=2", *settings)
     config = run.config
     data = composed_data(config)
     torch.manual_seed(0)
