@@ -55,8 +55,12 @@ def axes(ablation: str) -> dict[str, list[str]]:
     file = OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml")
     params = OmegaConf.select(file, "hydra.sweeper.params") or {}
     parser = OverridesParser.create()
+    words = {"True": "true", "False": "false"}  # as settings are written
     return {
-        str(key): list(parser.parse_override(f"{key}={levels}").sweep_string_iterator())
+        str(key): [
+            words.get(text, text)
+            for text in parser.parse_override(f"{key}={levels}").sweep_string_iterator()
+        ]
         for key, levels in params.items()
         if key != "seed"
     }

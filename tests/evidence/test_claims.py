@@ -739,9 +739,9 @@ def test_sides_of_one_training_are_paired():
     parts = {o.claim.name: o.part for o in evaluate(CLAIMS, rows) if o.part}
     paired = {name for name, part in parts.items() if part.paired and len(part.sides) > 1}
     assert paired == {
-        "precision_bf16", "precision_bf16_onecycle", "recipe_ema", "recipe_tta", "s1_leak",
-        "s1_leak_lenet5", "s1_classes_best", "s1_classes_worst", "s3_baseline_worst_class",
-        "s3_better_worst_class",
+        "formats_lenet5", "precision_bf16", "precision_bf16_onecycle", "recipe_ema", "recipe_tta",
+        "s1_leak", "s1_leak_lenet5", "s1_classes_best", "s1_classes_worst",
+        "s3_baseline_worst_class", "s3_better_worst_class",
     }  # fmt: skip
 
 
