@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import formats, load, newcomer, readme, records, roofline, speedrun, startup, sweeps, throughput
+from benchmarks import (
+    formats,
+    load,
+    newcomer,
+    readme,
+    records,
+    roofline,
+    speedrun,
+    startup,
+    sweeps,
+    throughput,
+)
 from benchmarks.command import command
 from benchmarks.table import Table, ratio, read, shown
 from fmnist.errors import UserError
