@@ -30,7 +30,7 @@ from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 from fmnist.process.messages import run_log, send_library_messages_to_log
-from fmnist.process.terminal import forgiving_terminal, leave, say, signal_exit_code, sigterm_exits
+from fmnist.process.terminal import forgiving_terminal, say, signal_exit_code, sigterm_exits
 from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hide_from_help, hydra_job
 from fmnist.runs.lock import locked
@@ -303,5 +303,3 @@ if __name__ == "__main__":
     from fmnist import train as this
 
     this.main()
-    if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(sys.argv):
-        leave(0)  # a launcher may have processes to end
