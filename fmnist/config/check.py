@@ -213,7 +213,7 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
 
 def _check_grouping(node: dict[str, Any], ours: dict[str, Parameter]) -> None:
     """The settings of an optimiser that are ours."""
-    for key in ours.keys() & node.keys():
+    for key in [key for key in ours if key in node]:
         _check_value(f"optim.{key}", node[key], ours[key])
     signature = read_signature(node["_target_"])
     if node.get("no_decay") and signature is not None and "weight_decay" not in signature:

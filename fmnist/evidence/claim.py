@@ -368,7 +368,7 @@ def read_sides(
         ClaimError: it is something else.
     """
     sides: dict[str, tuple[Selection, ...]] = dict.fromkeys(("higher", "lower", "same"), ())
-    for key in sides.keys() & content.keys():
+    for key in [key for key in sides if key in content]:
         nodes = content[key] if isinstance(content[key], list) else [content[key]]
         sides[key] = tuple(select(key, node) for node in nodes)
         if not sides[key] or not all(sides[key]):
