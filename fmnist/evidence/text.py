@@ -55,14 +55,19 @@ def shown_metric(outcome: Outcome) -> str:
 
 
 def effect(outcome: Outcome) -> str:
-    """ "+0.48 [+0.31, +0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value."""
+    """ "+0.48 [0.31, 0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value.
+
+    An interval ends where what it speaks of ends: at 0, or at 100 points.
+    """
     part, metric, statement = outcome.part, shown_metric(outcome), outcome.statement
     if part is None or statement is None:
         return ""
     difference, mean = not outcome.claim.values, part.summary(statement.shown).mean
     text = f"{'+' if difference and mean > 0 else ''}{number(mean, metric)}"
     if interval := outcome.judgement.interval:
-        text += f" [{', '.join(number(end, metric) for end in interval)}]"
+        most = 100.0 if is_share(metric) else math.inf
+        ends = (min(max(end, -most if difference else 0.0), most) for end in interval)
+        text += f" [{', '.join(number(end, metric) for end in ends)}]"
     name = unit(metric) if difference else "%" if is_share(metric) else unit(metric)
     return f"{text} {name}".rstrip()
 

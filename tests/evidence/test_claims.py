@@ -825,3 +825,11 @@ def test_no_text_of_a_claim_is_a_formula_in_the_csv():
 def test_csv_of_an_undecided_claim_is_a_table():
     text = command_module.to_csv(evaluate(CLAIMS, []))
     assert {line["verdict"] for line in csv.DictReader(io.StringIO(text))} == {"not measured"}
+
+
+def test_an_interval_ends_where_what_it_speaks_of_ends(tmp_path):
+    claim = lenet(tmp_path, AUG + "\nlooks: [3]")
+    (outcome,) = evaluate([claim], rows_of_two([-90.0, 5.0, 90.0]))
+    low, high = outcome.judgement.interval
+    assert (low < -100, high > 100) == (True, True)
+    assert command_module.effect(outcome) == "+1.67 [-100.00, 100.00] points"
