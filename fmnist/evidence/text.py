@@ -54,20 +54,25 @@ def shown_metric(outcome: Outcome) -> str:
     return part.label if part and outcome.claim.values else outcome.claim.metric
 
 
-def effect(outcome: Outcome) -> str:
-    """ "+0.48 [0.31, 0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value.
+def possible_interval(outcome: Outcome) -> tuple[float, float] | None:
+    """It ends where what it speaks of ends: a value at 0, a share at 100 %."""
+    if outcome.judgement.interval is None:
+        return None
+    most = 100.0 if is_share(shown_metric(outcome)) else math.inf
+    least = 0.0 if outcome.claim.values else -most
+    low, high = outcome.judgement.interval
+    return max(low, least), min(high, most)
 
-    An interval ends where what it speaks of ends: at 0, or at 100 points.
-    """
+
+def effect(outcome: Outcome) -> str:
+    """ "+0.48 [0.31, 0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value."""
     part, metric, statement = outcome.part, shown_metric(outcome), outcome.statement
     if part is None or statement is None:
         return ""
     difference, mean = not outcome.claim.values, part.summary(statement.shown).mean
     text = f"{'+' if difference and mean > 0 else ''}{number(mean, metric)}"
-    if interval := outcome.judgement.interval:
-        most = 100.0 if is_share(metric) else math.inf
-        ends = (min(max(end, -most if difference else 0.0), most) for end in interval)
-        text += f" [{', '.join(number(end, metric) for end in ends)}]"
+    if interval := possible_interval(outcome):
+        text += f" [{', '.join(number(end, metric) for end in interval)}]"
     name = unit(metric) if difference else "%" if is_share(metric) else unit(metric)
     return f"{text} {name}".rstrip()
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from fmnist.evidence.claim import MARGIN, Claim, is_share, unit
 from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.statistics import CENTRAL
-from fmnist.evidence.text import effect, number, shown_metric
+from fmnist.evidence.text import effect, number, possible_interval, shown_metric
 from fmnist.reporting.charts import (
     GRID,
     MUTED,
@@ -52,9 +52,10 @@ def effects_figure(
         assert statement is not None
         mean = part.summary(statement.shown).mean
         color = COLORS.get(outcome.judgement.verdict, SERIES[6])
-        if outcome.judgement.interval:
-            axes.plot(outcome.judgement.interval, [place, place], color=color, linewidth=2.2)
-        face = color if outcome.judgement.interval else PAPER
+        interval = possible_interval(outcome)
+        if interval:
+            axes.plot(interval, [place, place], color=color, linewidth=2.2)
+        face = color if interval else PAPER
         (dot,) = axes.plot([mean], [place], "o", color=color, markerfacecolor=face, markersize=6)
         name_on_hover(dot, f"{outcome.claim.name}: {effect(outcome)}")
         published = published_difference(outcome.claim, claims)
@@ -85,7 +86,8 @@ def values_figure(source: str, outcomes: Sequence[Outcome]) -> Chart | None:
         runs = [value - part.value for value in part.sides[0]]
         summary = part.summary()
         if not math.isnan(summary.sd):
-            ends = [summary.mean - part.value + sign * CENTRAL * summary.sd for sign in (-1, 1)]
+            ends = [summary.mean + sign * CENTRAL * summary.sd for sign in (-1, 1)]
+            ends = [min(max(end, 0.0), 100.0) - part.value for end in ends]
             axes.plot(ends, [place, place], color=color, linewidth=6, alpha=0.3,
                       solid_capstyle="butt")  # fmt: skip
         (dots,) = axes.plot(runs, [place] * len(runs), "o", color=color, markersize=4, alpha=0.8)
