@@ -74,14 +74,14 @@ def sigterm_exits() -> Iterator[None]:
         SystemExit: SIGTERM, with the code of a process that it has killed.
     """
 
-    def leave(number: int, frame: Any) -> None:
-        if signal.getsignal(number) is leave:
+    def stop(number: int, frame: Any) -> None:
+        if signal.getsignal(number) is stop:
             raise SystemExit(SIGTERM_CODE)
 
     if threading.current_thread() is not threading.main_thread():  # it has no signals
         yield
         return
-    before = signal.signal(signal.SIGTERM, leave)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
