@@ -85,9 +85,9 @@ def _check_compile(plain: dict[str, Any], accelerator: str) -> None:
     # As torch finds it.
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     compiler = compiler.split()[0]
-    if accelerator in ("cpu", "auto") and shutil.which(compiler) is None:
-        if accelerator == "auto" and _count_gpus(accelerator):
-            return
+    if shutil.which(compiler) is None and (
+        accelerator == "cpu" or (accelerator == "auto" and not _count_gpus(accelerator))
+    ):
         raise ConfigError(f"compile=true: needs a C++ compiler, and there is no {compiler} here")
 
 

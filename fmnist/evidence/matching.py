@@ -137,9 +137,8 @@ def others(row: Row, free: Sequence[str]) -> frozenset[tuple[str, str]]:
     """
     values = {k: v for k, v in row.settings.items() if is_value(k) and k != "channels_last"}
     nets_differ = any(key.partition(".")[0] in ("experiment", "model") for key in free)
-    if (
-        nets_differ and row.settings.get(CHOSEN, "auto") == "auto"
-    ):  # each has the formats that pay for it
+    chosen = row.settings.get(CHOSEN, "auto") == "auto"
+    if nets_differ and chosen:  # each has the formats that pay for it
         values = {key: value for key, value in values.items() if key not in FORMATS}
     if "experiment" in free:  # two experiments may differ in anything but the machine's settings
         return frozenset((key, value) for key, value in values.items() if key in MACHINE)
