@@ -18,9 +18,9 @@ from fmnist.evidence.claim import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.evidence.text import markdown, readings_cell, scope
+from fmnist.evidence.text import markdown, readings_word, scope
 from fmnist.reporting.findings import SOURCES, counted, finding
-from fmnist.reporting.results_page import verdict_cells
+from fmnist.reporting.results_page import verdict_lines
 from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
 from fmnist.runs.run import load_run, write_atomically
@@ -104,9 +104,9 @@ def comparisons(outcomes: list[Outcome]) -> str:
     for question, names in QUESTIONS.items():
         for outcome in (by_name[name] for name in names):
             if outcome.statement:
-                (cells,) = verdict_cells([outcome], claims)
+                (line,) = verdict_lines([outcome], claims)
                 claim = f"{outcome.claim.claim} ({outcome.claim.source})"
-                lines.append((question, claim, *cells[1:4], cells[5], readings_cell(outcome)))
+                lines.append((question, claim, *line[1:4], line[5], readings_word(outcome)))
     columns = ["about", "claim", "ours [interval]", "published", "seeds", "verdict", "readings"]
     return markdown(columns, lines)
 
@@ -114,7 +114,7 @@ def comparisons(outcomes: list[Outcome]) -> str:
 def own(outcomes: list[Outcome], about: str) -> str:
     """Our own claims that were measured, decided or not."""
     asked = [o for o in outcomes if o.claim.source == OWN and o.statement]
-    lines = [(cells[0], cells[1], *cells[3:]) for cells in verdict_cells(asked, [])]
+    lines = [(line[0], line[1], *line[3:]) for line in verdict_lines(asked, [])]
     table = markdown(["claim", "effect [interval]", "seeds", "p", "verdict", "remarks"], lines)
     return f"{table}\n\n{about}."
 

@@ -10,7 +10,7 @@ An F test of several degrees of freedom assumes that all its contrasts vary alik
 with few seeds that cannot be checked. Effects of single levels, with their intervals over seeds,
 assume nothing of the kind.
 
-With one seed nothing is known of seeds. Then the cells are the unit: least squares with main
+With one seed nothing is known of seeds. Then the combinations are the unit: least squares with main
 effects and interactions of two factors, where what three and more factors do together is the error
 (Box, Hunter & Hunter 2005, "Statistics for experimenters", chapter 5).
 """
@@ -29,7 +29,7 @@ Levels = Mapping[str, Sequence[str]]  # of every factor, in the order in which t
 
 
 class HasValues(Protocol):
-    """A cell of a sweep: its levels by factor, and a metric by seed."""
+    """A setting of a sweep: its levels by factor, and a metric by seed."""
 
     @property
     def levels(self) -> Mapping[str, str]: ...
@@ -77,12 +77,12 @@ class Factorial:
     Args:
         effects: main effects, then interactions of two factors.
         seeds: those that have every combination.
-        cells: combinations.
+        combinations: how many there are.
     """
 
     effects: list[FactorEffect]
     seeds: int
-    cells: int
+    combinations: int
 
     def p(self, effect: FactorEffect) -> float:
         """Corrected for all effects of the table (times their number)."""
@@ -92,32 +92,32 @@ class Factorial:
         """How it was computed, in a sentence."""
         if self.seeds > 1:
             return (
-                f"Mixed model of {self.cells} combinations, each with {self.seeds} seeds: factors "
-                "fixed, the seed random and the unit"
+                f"Mixed model of {self.combinations} combinations, each with {self.seeds} seeds: "
+                "factors fixed, the seed random and the unit"
             )
         return (
-            f"Least squares over {self.cells} combinations of one seed: the interactions of three "
-            "factors and more are the error, and nothing is known of other seeds"
+            f"Least squares over {self.combinations} combinations of one seed: the interactions "
+            "of three factors and more are the error, and nothing is known of other seeds"
         )
 
 
 def factorial(
-    levels: Levels, cells: Iterable[HasValues], metric: str = "test/acc"
+    levels: Levels, settings: Iterable[HasValues], metric: str = "test/acc"
 ) -> Factorial | str:
     """The effects of a sweep's factors, or in a line why there are none.
 
     Args:
         levels: of every factor.
-        cells: that have runs.
+        settings: that have runs.
     """
     crossed = {name: options for name, options in levels.items() if len(options) > 1}
     if len(crossed) < 2:
         return "one factor: no interaction to look for"
     size = math.prod(map(len, crossed.values()))
     values = {
-        (seed, tuple(cell.levels[name] for name in crossed)): value
-        for cell in cells
-        for seed, value in cell.values(metric).items()
+        (seed, tuple(setting.levels[name] for name in crossed)): value
+        for setting in settings
+        for seed, value in setting.values(metric).items()
     }
     counts = Counter(seed for seed, _ in values)
     whole = [seed for seed, count in counts.items() if count == size]
@@ -144,11 +144,11 @@ def factorial_effects(
     """
     seeds = sorted({seed for seed, _ in values})
     grid = list(product(*levels.values()))
-    missing = [(seed, cell) for seed in seeds for cell in grid if (seed, cell) not in values]
+    missing = [(seed, key) for seed in seeds for key in grid if (seed, key) not in values]
     if missing or not seeds:
-        raise ValueError(f"{len(missing)} of {len(seeds) * len(grid)} cells are missing")
+        raise ValueError(f"{len(missing)} of {len(seeds) * len(grid)} combinations are missing")
     shape = [len(seeds), *(len(options) for options in levels.values())]
-    array = np.array([[values[seed, cell] for cell in grid] for seed in seeds]).reshape(shape)
+    array = np.array([[values[seed, key] for key in grid] for seed in seeds]).reshape(shape)
     names = list(levels)
     asked = [(i,) for i in range(len(names))] + list(combinations(range(len(names)), 2))
     rest = _rest(array, asked) if len(seeds) == 1 else None
@@ -173,7 +173,7 @@ def _effect(
     from scipy.special import fdtrc, stdtrit
 
     own = _deviations(array, which)  # [seeds, levels of each factor asked]
-    seeds, cells = len(own), own[0].size
+    seeds, size = len(own), own[0].size
     mean = own.mean(axis=0)
     among = math.prod(own.shape[i + 1] - 1 for i in range(len(which)))
     within, f, p, half = among * (seeds - 1), math.nan, math.nan, math.nan
@@ -182,13 +182,13 @@ def _effect(
         # Both sums of squares belong to the same number of images and combinations.
         rest = float(((own - mean) ** 2).sum()) / within
     elif left is not None and left[1]:
-        rest, within = left[0] * cells / array.size, left[1]
-        half = float(stdtrit(within, 0.975)) * math.sqrt(rest * among / cells)
+        rest, within = left[0] * size / array.size, left[1]
+        half = float(stdtrit(within, 0.975)) * math.sqrt(rest * among / size)
     if not math.isnan(rest):
         f = math.inf if rest == 0 else effect / rest
         p = float(fdtrc(among, within, f)) if math.isfinite(f) else 0.0
     options = list(product(*(list(levels[names[i]]) for i in which)))
-    flat = own.reshape(seeds, cells)
+    flat = own.reshape(seeds, size)
     made = tuple(_level(option, flat[:, column], half) for column, option in enumerate(options))
     return FactorEffect(tuple(names[i] for i in which), made, f, p, (among, within))
 

@@ -105,7 +105,7 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     return [f"in {alike} of {len(judged)} readings{to_run}"]
 
 
-def readings_cell(outcome: Outcome) -> str:
+def readings_word(outcome: Outcome) -> str:
     """Of a comparison: in how many readings it comes out alike, or how many are judged."""
     judged = sum(item.judgement.look > 0 for item in outcome.readings)
     told = f"{judged} of {len(outcome.readings)} judged" if outcome.readings else ""
@@ -188,7 +188,7 @@ READINGS_TOLD = (
 READINGS = ("claim", "reading", "effect [interval]", "seeds", "p", "verdict")
 
 
-def readings_cells(outcomes: Iterable[Outcome]) -> list[list[str]]:
+def readings_lines(outcomes: Iterable[Outcome]) -> list[list[str]]:
     """A line of READINGS for every reading of the claims that were measured under several."""
     return [
         [
@@ -261,11 +261,11 @@ def worst_seed(part: Part, metric: str) -> str:
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; what a record or a claim says in it is text, not markup."""
-    cells = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in cells)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_as_text, row))} |" for row in lines)
 
 
-def _cell(text: str) -> str:
+def _as_text(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.replace("|", "/").split("\n")))
 
 

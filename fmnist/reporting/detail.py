@@ -24,7 +24,7 @@ from fmnist.reporting.run_figures import (
     roc_and_pr,
     training_curves,
 )  # fmt: skip
-from fmnist.reporting.table import Row
+from fmnist.reporting.table import Entry
 from fmnist.runs.corrupted import Corrupted, read_corrupted
 from fmnist.runs.evaluation import Evaluation, evaluation_of
 from fmnist.runs.foreign_text import escaped
@@ -57,7 +57,7 @@ class Gallery:
 class Detail:
     """One run. What could not be made is None or empty, and `notes` says why, by section."""
 
-    row: Row
+    row: Entry
     evaluation: Evaluation | None = None
     curves: list[Chart] = field(default_factory=list)
     matrices: list[Chart] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Detail:
         return [*self.curves, *self.matrices, *self.scores, *sheets]
 
 
-def detail_of(row: Row, prefix: str = "", full: bool = True, latency: bool = True) -> Detail:
+def detail_of(row: Entry, prefix: str = "", full: bool = True, latency: bool = True) -> Detail:
     """One finished run.
 
     Args:
@@ -201,7 +201,7 @@ def _activation(net: Any, run: Run, evaluation: Evaluation, pixels: "Tensor") ->
     return Gallery("grad_cam", "Class-activation maps", caption, shown)
 
 
-def headline(row: Row) -> list[tuple[str, str, str]]:
+def headline(row: Entry) -> list[tuple[str, str, str]]:
     """(what, value, interval or remark) of the numbers that come first."""
     record = row.record
     data = known(record.dataset)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from fmnist.evidence.cells import Grid, Key
 from fmnist.evidence.effects import (
     Comparison,
     compare_sides,
@@ -17,18 +16,19 @@ from fmnist.evidence.effects import (
     one_training,
 )  # fmt: skip
 from fmnist.evidence.statistics import Summary
+from fmnist.evidence.study_settings import Grid, Key
 from fmnist.evidence.text import p_words
-from fmnist.reporting.table import Cell
+from fmnist.reporting.table import SweepSetting
 
 
-def compare_cells(
-    cells: Sequence[Cell], metric: str = "test/acc", against: Cell | None = None
+def compare_settings(
+    settings: Sequence[SweepSetting], metric: str = "test/acc", against: SweepSetting | None = None
 ) -> list[Comparison]:
-    """Every pair of cells, or every cell against one, over the seeds that both have."""
+    """Every pair of settings, or every setting against one, over the seeds that both have."""
     pairs = (
-        [(against, cell) for cell in cells if cell is not against]
+        [(against, setting) for setting in settings if setting is not against]
         if against
-        else list(combinations(cells, 2))
+        else list(combinations(settings, 2))
     )
     made = []
     for a, b in pairs:
@@ -40,14 +40,14 @@ def compare_cells(
 
 
 def level_means(
-    cells: Sequence[Cell], names: Sequence[str], metric: str = "test/acc"
+    settings: Sequence[SweepSetting], names: Sequence[str], metric: str = "test/acc"
 ) -> dict[Key, Summary]:
     """Mean over seeds of every combination of levels of the named factors.
 
     Over the units that have every combination, so that the means can be compared; where there is
     no such unit, each over its own.
     """
-    grid = Grid(cells, names, metric)
+    grid = Grid(settings, names, metric)
     together = grid.values(*grid.keys)
     return {
         key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
@@ -56,12 +56,12 @@ def level_means(
 
 
 def compare_levels(
-    cells: Sequence[Cell], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
+    settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
 ) -> dict[str, list[Comparison]]:
     """Every pair of levels of every factor, corrected for all of them."""
     made: list[tuple[str, Comparison]] = []
     for name, levels in factors.items():
-        grid = Grid(cells, [name], metric)
+        grid = Grid(settings, [name], metric)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
                 made.append((name, compare_sides(a, b, values, paired=one_training([name]))))
@@ -87,12 +87,12 @@ class Interaction:
 
 
 def interactions(
-    cells: Sequence[Cell], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
+    settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
 ) -> list[Interaction]:
     """Of every pair of factors that was crossed; p values corrected for all contrasts."""
     made: list[tuple[tuple[str, str], Comparison]] = []
     for pair in combinations(factors, 2):
-        grid = Grid(cells, pair, metric)
+        grid = Grid(settings, pair, metric)
         for a, b in combinations(factors[pair[0]], 2):
             for c, d in combinations(factors[pair[1]], 2):
                 if values := grid.values((a, c), (b, c), (a, d), (b, d)):

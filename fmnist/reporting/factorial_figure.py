@@ -17,7 +17,7 @@ COLUMNS = ("effect", "what its levels add, points [95 %]", "F (df)", "p")
 PAIRS = 3  # of levels that are named of an interaction, the largest
 
 
-def effect_cells(found: Factorial) -> list[list[str]]:
+def effect_lines(found: Factorial) -> list[list[str]]:
     """A line of COLUMNS for every effect; of an interaction the pairs that add most."""
     lines = []
     for effect in found.effects:

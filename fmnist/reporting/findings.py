@@ -15,10 +15,10 @@ from typing import Any
 import jinja2
 from matplotlib import rc_context
 
-from fmnist.evidence.cells import study_cells
 from fmnist.evidence.claim import CLAIMS_DIR, Claim, ClaimError, is_share, unit
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.study_settings import study_settings
 from fmnist.evidence.text import (
     chance_of,
     chance_words,
@@ -315,7 +315,7 @@ def factorial_charts(rows: Sequence[Row]) -> dict[str, tuple[str, Chart]]:
     """Of study S2's factorial the text and the figure; nothing while it is not whole."""
     study = "s2_factorial"
     own = [row for row in rows if row.facts["study"] == study]
-    found = factorial(*study_cells(own)) if own else ""
+    found = factorial(*study_settings(own)) if own else ""
     if isinstance(found, str):
         return {}
     chart = factorial_figure(found, study, "S2: all five factors together")

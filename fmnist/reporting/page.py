@@ -18,10 +18,8 @@ from fmnist.errors import RunError
 from fmnist.evidence.effects import Comparison
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.text import chance_words, mean_words, p_words, scope
-from fmnist.reporting.cell_convergence import (
-    CellConvergence,
-)  # fmt: skip
 from fmnist.reporting.charts import STYLE, draw_all, inline_svg
+from fmnist.reporting.convergence import SettingConvergence
 from fmnist.reporting.label_check import labels_csv
 from fmnist.reporting.sections import Page, many_runs, one_run, probable_mistakes
 from fmnist.reporting.table import Table, read_table, runs_csv
@@ -140,7 +138,7 @@ def show_mean(interval: Summary | None, least: float = 0.0, most: float = 100.0)
     return "–" if interval is None else mean_words(interval, bounds=(least, most))  # noqa: RUF001
 
 
-def show_bound(found: CellConvergence, what: str) -> str:
+def show_bound(found: SettingConvergence, what: str) -> str:
     """Epochs or seconds until the target, "≥ 7.33" where some runs never reached it."""
     interval, least = getattr(found, what), 1.0 if what == "epochs" else 0.0
     return ("≥ " if found.censored else "") + show_mean(interval, least, math.inf)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
-from fmnist.evidence.cells import StudyCell, averaged_levels, study_cells
 from fmnist.evidence.claim import EXACT, is_share, unit
 from fmnist.evidence.effects import RESOLUTION, contrast, one_training
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
+from fmnist.evidence.study_settings import StudySetting, averaged_levels, study_settings
 from fmnist.evidence.text import high_is_good, markdown, number, scope
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.rows import Row
@@ -90,7 +90,7 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
     Raises:
         RunError: no such factor or metric.
     """
-    factors, cells = study_cells(rows)
+    factors, settings = study_settings(rows)
     names = tuple(by) or tuple(factors)
     for name in names:
         if name not in factors:
@@ -102,7 +102,7 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
     lines: dict[Key, dict[str, Summary]] = {}
     best: dict[str, frozenset[Key]] = {}
     for metric in metrics:
-        values = averaged_levels(factors, cells, names, metric)
+        values = averaged_levels(factors, settings, names, metric)
         if not any(values.values()):
             raise RunError(f"{metric}: no seed has all levels of {', '.join(names)}")
         resolution = RESOLUTION if is_share(metric) else 0.0
@@ -112,14 +112,14 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
                 summary = summarize(list(by_seed.values()), resolution, exact)
                 lines.setdefault(key, {})[metric] = summary
         best[metric] = not_beaten(names, values, metric)
-    failed = {key: _failed(key, names, cells) for key in lines}
+    failed = {key: _failed(key, names, settings) for key in lines}
     averaged = tuple(name for name in factors if name not in names)
     about = scope(row.tested for row in rows)
     return PaperTable(rows[0].facts["study"], names, lines, best, failed, averaged, about)
 
 
-def _failed(key: Key, names: Sequence[str], cells: Sequence[StudyCell]) -> int:
-    return sum(cell.failed for cell in cells if tuple(cell.levels[n] for n in names) == key)
+def _failed(key: Key, names: Sequence[str], settings: Sequence[StudySetting]) -> int:
+    return sum(one.failed for one in settings if tuple(one.levels[n] for n in names) == key)
 
 
 def not_beaten(

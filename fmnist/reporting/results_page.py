@@ -16,7 +16,7 @@ from fmnist.evidence.text import (
     markdown,
     number,
     p_words,
-    readings_cells,
+    readings_lines,
     remarks,
     scope,
     verdict_words,
@@ -50,7 +50,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
     asked = [outcome for outcome in outcomes if not is_cost(outcome.claim)]
     compared = [o for o in costs if o.statement and not o.claim.costs]
     measured = [outcome for outcome in asked if outcome.statement]
-    readings = readings_cells(measured)
+    readings = readings_lines(measured)
     leak = leak_warning(sum(row.leaks for row in rows), len(rows))
     about = scope(row.tested for row in rows)
     together = factorial_sections(rows)
@@ -86,9 +86,9 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
 
 def factorial_sections(rows: Sequence[Row]) -> list[str]:
     """Of every study of several factors a table of their effects, or why there is none."""
-    from fmnist.evidence.cells import study_cells
     from fmnist.evidence.factorial import factorial
-    from fmnist.reporting.factorial_figure import COLUMNS, effect_cells
+    from fmnist.evidence.study_settings import study_settings
+    from fmnist.reporting.factorial_figure import COLUMNS, effect_lines
 
     studies: dict[str, list[Row]] = {}
     for row in rows:
@@ -97,11 +97,11 @@ def factorial_sections(rows: Sequence[Row]) -> list[str]:
     for study, own in sorted(studies.items()):
         if not is_ablation(study) or len(axes(study)) < 2:
             continue
-        found = factorial(*study_cells(own))
+        found = factorial(*study_settings(own))
         if isinstance(found, str):
             parts.append(f"`{study}`: {found}.")
         else:
-            parts += [f"`{study}`: {found.method()}.", markdown(COLUMNS, effect_cells(found))]
+            parts += [f"`{study}`: {found.method()}.", markdown(COLUMNS, effect_lines(found))]
     return parts
 
 
@@ -138,10 +138,10 @@ def mean(summary: Summary, metric: str) -> str:
 
 def verdict_table(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> str:
     columns = ["claim", "effect [interval]", "published", "seeds", "p", "verdict", "remarks"]
-    return markdown(columns, verdict_cells(outcomes, claims))
+    return markdown(columns, verdict_lines(outcomes, claims))
 
 
-def verdict_cells(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[list[str]]:
+def verdict_lines(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[list[str]]:
     """A line of the verdict table for every claim; all of them were measured."""
     lines = []
     for outcome in outcomes:

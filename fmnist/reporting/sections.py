@@ -13,21 +13,21 @@ from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.reporting.cell_convergence import (
-    cell_convergence,
+from fmnist.reporting.charts import Chart
+from fmnist.reporting.convergence import (
     convergence_curves,
+    convergence_of,
     usual_target,
 )  # fmt: skip
-from fmnist.reporting.charts import Chart
 from fmnist.reporting.detail import Detail, detail_of, efficiency, headline
 from fmnist.reporting.effects import (
-    compare_cells,
     compare_levels,
+    compare_settings,
     in_words,
     interactions,
     level_means,
 )  # fmt: skip
-from fmnist.reporting.factorial_figure import COLUMNS, effect_cells, factorial_figure
+from fmnist.reporting.factorial_figure import COLUMNS, effect_lines, factorial_figure
 from fmnist.reporting.label_check import check_labels
 from fmnist.reporting.run_figures import comparison_curves
 from fmnist.reporting.sweep_figures import (
@@ -38,14 +38,14 @@ from fmnist.reporting.sweep_figures import (
     parallel_coordinates,
     two_factors,
 )  # fmt: skip
-from fmnist.reporting.table import Cell, Row, Table
+from fmnist.reporting.table import Entry, SweepSetting, Table
 from fmnist.runs.evaluation import evaluation_of
 from fmnist.runs.leak import leak_warning
 
 GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
 
 
-ALL_PAIRS = 8  # cells; with more, every cell is compared with the best one only
+ALL_PAIRS = 8  # settings; with more, every setting is compared with the best one only
 
 
 PAIR_FIGURES = 15  # pairs of factors: six factors
@@ -72,14 +72,14 @@ class Page:
         return list(charts)
 
 
-def one_run(page: Page, row: Row, latency: bool) -> dict[str, Any]:
+def one_run(page: Page, row: Entry, latency: bool) -> dict[str, Any]:
     """What the template needs for a report of one run."""
     detail = detail_of(row, latency=latency)
     page.draw(*detail.charts)
     options = {key: row.record.choices.get(key) for key in GROUPS}
     settings = [f"{key} {option}" for key, option in options.items() if option]
     text = ", ".join([*settings, f"seed {row.seed}"])
-    convergence = _convergence(page, [Cell({}, {row.seed or 0: row})])
+    convergence = _convergence(page, [SweepSetting({}, {row.seed or 0: row})])
     return {
         "kind": "run", "detail": detail, "settings": text, **_facts(row, detail), **convergence
     }  # fmt: skip
@@ -94,13 +94,13 @@ def probable_mistakes(table: Table) -> dict[str, Any]:
         return {"labels": [], "labels_note": " ".join(str(error).split())}
 
 
-def _facts(row: Row, detail: Detail) -> dict[str, Any]:
+def _facts(row: Entry, detail: Detail) -> dict[str, Any]:
     return {"headline": headline(row), "efficiency": efficiency(detail)}
 
 
 @dataclass(frozen=True)
-class CellRow:
-    """A cell as the table of cells shows it: finished or not."""
+class SettingLine:
+    """A setting as the table of settings shows it: finished or not."""
 
     levels: dict[str, str]
     statuses: dict[str, int]
@@ -111,10 +111,10 @@ class CellRow:
     params: float = math.nan
 
 
-def summaries(table: Table) -> list[CellRow]:
-    """Every cell that any run belongs to, those without a finished run last."""
-    finished = {tuple(cell.levels.values()): cell for cell in table.cells}
-    rows: dict[tuple[str, ...], list[Row]] = {key: [] for key in finished}
+def summaries(table: Table) -> list[SettingLine]:
+    """Every setting that any run belongs to, those without a finished run last."""
+    finished = {tuple(setting.levels.values()): setting for setting in table.settings}
+    rows: dict[tuple[str, ...], list[Entry]] = {key: [] for key in finished}
     for row in table.rows:
         key = tuple(row.levels.get(name, "") for name in table.factors)
         if row.status != "damaged" and (all(key) or key in rows):
@@ -124,15 +124,17 @@ def summaries(table: Table) -> list[CellRow]:
         levels = dict(zip(table.factors, key, strict=True))
         statuses = dict(Counter(row.status for row in members))
         reasons = [row.reason for row in members if row.status == "failed" and row.reason]
-        cell = finished.get(key)
-        if cell is None:
-            result.append(CellRow(levels, statuses, list(dict.fromkeys(reasons))))
+        setting = finished.get(key)
+        if setting is None:
+            result.append(SettingLine(levels, statuses, list(dict.fromkeys(reasons))))
             continue
         test, val = (
-            summarize(list(cell.values(m).values()), RESOLUTION) for m in ("test/acc", "val/acc")
+            summarize(list(setting.values(m).values()), RESOLUTION) for m in ("test/acc", "val/acc")
         )
-        costs = cell.mean("train_seconds"), cell.mean("params")
-        result.append(CellRow(levels, statuses, list(dict.fromkeys(reasons)), test, val, *costs))
+        costs = setting.mean("train_seconds"), setting.mean("params")
+        result.append(
+            SettingLine(levels, statuses, list(dict.fromkeys(reasons)), test, val, *costs)
+        )
     return result
 
 
@@ -143,34 +145,34 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         "kind": "sweep", "summaries": summaries(table),
         "leak": leak_warning(sum(row.leaks for row in table.rows), len(table.rows)),
     }  # fmt: skip
-    if not (cells := table.cells):
+    if not (settings := table.settings):
         return values
-    best = max(cells, key=lambda cell: cell.mean("val/acc"))
-    values["best_cell"] = next(s for s in values["summaries"] if s.levels == best.levels)
+    best = max(settings, key=lambda setting: setting.mean("val/acc"))
+    values["best_setting"] = next(s for s in values["summaries"] if s.levels == best.levels)
     values |= claims_of(table)
-    values |= _convergence(page, cells)
+    values |= _convergence(page, settings)
     values |= _best_and_worst(page, latency)
     values["mcnemar"] = _mcnemar(table, compare, values["pair"])
     factors = _crossed(table)
-    values |= _effects(page, cells, factors) | _factorial(page, cells, factors)
-    pairs = [pair for pair in combinations(factors, 2) if _is_crossed(cells, pair)]
-    grids = [two_factors(cells, pair, factors) for pair in pairs[:PAIR_FIGURES]]
+    values |= _effects(page, settings, factors) | _factorial(page, settings, factors)
+    pairs = [pair for pair in combinations(factors, 2) if _is_crossed(settings, pair)]
+    grids = [two_factors(settings, pair, factors) for pair in pairs[:PAIR_FIGURES]]
     values["grids"] = page.draw(*(chart for charts in grids for chart in charts))
-    if len(cells) > 1:
-        values["against"] = best if len(cells) > ALL_PAIRS else None
-        values["cells"] = compare_cells(cells, against=values["against"])
-        values["front"] = page.draw(*_fronts(cells))
+    if len(settings) > 1:
+        values["against"] = best if len(settings) > ALL_PAIRS else None
+        values["compared"] = compare_settings(settings, against=values["against"])
+        values["front"] = page.draw(*_fronts(settings))
         values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
     return values
 
 
 def _effects(
-    page: Page, cells: Sequence[Cell], factors: Mapping[str, Sequence[str]]
+    page: Page, settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """What each factor does: figures, comparisons of its levels, and a sentence."""
-    means = {name: level_means(cells, [name]) for name in factors}
+    means = {name: level_means(settings, [name]) for name in factors}
     nets = [name for name in factors if name in MODELS]
-    levels, found = compare_levels(cells, factors), interactions(cells, factors)
+    levels, found = compare_levels(settings, factors), interactions(settings, factors)
     sentences = []
     for name, made in levels.items():
         depends_on = [
@@ -189,11 +191,11 @@ def _effects(
     }  # fmt: skip
 
 
-def _convergence(page: Page, cells: Sequence[Cell]) -> dict[str, Any]:
-    """How fast each cell came to the target, with their curves where there are several."""
+def _convergence(page: Page, settings: Sequence[SweepSetting]) -> dict[str, Any]:
+    """How fast each setting came to the target, with their curves where there are several."""
     target = usual_target(page.table.finished) if page.target is None else page.target
-    found = [cell_convergence(cell, target) for cell in cells]
-    curves = page.draw(convergence_curves(found, target)) if len(cells) > 1 else []
+    found = [convergence_of(setting, target) for setting in settings]
+    curves = page.draw(convergence_curves(found, target)) if len(settings) > 1 else []
     return {
         "convergence": found, "target": target, "target_given": page.target is not None,
         "convergence_curves": curves,
@@ -201,18 +203,18 @@ def _convergence(page: Page, cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _factorial(
-    page: Page, cells: Sequence[Cell], factors: Mapping[str, Sequence[str]]
+    page: Page, settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """Main effects and interactions of a sweep of several factors, or why there are none."""
     if len(factors) < 2:
         return {}
-    found = factorial(factors, cells)
+    found = factorial(factors, settings)
     if isinstance(found, str):
         return {"factorial": found}
     chart = factorial_figure(found, "factorial", "Effects of all factors")
     return {
         "factorial": found, "factorial_chart": page.draw(chart), "factorial_columns": COLUMNS,
-        "factorial_lines": effect_cells(found),
+        "factorial_lines": effect_lines(found),
     }  # fmt: skip
 
 
@@ -225,20 +227,22 @@ def _crossed(table: Table) -> dict[str, list[str]]:
     return {name: known for name, known in levels.items() if len(known) > 1}
 
 
-def _is_crossed(cells: Sequence[Cell], pair: tuple[str, str]) -> bool:
+def _is_crossed(settings: Sequence[SweepSetting], pair: tuple[str, str]) -> bool:
     """Whether some two levels of one factor meet the same two of the other."""
     met: dict[str, set[str]] = {}
-    for cell in cells:
-        met.setdefault(cell.levels[pair[0]], set()).add(cell.levels[pair[1]])
+    for setting in settings:
+        met.setdefault(setting.levels[pair[0]], set()).add(setting.levels[pair[1]])
     return any(len(a & b) > 1 for a, b in combinations(met.values(), 2))
 
 
-def _fronts(cells: Sequence[Cell]) -> list[Chart]:
+def _fronts(settings: Sequence[SweepSetting]) -> list[Chart]:
     charts = [
-        cost_and_accuracy(cells, "train_seconds", "training time (s)", "Accuracy and time"),
+        cost_and_accuracy(settings, "train_seconds", "training time (s)", "Accuracy and time"),
     ]
-    if len({cell.mean("params") for cell in cells}) > 1:
-        charts.append(cost_and_accuracy(cells, "params", "parameters", "Accuracy and parameters"))
+    if len({setting.mean("params") for setting in settings}) > 1:
+        charts.append(
+            cost_and_accuracy(settings, "params", "parameters", "Accuracy and parameters")
+        )
     return charts
 
 
@@ -297,7 +301,7 @@ def claims_of(table: Table) -> dict[str, Any]:
         READINGS_TOLD,
         effect,
         looks_in_words,
-        readings_cells,
+        readings_lines,
         remarks,
         verdict_words,
     )
@@ -316,5 +320,5 @@ def claims_of(table: Table) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "claims": claims, "readings_columns": READINGS, "readings_told": READINGS_TOLD,
-        "readings": readings_cells(outcomes),
+        "readings": readings_lines(outcomes),
     }  # fmt: skip

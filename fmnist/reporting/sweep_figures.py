@@ -21,7 +21,7 @@ from fmnist.reporting.charts import (
     plain_numbers,
 )  # fmt: skip
 from fmnist.reporting.effects import level_means, pareto_front
-from fmnist.reporting.table import Cell, Row
+from fmnist.reporting.table import Entry, SweepSetting
 
 MODELS = ("model", "experiment")  # factors whose levels are nets
 
@@ -79,13 +79,13 @@ def bounded_errors(intervals: Sequence[Summary | None]) -> "np.ndarray":
 
 
 def two_factors(
-    cells: Sequence[Cell], names: tuple[str, str], factors: Mapping[str, Sequence[str]]
+    settings: Sequence[SweepSetting], names: tuple[str, str], factors: Mapping[str, Sequence[str]]
 ) -> list[Chart]:
     """Heatmap of two factors and a line plot of one by the other; the longer numeric one is x."""
     across, down = sorted(
         names, key=lambda n: (numbers(factors[n]) is None, -len(factors[n]), names.index(n))
     )
-    means = level_means(cells, [across, down])
+    means = level_means(settings, [across, down])
     return [
         _heatmap(across, down, factors, means),
         _lines(across, down, factors, means),
@@ -201,7 +201,7 @@ def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
     return Chart(file_name("bars", name), f"Error by {name}", caption, figure)
 
 
-def parallel_coordinates(rows: Sequence[Row], factors: Mapping[str, Sequence[str]]) -> Chart:
+def parallel_coordinates(rows: Sequence[Entry], factors: Mapping[str, Sequence[str]]) -> Chart:
     """Every finished run as a line through its settings, cost and accuracy."""
     names = [*factors, "seconds", "test accuracy (%)"]
     accuracy = np.array([100 * row.metric("test/acc") for row in rows])
@@ -268,9 +268,9 @@ def _shorten(text: str, most: int = 28) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def cost_and_accuracy(cells: Sequence[Cell], cost: str, label: str, title: str) -> Chart:
-    """Test accuracy of every cell against a cost, with the Pareto front."""
-    points = [(cell.mean(cost), cell.mean("test/acc")) for cell in cells]
+def cost_and_accuracy(settings: Sequence[SweepSetting], cost: str, label: str, title: str) -> Chart:
+    """Test accuracy of every setting against a cost, with the Pareto front."""
+    points = [(setting.mean(cost), setting.mean("test/acc")) for setting in settings]
     front = pareto_front(points)
     figure, axes = new_figure()
     steps = [points[index] for index in front]
@@ -281,12 +281,12 @@ def cost_and_accuracy(cells: Sequence[Cell], cost: str, label: str, title: str) 
             [x], [y], "o", color=SERIES[1] if best else SERIES[0], markersize=6 if best else 5,
             markeredgecolor=PAPER, markeredgewidth=0.6,
         )  # fmt: skip
-        name_on_hover(dot, f"{cells[index].label}: {y:.2f} %, {x:,.4g} {label}")
+        name_on_hover(dot, f"{settings[index].label}: {y:.2f} %, {x:,.4g} {label}")
     middle = (min(p[0] for p in points) + max(p[0] for p in points)) / 2
     for index in front if len(points) > NAMED else range(len(points)):
         (x, y), right = points[index], points[index][0] > middle
         axes.annotate(
-            _shorten(cells[index].label), (x, y), (-6 if right else 6, 5), fontsize=7,
+            _shorten(settings[index].label), (x, y), (-6 if right else 6, 5), fontsize=7,
             textcoords="offset points", ha="right" if right else "left",
         )  # fmt: skip
     axes.margins(y=0.12)
@@ -294,10 +294,10 @@ def cost_and_accuracy(cells: Sequence[Cell], cost: str, label: str, title: str) 
         axes.set_xscale("log")
         plain_numbers(axes.xaxis)
     axes.set(xlabel=label, ylabel="test accuracy (%)")
-    named = [cells[index].label for index in front]
+    named = [settings[index].label for index in front]
     shown = "; ".join(named[:4]) + (f"; and {len(named) - 4} more" if len(named) > 4 else "")
     caption = (
-        "One point a cell, mean over its seeds. On the line: the Pareto front, cells that no other "
-        f"beats in both. By rising cost: {shown}."
+        "One point a setting, mean over its seeds. On the line: the Pareto front, settings that no "
+        f"other beats in both. By rising cost: {shown}."
     )
     return Chart(file_name("pareto", cost), title, caption, figure)

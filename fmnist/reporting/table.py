@@ -1,4 +1,4 @@
-"""Runs as rows and cells: what a report shows of every run, whatever state it is in."""
+"""Runs and settings: what a report shows of every run, whatever state it is in."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ MADE = (
 
 
 @dataclass(frozen=True)
-class Row:
+class Entry:
     """One run, or a cell of a sweep that has none.
 
     Args:
@@ -65,7 +65,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Cell:
+class SweepSetting:
     """The finished runs that differ in their seed alone.
 
     Args:
@@ -74,7 +74,7 @@ class Cell:
     """
 
     levels: dict[str, str]
-    rows: dict[int, Row]
+    rows: dict[int, Entry]
 
     @property
     def label(self) -> str:
@@ -97,18 +97,18 @@ class Table:
         exit_code: see `fmnist.runs.find.Found`.
     """
 
-    rows: list[Row]
+    rows: list[Entry]
     factors: dict[str, list[str]]
     exit_code: int = 0
 
     @property
-    def finished(self) -> list[Row]:
+    def finished(self) -> list[Entry]:
         return [row for row in self.rows if row.finished]
 
     @property
-    def cells(self) -> list[Cell]:
-        """The cells that have a finished run, in the order of the factors' levels."""
-        groups: dict[tuple[str, ...], dict[int, Row]] = {}
+    def settings(self) -> list[SweepSetting]:
+        """The settings that have a finished run, in the order of the factors' levels."""
+        groups: dict[tuple[str, ...], dict[int, Entry]] = {}
         for row in self.finished:
             key = tuple(row.levels.get(name, "") for name in self.factors)
             groups.setdefault(key, {})[row.seed or 0] = row
@@ -118,7 +118,9 @@ class Table:
             return [known.index(level) if level in known else -1 for level, known in levels]
 
         return [
-            Cell(dict(zip(self.factors, key, strict=True)), dict(sorted(groups[key].items())))
+            SweepSetting(
+                dict(zip(self.factors, key, strict=True)), dict(sorted(groups[key].items()))
+            )
             for key in sorted(groups, key=place)
         ]
 
@@ -140,17 +142,17 @@ def read_table(paths: Sequence[str | Path]) -> Table:
     return Table(_rows(found, list(levels)), levels, found.exit_code)
 
 
-def _rows(found: Found, varied: Sequence[str]) -> list[Row]:
-    rows: dict[Path, Row] = {}
+def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
+    rows: dict[Path, Entry] = {}
     for run in found.runs:
         levels = {key: show_level(setting(run, key)) for key in varied}
         reason = " ".join((run.record.error or "").split())
-        rows[run.dir] = Row("", run.status, reason, levels, run)
+        rows[run.dir] = Entry("", run.status, reason, levels, run)
     for path, reason in found.damaged:
-        rows[path] = Row("", "damaged", reason)
+        rows[path] = Entry("", "damaged", reason)
     for path, overrides in found.missing:
         known = {key: value for key, value in _split(overrides).items() if key in varied}
-        rows[path] = Row("", "missing", " ".join(overrides), known)
+        rows[path] = Entry("", "missing", " ".join(overrides), known)
     shared = Path(commonpath(rows)) if len(rows) > 1 else next(iter(rows)).parent
     # 2 before 10: the cells of a sweep are numbered
     order = sorted(rows, key=lambda path: [(len(part), part) for part in path.parts])

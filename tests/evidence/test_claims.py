@@ -22,8 +22,7 @@ from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
 from fmnist.evidence.text import scope
 from fmnist.reporting.effects import compare_levels
-from fmnist.reporting.table import Cell
-from fmnist.reporting.table import Row as ReportRow
+from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
 from fmnist.runs.rows_file import read_rows, read_tables
@@ -280,16 +279,16 @@ def test_half_a_sweep_gives_report_and_claim_the_same_numbers(tmp_path):
     made |= {(aug, "0.1", 0): 10 + 9 * (aug == "on") for aug in ("on", "off")}
     rows = [row("model=lenet5", f"aug={aug}", f"optim.lr={lr}", seed=seed, test_acc=acc)
             for (aug, lr, seed), acc in made.items()]  # fmt: skip
-    cells = []
+    settings = []
     for aug, lr in dict.fromkeys((aug, lr) for aug, lr, _ in made):
         records = {
             seed: a_record(metrics={"test/acc": made[aug, lr, seed] / 100})
             for seed in range(4)
             if (aug, lr, seed) in made
         }
-        runs = {s: ReportRow("", "finished", run=Run(tmp_path, r)) for s, r in records.items()}
-        cells.append(Cell({"aug": aug, "lr": lr}, runs))
-    (compared,) = compare_levels(cells, {"aug": ["on", "off"]})["aug"]
+        runs = {s: Entry("", "finished", run=Run(tmp_path, r)) for s, r in records.items()}
+        settings.append(SweepSetting({"aug": aug, "lr": lr}, runs))
+    (compared,) = compare_levels(settings, {"aug": ["on", "off"]})["aug"]
     (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
     summary = outcome.part.summary()
     assert summary.mean == pytest.approx(compared.difference.mean)

@@ -94,7 +94,7 @@ def test_one_seed_of_two_factors_leaves_nothing_to_test_with():
 def test_a_missing_cell_is_said():
     values = drawn(2)
     del values[1, GRID[0]]
-    with pytest.raises(ValueError, match="1 of 24 cells are missing"):
+    with pytest.raises(ValueError, match="1 of 24 combinations are missing"):
         factorial_effects(values, LEVELS)
 
 
@@ -114,7 +114,7 @@ def test_one_seed_is_least_squares_with_the_higher_interactions_as_error():
 
 
 @dataclass
-class Cell:
+class Setting:
     levels: dict[str, str]
     accuracies: dict[int, float]
 
@@ -124,14 +124,14 @@ class Cell:
 
 def test_half_a_factorial_is_answered_in_a_line_and_a_stray_seed_left_out():
     values = drawn(2)
-    cells = [Cell(dict(zip(LEVELS, cell, strict=True)), {s: values[s, cell] for s in (0, 1)})
+    settings = [Setting(dict(zip(LEVELS, cell, strict=True)), {s: values[s, cell] for s in (0, 1)})
              for cell in GRID]  # fmt: skip
-    whole = factorial(LEVELS, cells)
-    assert (whole.seeds, whole.cells, len(whole.effects)) == (2, 12, 6)
-    del cells[0].accuracies[1]
-    assert factorial(LEVELS, cells).seeds == 1
-    del cells[3].accuracies[0]
-    assert factorial(LEVELS, cells).startswith(
+    whole = factorial(LEVELS, settings)
+    assert (whole.seeds, whole.combinations, len(whole.effects)) == (2, 12, 6)
+    del settings[0].accuracies[1]
+    assert factorial(LEVELS, settings).seeds == 1
+    del settings[3].accuracies[0]
+    assert factorial(LEVELS, settings).startswith(
         "11 of 12 combinations have a run with the same seed"
     )
-    assert factorial({"aug": ["off", "on"]}, cells).startswith("one factor")
+    assert factorial({"aug": ["off", "on"]}, settings).startswith("one factor")

@@ -11,7 +11,7 @@ from fmnist.evidence.claim import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
 from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
-from fmnist.evidence.text import readings_cell, readings_cells, remarks, verdict_words
+from fmnist.evidence.text import readings_lines, readings_word, remarks, verdict_words
 from fmnist.runs.find import find_runs
 from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
@@ -126,7 +126,7 @@ def test_a_value_holds_under_a_reading_with_p_times_their_number():
     statement = outcome.holds_under.statement
     uncorrected = min(statement.test(look).shown for look in (5, 10)) * statement.factor
     assert outcome.judgement.p == pytest.approx(4 * uncorrected)
-    assert [cells[1:2] + cells[-1:] for cells in readings_cells([outcome])] == [
+    assert [line[1:2] + line[-1:] for line in readings_lines([outcome])] == [
         ["our reading", "does not hold"], ["model.width=0.125", "holds"],
         ["optim.momentum=0.9", "does not hold"], ["data.batch_size=128", "does not hold"],
     ]  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_value_does_not_hold_only_under_none_of_them():
     assert verdict_words(without) == "undecided: 1 of 4 readings to run"
     ours = judged("s3_baseline_value", measured([75]))
     assert verdict_words(ours) == "undecided: 3 of 4 readings to run"
-    assert readings_cells([ours]) == []
+    assert readings_lines([ours]) == []
 
 
 def test_a_comparisons_verdict_is_that_of_our_reading():
@@ -157,10 +157,10 @@ def test_a_comparisons_verdict_is_that_of_our_reading():
                                           if r.settings["model.width"] == "0.25"])  # fmt: skip
     assert alone.judgement == outcome.judgement
     assert "in 2 of 3 readings, 1 to run" in remarks(alone)
-    assert [readings_cell(o) for o in (outcome, alone)] == ["in 3 of 4 readings", remarks(alone)[0]]
+    assert [readings_word(o) for o in (outcome, alone)] == ["in 3 of 4 readings", remarks(alone)[0]]
     few = judged("s3_baseline_better", [*measured([75], range(1, 3)), *better])
-    assert readings_cell(few) == "0 of 4 judged"
-    shown = {cells[1]: cells[2] for cells in readings_cells([outcome])}
+    assert readings_word(few) == "0 of 4 judged"
+    shown = {line[1]: line[2] for line in readings_lines([outcome])}
     assert shown["optim.momentum=0.9"].startswith("-5.00 [")
 
 

@@ -9,8 +9,8 @@ from matplotlib import rc_context
 
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words
-from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves
 from fmnist.reporting.charts import MUTED, SERIES, STYLE, draw_all
+from fmnist.reporting.convergence import convergence_curves, convergence_of
 from fmnist.reporting.run_figures import comparison_curves, confusion_matrices, training_curves
 from fmnist.reporting.sweep_figures import (
     bounded_errors,
@@ -22,7 +22,7 @@ from fmnist.reporting.table import Table, read_table
 from fmnist.reporting.titles import title_of
 from fmnist.runs.evaluation import evaluate_predictions
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
-from tests.reporting.test_report_numbers import cells
+from tests.reporting.test_report_numbers import settings
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_what_trained_one_epoch_has_bars_and_dots_not_curves_of_one_point(table:
     first, last = table.rows[0].record, table.rows[-1].record
     with rc_context(STYLE):
         charts = [*training_curves(first), *comparison_curves(first, last, ("best", "worst"))]
-        found = [cell_convergence(cell, 0.5) for cell in table.cells]
+        found = [convergence_of(one, 0.5) for one in table.settings]
         dots = convergence_curves(found, 0.5)
     assert [len(chart.figure.axes[0].patches) for chart in charts] == [2, 2, 4, 4]
     assert "training 0.7" in charts[0].caption or "training 1" in charts[0].caption
@@ -67,9 +67,9 @@ def test_what_trained_one_epoch_has_bars_and_dots_not_curves_of_one_point(table:
 
 def test_points_of_the_front_bear_their_names(table: Table) -> None:
     with rc_context(STYLE):
-        chart = cost_and_accuracy(table.cells, "train_seconds", "s", "Accuracy and time")
+        chart = cost_and_accuracy(table.settings, "train_seconds", "s", "Accuracy and time")
     named = {text.get_text() for text in chart.figure.axes[0].texts}
-    assert named == {cell.label for cell in table.cells}
+    assert named == {one.label for one in table.settings}
 
 
 def contrast(color: str, ground: str) -> float:
@@ -122,7 +122,7 @@ def test_a_legend_of_many_levels_stands_beside_the_lines() -> None:
     factors = {"net": [*"wxyz"], "optim": [*"abcde"]}
     means = {key: 80.0 + place for place, key in enumerate(product("wxyz", "abcde"))}
     with rc_context(STYLE):
-        chart = two_factors(cells(means, seeds=1), ("net", "optim"), factors)[1]
+        chart = two_factors(settings(means, seeds=1), ("net", "optim"), factors)[1]
         chart.figure.draw_without_rendering()
     (axes,) = chart.figure.axes
     legend = axes.get_legend()

@@ -143,7 +143,7 @@ def test_a_sweep_says_what_its_factors_do(sweep: Path) -> None:
 
 def test_a_sweep_says_how_fast_its_cells_learn(sweep: Path) -> None:
     text = text_of((sweep / "report" / "report.html").read_text())
-    section = text.partition("How fast the finished runs of each cell came to")[2].partition(
+    section = text.partition("How fast the finished runs of each setting came to")[2].partition(
         "Pairs of factors"
     )[0]
     assert "a point below the median run" in section
@@ -159,7 +159,7 @@ def test_the_target_can_be_given_and_runs_that_never_come_there_are_told(
     options = ["--no-latency", "--out", str(tmp_path), "--target"]
     assert main([str(sweep), *options, "0.99"]) == 0
     text = text_of((tmp_path / "report.html").read_text())
-    section = text.partition("How fast the finished runs of each cell came to")[2].partition(
+    section = text.partition("How fast the finished runs of each setting came to")[2].partition(
         "Pairs of factors"
     )[0]
     assert section.startswith(" a validation accuracy of 99 %;")

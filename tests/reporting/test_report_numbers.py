@@ -22,7 +22,7 @@ from fmnist.reporting.effects import (
 )  # fmt: skip
 from fmnist.reporting.gallery import confident_errors, pair_errors, typical
 from fmnist.reporting.gradcam import grad_cam
-from fmnist.reporting.table import Cell, Row
+from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions
 from fmnist.runs.run import Run
 from tests.conftest import Later
@@ -175,8 +175,10 @@ def test_grad_cam_of_nets_with_and_without_convolutions() -> None:
     assert grad_cam(flat, torch.randn(2, 1, 28, 28), torch.tensor([0, 9])) is None
 
 
-def cells(effects: dict[tuple[str, str], float], seeds: int = 5, noise: float = 0.1) -> list[Cell]:
-    """A sweep of two factors with known cell means in percent."""
+def settings(
+    effects: dict[tuple[str, str], float], seeds: int = 5, noise: float = 0.1
+) -> list[SweepSetting]:
+    """A sweep of two factors with known means in percent."""
     random = np.random.default_rng(3)
     made = []
     for (a, b), mean in effects.items():
@@ -184,8 +186,8 @@ def cells(effects: dict[tuple[str, str], float], seeds: int = 5, noise: float = 
         for seed in range(seeds):
             value = (mean + noise * random.normal()) / 100
             record = a_record(metrics={"test/acc": value, "val/acc": value}, seed=seed)
-            rows[seed] = Row(f"{a}{b}{seed}", "finished", run=Run(Path(), record))
-        made.append(Cell({"net": a, "optim": b}, rows))
+            rows[seed] = Entry(f"{a}{b}{seed}", "finished", run=Run(Path(), record))
+        made.append(SweepSetting({"net": a, "optim": b}, rows))
     return made
 
 
@@ -197,12 +199,11 @@ ADDITIVE = {
 
 
 def test_levels_are_compared_over_seeds_with_welchs_t_test() -> None:
-    made = cells(ADDITIVE)
+    made = settings(ADDITIVE)
     by_factor = compare_levels(made, FACTORS)
     net, optim = by_factor["net"][0], by_factor["optim"][0]
     values = {
-        tuple(cell.levels.values()): np.array(list(cell.values("test/acc").values()))
-        for cell in made
+        tuple(one.levels.values()): np.array(list(one.values("test/acc").values())) for one in made
     }
     small = (values["small", "sgd"] + values["small", "adam"]) / 2
     large = (values["large", "sgd"] + values["large", "adam"]) / 2
@@ -237,15 +238,15 @@ def test_a_sentence_names_the_three_largest_differences_and_counts_the_others() 
 
 
 def test_one_seed_concludes_nothing() -> None:
-    comparisons = compare_levels(cells(ADDITIVE, seeds=1), FACTORS)["net"]
+    comparisons = compare_levels(settings(ADDITIVE, seeds=1), FACTORS)["net"]
     assert math.isnan(comparisons[0].p)
     assert "nothing may be concluded" in in_words("net", comparisons, ["optim"])
     assert math.isnan(summarize([80.0]).low)
 
 
 def test_an_interaction_is_found_where_there_is_one() -> None:
-    (absent,) = interactions(cells(ADDITIVE), FACTORS)
-    (there,) = interactions(cells(ADDITIVE | {("large", "adam"): 86.0}), FACTORS)
+    (absent,) = interactions(settings(ADDITIVE), FACTORS)
+    (there,) = interactions(settings(ADDITIVE | {("large", "adam"): 86.0}), FACTORS)
     assert not absent.contrast.significant
     assert there.contrast.significant
     words = in_words("net", [there.contrast], ["optim"], [("optim", 3.0)])
@@ -254,8 +255,8 @@ def test_an_interaction_is_found_where_there_is_one() -> None:
 
 
 def test_level_means_use_only_what_all_levels_have() -> None:
-    made = cells(ADDITIVE | {("small", "adam"): 90.0}, noise=0.0)
-    made = [cell for cell in made if cell.levels != {"net": "large", "optim": "adam"}]
+    made = settings(ADDITIVE | {("small", "adam"): 90.0}, noise=0.0)
+    made = [one for one in made if one.levels != {"net": "large", "optim": "adam"}]
     means = level_means(made, ["net"])
     # small has adam and large has not: the difference must not be that of the optimiser
     assert means["small",].mean == pytest.approx(80)

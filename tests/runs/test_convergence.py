@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from fmnist.evidence.claim import METRICS
-from fmnist.reporting.cell_convergence import cell_convergence, convergence_curves, usual_target
 from fmnist.reporting.charts import MUTED
+from fmnist.reporting.convergence import convergence_curves, convergence_of, usual_target
 from fmnist.reporting.run_figures import epoch_places
-from fmnist.reporting.table import Cell, Row
+from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.convergence import (
     Convergence,
     convergence,
@@ -83,18 +83,18 @@ def test_metrics_of_a_curve():
     assert set(found) <= set(METRICS)  # of claims
 
 
-def cell(*curves, allowed=3):
-    """A cell of a sweep with one run a curve."""
+def setting(*curves, allowed=3):
+    """A setting of a sweep with one run a curve."""
     made = {}
     for seed, curve in enumerate(curves):
         config = CONFIG | {"trainer": {"max_epochs": allowed}}
         record = a_record(seed=seed, config=config, epochs=rows(*curve))
-        made[seed] = Row("", "finished", run=Run(Path(), record))
-    return Cell({}, made)
+        made[seed] = Entry("", "finished", run=Run(Path(), record))
+    return SweepSetting({}, made)
 
 
-def test_a_cell_is_summarised_over_seeds():
-    found = cell_convergence(cell((0.5, 0.7, 0.8), (0.7, 0.6, 0.8)), 0.7)
+def test_a_setting_is_summarised_over_seeds():
+    found = convergence_of(setting((0.5, 0.7, 0.8), (0.7, 0.6, 0.8)), 0.7)
     assert (found.runs, found.reached, found.allowed, found.censored) == (2, 2, 3, False)
     assert (found.epochs.mean, found.seconds.mean) == (1.5, 2.0)
     half = stats.t.ppf(0.975, 1) * np.std([1, 3], ddof=1) / 2**0.5
@@ -103,12 +103,12 @@ def test_a_cell_is_summarised_over_seeds():
 
 
 def test_equal_numbers_of_epochs_are_not_taken_for_certainty():
-    found = cell_convergence(cell(*[(0.5, 0.7, 0.8)] * 3), 0.7)
+    found = convergence_of(setting(*[(0.5, 0.7, 0.8)] * 3), 0.7)
     assert found.epochs.high - found.epochs.mean > 0.5  # they are rounded up to whole ones
 
 
 def test_runs_that_never_come_so_far_make_a_mean_a_lower_bound():
-    found = cell_convergence(cell((0.5, 0.9, 0.9), (0.5, 0.6, 0.6)), 0.9)
+    found = convergence_of(setting((0.5, 0.9, 0.9), (0.5, 0.6, 0.6)), 0.9)
     assert (found.reached, found.censored) == (1, True)
     assert found.epochs.mean == (2 + 4) / 2
     assert math.isnan(found.epochs.low)
@@ -120,12 +120,12 @@ def test_runs_that_never_come_so_far_make_a_mean_a_lower_bound():
     [((0.869, 0.853), 0.84), ((0.8999, 0.87, 0.88), 0.87), ((0.9,), 0.89), ((0.004,), 0.0)],
 )
 def test_the_usual_target_is_a_point_below_the_median_runs_best(best, target):
-    runs = cell(*((0.0, value, 0.0) for value in best)).rows.values()
+    runs = setting(*((0.0, value, 0.0) for value in best)).rows.values()
     assert usual_target(runs) == target
 
 
-def test_of_many_cells_the_first_and_the_last_have_colour():
-    found = [cell_convergence(cell((0.1 * i, 0.1 * i + 0.05)), 0.5) for i in range(9)]
+def test_of_many_settings_the_first_and_the_last_have_colour():
+    found = [convergence_of(setting((0.1 * i, 0.1 * i + 0.05)), 0.5) for i in range(9)]
     axes = convergence_curves(found, 0.5).figure.axes[0]
     lines = axes.lines[:9]
     assert [line.get_color() == MUTED for line in lines] == [False, *[True] * 7, False]

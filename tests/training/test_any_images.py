@@ -12,7 +12,7 @@ from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.errors import ConfigError
 from fmnist.evaluate import evaluate
 from fmnist.reporting.detail import detail_of
-from fmnist.reporting.table import Row
+from fmnist.reporting.table import Entry
 from fmnist.training.classifier import Classifier
 from fmnist.training.preflight import try_net
 from tests.conftest import TINY, composed, here
@@ -49,7 +49,7 @@ def test_a_run_in_colour_is_trained_tested_read_back_and_shown(run_tiny):
     path = run.checkpoints / "best.ckpt"
     alone = Classifier.load_from_checkpoint(path, weights_only=True)
     assert alone(torch.zeros(2, 3, 32, 32)).shape == (2, 30)
-    detail = detail_of(Row("run", "finished", run=run))
+    detail = detail_of(Entry("run", "finished", run=run))
     assert not detail.notes
     assert {"confusion_counts", "class_scores", "grad_cam"} <= {c.name for c in detail.charts}
     assert "20 of 30 classes" in detail.matrices[0].caption

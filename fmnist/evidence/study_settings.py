@@ -14,7 +14,7 @@ Key = tuple[str, ...]  # a level of each of some factors
 
 
 @dataclass(frozen=True)
-class StudyCell:
+class StudySetting:
     """The runs that differ in their seed alone.
 
     Args:
@@ -39,8 +39,8 @@ class StudyCell:
         return sum(not row.finished for row in self.rows.values())
 
 
-def study_cells(rows: Iterable[Row]) -> tuple[dict[str, list[str]], list[StudyCell]]:
-    """The factors of one study with their levels, and its cells in the order of the levels."""
+def study_settings(rows: Iterable[Row]) -> tuple[dict[str, list[str]], list[StudySetting]]:
+    """The factors of one study with their levels, and its settings in the order of the levels."""
     rows = newest(rows)
     names = _factors(rows)
     groups: dict[tuple[str, ...], dict[int, Row]] = {}
@@ -53,7 +53,7 @@ def study_cells(rows: Iterable[Row]) -> tuple[dict[str, list[str]], list[StudyCe
     order = sorted(
         groups, key=lambda key: [factors[n].index(v) for n, v in zip(names, key, strict=True)]
     )
-    return factors, [StudyCell(dict(zip(names, key, strict=True)), groups[key]) for key in order]
+    return factors, [StudySetting(dict(zip(names, key, strict=True)), groups[key]) for key in order]
 
 
 def _level(row: Row, name: str) -> str:
@@ -95,20 +95,20 @@ def _ordered(name: str, rows: Sequence[Row], found: Iterable[str]) -> list[str]:
 
 
 class Grid:
-    """The cells' values by levels of some factors, inside (seed, levels of all other factors).
+    """The settings' values by levels of some factors, inside (seed, levels of all other factors).
 
     Args:
         by: the factors.
     """
 
-    def __init__(self, cells: Iterable[HasValues], by: Sequence[str], metric: str) -> None:
+    def __init__(self, settings: Iterable[HasValues], by: Sequence[str], metric: str) -> None:
         self.units: dict[int, dict[Key, dict[Key, float]]] = {}
-        self.keys: list[Key] = []  # of every cell, each once
-        for cell in cells:
-            key = tuple(cell.levels[name] for name in by)
+        self.keys: list[Key] = []  # of every setting, each once
+        for setting in settings:
+            key = tuple(setting.levels[name] for name in by)
             self.keys += [] if key in self.keys else [key]
-            others = tuple(level for name, level in cell.levels.items() if name not in by)
-            for seed, value in cell.values(metric).items():
+            others = tuple(level for name, level in setting.levels.items() if name not in by)
+            for seed, value in setting.values(metric).items():
                 self.units.setdefault(seed, {}).setdefault(others, {})[key] = value
 
     def values(self, *keys: Key) -> dict[int, tuple[float, ...]]:
@@ -129,15 +129,18 @@ class Grid:
 
 
 def averaged_levels(
-    factors: Mapping[str, Sequence[str]], cells: Sequence[StudyCell], by: Sequence[str], metric: str
+    factors: Mapping[str, Sequence[str]],
+    settings: Sequence[StudySetting],
+    by: Sequence[str],
+    metric: str,
 ) -> dict[Key, dict[int, float]]:
     """By levels of some factors and seed: the mean over all others.
 
-    Where `by` names all factors, each cell alone.
+    Where `by` names all factors, each setting alone.
     """
     if set(by) == set(factors):
-        return {tuple(c.levels[name] for name in by): c.values(metric) for c in cells}
-    grid = Grid(cells, by, metric)
+        return {tuple(one.levels[name] for name in by): one.values(metric) for one in settings}
+    grid = Grid(settings, by, metric)
     together = grid.values(*grid.keys)
     return {
         key: {seed: values[place] for seed, values in together.items()}

@@ -1,4 +1,4 @@
-"""Rate of convergence of a sweep's cells, against one accuracy for all of them."""
+"""Rate of convergence of a sweep's settings, against one accuracy for all of them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,14 +9,14 @@ from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.statistics import Summary, summarize
 from fmnist.reporting.charts import HALF, MUTED, SERIES, Chart, name_on_hover, new_figure
 from fmnist.reporting.run_figures import whole_epochs
-from fmnist.reporting.table import Cell, Row
+from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.convergence import convergence
 from fmnist.runs.record import epoch_ends
 
 
 @dataclass(frozen=True)
-class CellConvergence:
-    """How fast the finished runs of a cell came to the target, over seeds.
+class SettingConvergence:
+    """How fast the finished runs of a setting came to the target, over seeds.
 
     Args:
         runs, reached: how many there are, and how many of them came so far.
@@ -26,7 +26,7 @@ class CellConvergence:
         area: mean validation accuracy over the allowed epochs, in percent.
     """
 
-    cell: Cell
+    setting: SweepSetting
     runs: int
     reached: int
     allowed: int
@@ -40,7 +40,7 @@ class CellConvergence:
         return self.reached < self.runs
 
 
-def usual_target(rows: Iterable[Row]) -> float:
+def usual_target(rows: Iterable[Entry]) -> float:
     """A validation accuracy in [0, 1] that at least half of the runs reach, and hardly any at once.
 
     The median over finished runs of the highest one, less a point, down to a whole percent.
@@ -49,9 +49,9 @@ def usual_target(rows: Iterable[Row]) -> float:
     return max(0.0, math.floor(round(100 * best, 6)) - 1) / 100
 
 
-def cell_convergence(cell: Cell, target: float) -> CellConvergence:
-    """Of one cell; the target in [0, 1]."""
-    rows = list(cell.rows.values())
+def convergence_of(setting: SweepSetting, target: float) -> SettingConvergence:
+    """Of one setting; the target in [0, 1]."""
+    rows = list(setting.rows.values())
     found = [convergence(row.record.epochs, target, _allowed(row)) for row in rows]
     epochs = summarize([item.epochs for item in found], resolution=1)
     seconds = summarize([item.seconds for item in found])
@@ -59,26 +59,27 @@ def cell_convergence(cell: Cell, target: float) -> CellConvergence:
     if reached < len(found):
         epochs, seconds = (replace(i, error=math.nan) for i in (epochs, seconds))
     area = summarize([100 * item.area for item in found], RESOLUTION)
-    return CellConvergence(
-        cell, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
+    return SettingConvergence(
+        setting, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
     )
 
 
-def _allowed(row: Row) -> int:
+def _allowed(row: Entry) -> int:
     return row.record.horizon
 
 
-def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart:
-    """Mean validation accuracy of every cell by epoch; of many cells, only two in colour."""
-    ranked = [item.cell for item in sorted(found, key=lambda item: -item.area.mean)]
+def convergence_curves(found: Sequence[SettingConvergence], target: float) -> Chart:
+    """Mean validation accuracy of every setting by epoch; of many settings, only two in colour."""
+    ranked = [item.setting for item in sorted(found, key=lambda item: -item.area.mean)]
     many = len(ranked) > len(SERIES)
-    if max(len(row.record.epochs) for cell in ranked for row in cell.rows.values()) == 1:
+    if max(len(row.record.epochs) for setting in ranked for row in setting.rows.values()) == 1:
         return _after_one_epoch(ranked)
     figure, axes = new_figure()
     longest = 1
-    for place, cell in enumerate(ranked):
+    for place, setting in enumerate(ranked):
         curves = [
-            [100 * row.val_acc for row in epoch_ends(r.record.epochs)] for r in cell.rows.values()
+            [100 * row.val_acc for row in epoch_ends(r.record.epochs)]
+            for r in setting.rows.values()
         ]
         heights = [mean(values) for values in zip(*curves, strict=False)]
         longest = max(longest, len(heights))
@@ -87,9 +88,9 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
             range(1, len(heights) + 1), heights, marker="" if muted else "o", markersize=3.5,
             color=MUTED if muted else SERIES[min(place, 1) if many else place],
             alpha=min(0.5, 20 / len(ranked)) if muted else 1, linewidth=0.8 if muted else 1.6,
-            zorder=2 if muted else 3, label=None if muted else cell.label,
+            zorder=2 if muted else 3, label=None if muted else setting.label,
         )  # fmt: skip
-        name_on_hover(line, cell.label)
+        name_on_hover(line, setting.label)
     axes.axhline(100 * target, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     whole_epochs(axes, range(1, longest + 1))
@@ -103,14 +104,15 @@ def convergence_curves(found: Sequence[CellConvergence], target: float) -> Chart
     return Chart("convergence", "Validation accuracy by epoch", caption, figure)
 
 
-def _after_one_epoch(ranked: Sequence[Cell]) -> Chart:
+def _after_one_epoch(ranked: Sequence[SweepSetting]) -> Chart:
     """Dots on an axis that shows their differences: a curve would be one dot."""
     means = [
-        mean(100 * row.record.epochs[0].val_acc for row in cell.rows.values()) for cell in ranked
+        mean(100 * row.record.epochs[0].val_acc for row in setting.rows.values())
+        for setting in ranked
     ]
     figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.3 * len(ranked))))
     axes.plot(means, range(len(ranked)), "o", color=SERIES[0])
-    axes.set_yticks(range(len(ranked)), [cell.label for cell in ranked])
+    axes.set_yticks(range(len(ranked)), [setting.label for setting in ranked])
     axes.set(xlabel="validation accuracy (%)", ylim=(len(ranked) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     caption = (
