@@ -26,7 +26,7 @@ from torch import nn
 from benchmarks.command import command
 from benchmarks.table import Table, parser
 from benchmarks.throughput import BATCH
-from fmnist.config.build import build
+from fmnist.config.build import build_node
 from fmnist.config.compose import compose
 from fmnist.config.groups import split_grouping
 from fmnist.config.schema import CONF_DIR
@@ -84,10 +84,10 @@ def training_step(
     channels_last = half if channels_last is None else channels_last
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     torch.manual_seed(0)
-    net: nn.Module = build(config["model"])
+    net: nn.Module = build_node(config["model"])
     net = net.to(device).to(memory_format=memory_format).train()
     node, grouping = split_grouping(config["optim"])
-    optimizer = build(node)(parameter_groups(net, **grouping))
+    optimizer = build_node(node)(parameter_groups(net, **grouping))
     images = torch.randn(BATCH, *IMAGE, device=device).to(memory_format=memory_format)
     labels = torch.randint(10, (BATCH,), device=device)
 
@@ -158,7 +158,8 @@ def main() -> None:
         model: compose([f"model={model}", *arguments.overrides]) for model in arguments.models
     }
     operations = {
-        model: 3 * BATCH * flops(build(config["model"]), IMAGE) for model, config in configs.items()
+        model: 3 * BATCH * flops(build_node(config["model"]), IMAGE)
+        for model, config in configs.items()
     }
     works: dict[Key, Work] = {}
     for name, dtype in FORMATS.items():

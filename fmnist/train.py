@@ -21,7 +21,7 @@ import hydra
 from omegaconf import DictConfig
 
 from fmnist.config.arguments import ask_for_sweep, order_arguments
-from fmnist.config.build import build, sized
+from fmnist.config.build import build_node, sized
 from fmnist.config.check import check
 from fmnist.config.compose import compose_run
 from fmnist.config.devices import check_devices
@@ -73,7 +73,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         data = build_data(config)
         facts = data.load()
         shape, classes = facts.shape, len(facts.classes)
-        try_net(lambda: build(sized(config["model"], shape, classes)), shape, classes)
+        try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
         shorter = None if job.group is None else shorter_run(config, job.dir)
         begun = goes_on(job.dir, config_hash(config))
         new = Record(

@@ -45,10 +45,10 @@ def order_arguments(words: Sequence[str]) -> list[str]:
     flags = list(words)
     for setting in reversed(typed.overrides):  # from the end: a flag's value stands before
         del flags[len(flags) - 1 - flags[::-1].index(setting)]
-    return [*flags, *settle(typed.overrides)]
+    return [*flags, *last_of_each(typed.overrides)]
 
 
-def settle(settings: Sequence[str]) -> list[str]:
+def last_of_each(settings: Sequence[str]) -> list[str]:
     """Each value once, the last one, as Hydra takes it: folders and records say what ran.
 
     A plus adds a value or replaces the one that is there, whichever it is. Options of groups stay

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.utils import get_object, instantiate
 
 
-def build(node: Any) -> Any:
+def build_node(node: Any) -> Any:
     """The object of a node, or a function that makes it where the node says `_partial_: true`."""
     return instantiate(node, _convert_="all")
 

@@ -89,7 +89,7 @@ def check_overrides(overrides: Iterable[str]) -> None:
     """Refuse a group that is given twice, and several sweeps at once.
 
     Of a value that is given twice the last counts, as Hydra has it; the command line leaves the
-    others out (`fmnist.config.arguments.settle`).
+    others out (`fmnist.config.arguments.last_of_each`).
 
     Raises:
         ConfigError: naming both.

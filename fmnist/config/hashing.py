@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fmnist.config.groups import grouping_settings
-from fmnist.config.known import canonical
+from fmnist.config.known import public_name
 from fmnist.config.signature import UNKNOWN, read_signature
 
 Path = tuple[str, ...]
@@ -44,7 +44,7 @@ def lasting_name(target: str) -> str:
     """What a target is called for good."""
     if target.startswith("fmnist."):
         return f"fmnist:{target.rpartition('.')[2]}"
-    return canonical(target)
+    return public_name(target)
 
 
 def _node(node: dict[str, Any], path: Path, cosmetic: Collection[Path]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ RANGES = {
 OTHERS = {"lr": RATE, "weight_decay": WEIGHT, "momentum": SHARE}
 
 
-def canonical(target: str) -> str:
+def public_name(target: str) -> str:
     """torch.optim.adam.Adam is torch.optim.Adam."""
     module, _, name = target.rpartition(".")
     for package in ("torch.optim.lr_scheduler", "torch.optim"):
@@ -46,12 +46,12 @@ def canonical(target: str) -> str:
 
 def ranges(target: str) -> dict[str, str]:
     """By argument of a class of torch's, the interval of its values; nothing of any other."""
-    name = canonical(target)
+    name = public_name(target)
     return RANGES.get(name, OTHERS if name.startswith("torch.optim.") else {})
 
 
 def is_known(node: dict[str, Any]) -> bool:
     """Whether every key of a node stands here."""
-    known = RANGES.get(canonical(str(node.get("_target_"))))
+    known = RANGES.get(public_name(str(node.get("_target_"))))
     keys = [key for key in node if not key.startswith("_") and key not in grouping_settings()]
     return known is not None and all(key in known for key in keys)

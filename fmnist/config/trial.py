@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
 
-from fmnist.config.build import build, maker
+from fmnist.config.build import build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.config.known import is_known
 from fmnist.errors import ConfigError
@@ -99,7 +99,7 @@ def _try_augmentation(text: str) -> None:
     node = json.loads(text)
     torch = _torch()
     with _explained("aug", node):
-        policy = build(node)
+        policy = build_node(node)
         if policy:  # one that changes nothing may be false
             # The data are not read yet: one that takes grey images, or colour, is good.
             try:
@@ -151,7 +151,7 @@ def _net(node: dict[str, Any]) -> "Module | None":
     torch = _torch()
     try:
         with torch.random.fork_rng(devices=[]):
-            net: Module = build(node)
+            net: Module = build_node(node)
             return net
     except Exception:
         return None

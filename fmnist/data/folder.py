@@ -42,14 +42,14 @@ class Folder:
             DataUnavailable: there is no such folder.
             DataError: there are no pictures, some cannot be read, or they do not fit together.
         """
-        parts, classes, remarks = find_pictures(wanted.root)
+        parts, classes, remarks = find_labelled(wanted.root)
         listed = fingerprint(wanted.root, parts, wanted)
         kept = read_cache(cache_file(wanted), listed)
         if kept is None:
             files = [file for part in parts.values() for file, _ in part]
             size, channels = form(wanted, files)
             refuse_if_too_large(wanted.name, len(files), (channels, size, size))
-            pixels = decode(files, size, channels)
+            pixels = decode_pictures(files, size, channels)
             if wanted.fetch:
                 write_cache(cache_file(wanted), listed, pixels)
         else:
@@ -67,7 +67,7 @@ class Folder:
         )  # fmt: skip
 
 
-def find_pictures(root: Path) -> tuple[dict[str, list[File]], list[str], list[str]]:
+def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[str]]:
     """The pictures of every part with their labels, the names of the classes, and remarks.
 
     Raises:
@@ -154,7 +154,7 @@ def unreadable(broken: Sequence[Path]) -> DataError:
     return DataError(f"{few}: {len(broken)} files cannot be read as pictures: delete or mend them")
 
 
-def decode(files: Sequence[Path], size: int, channels: int) -> np.ndarray[Any, Any]:
+def decode_pictures(files: Sequence[Path], size: int, channels: int) -> np.ndarray[Any, Any]:
     """uint8 [N, size, size], or [N, 3, size, size] in colour.
 
     Raises:
@@ -166,7 +166,7 @@ def decode(files: Sequence[Path], size: int, channels: int) -> np.ndarray[Any, A
 
     def one(place: int) -> None:
         try:
-            pixels[place] = picture(files[place], size, channels)
+            pixels[place] = decode_picture(files[place], size, channels)
         except Exception:  # Pillow's decoders raise anything
             broken.append(files[place])
 
@@ -180,7 +180,7 @@ def decode(files: Sequence[Path], size: int, channels: int) -> np.ndarray[Any, A
     return pixels
 
 
-def picture(path: Path, size: int, channels: int) -> np.ndarray[Any, Any]:
+def decode_picture(path: Path, size: int, channels: int) -> np.ndarray[Any, Any]:
     """uint8 [size, size] or [3, size, size]: upright, the middle square, scaled."""
     from PIL import Image, ImageOps
 

@@ -296,12 +296,12 @@ def said_by(claim: Claim) -> list[tuple[Rule, tuple[Selection, ...], str, str, f
     if claim.same:
         return [("same", claim.same, claim.metric, "", 0.0)]
     pairs = list(product(claim.higher, claim.lower))
-    labels = [" - ".join(map(in_words, pair)) if len(pairs) > 1 else "" for pair in pairs]
+    labels = [" - ".join(map(selection_in_words, pair)) if len(pairs) > 1 else "" for pair in pairs]
     return [("higher", pair, claim.metric, label, 0.0)
             for pair, label in zip(pairs, labels, strict=True)]  # fmt: skip
 
 
-def in_words(selection: Selection) -> str:
+def selection_in_words(selection: Selection) -> str:
     """The values alone."""
     return " ".join("|".join(values) for values in selection.values())
 

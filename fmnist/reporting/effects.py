@@ -110,7 +110,7 @@ def interactions(
 NAMED = 3  # pairs of levels at most in a sentence
 
 
-def in_words(
+def factor_sentence(
     name: str,
     comparisons: Sequence[Comparison],
     averaged: Sequence[str],

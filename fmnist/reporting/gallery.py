@@ -90,7 +90,7 @@ def samples(
         shown.append(
             Sample(
                 index,
-                [picture(pixels[index]), *map(picture, overlays)],
+                [data_url(pixels[index]), *map(data_url, overlays)],
                 evaluation.classes[label],
                 evaluation.classes[predicted],
                 float(evaluation.probabilities[index, label]),
@@ -100,7 +100,7 @@ def samples(
     return shown
 
 
-def picture(pixels: NDArray[np.uint8]) -> str:
+def data_url(pixels: NDArray[np.uint8]) -> str:
     """A PNG as data URI, of uint8 [H, W] or [H, W, 3]."""
     from PIL import Image
 

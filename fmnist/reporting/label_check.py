@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmnist.evidence.labels import believed, suspects
 from fmnist.reporting.detail import Gallery
-from fmnist.reporting.gallery import Sample, picture
+from fmnist.reporting.gallery import Sample, data_url
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
@@ -95,7 +95,7 @@ def _gallery(listed: list[Suspect], found: "OutOfSample") -> Gallery:
     pixels = found.pixels() if listed else np.empty(0, np.uint8)
     shown = [
         Sample(
-            one.index, [picture(_upright(pixels[one.index]))], one.given, one.believed,
+            one.index, [data_url(_upright(pixels[one.index]))], one.given, one.believed,
             one.p_given, one.p_believed,
         )
         for one in listed

@@ -23,7 +23,7 @@ from fmnist.reporting.detail import Detail, detail_of, efficiency, headline
 from fmnist.reporting.effects import (
     compare_levels,
     compare_settings,
-    in_words,
+    factor_sentence,
     interactions,
     level_means,
 )  # fmt: skip
@@ -149,7 +149,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         return values
     best = max(settings, key=lambda setting: setting.mean("val/acc"))
     values["best_setting"] = next(s for s in values["summaries"] if s.levels == best.levels)
-    values |= claims_of(table)
+    values |= _claims(table)
     values |= _convergence(page, settings)
     values |= _best_and_worst(page, latency)
     values["mcnemar"] = _mcnemar(table, compare, values["pair"])
@@ -183,7 +183,7 @@ def _effects(
             if other != name
         ]
         others = [other for other in factors if other != name]
-        sentences.append(in_words(name, made, others, depends_on))
+        sentences.append(factor_sentence(name, made, others, depends_on))
     return {
         "effects": page.draw(*(main_effect(name, means[name]) for name in factors)),
         "bars": page.draw(*(model_bars(name, means[name]) for name in nets)),
@@ -293,7 +293,7 @@ def _same_images(first: Any, second: Any) -> bool:
     return bool(first.labels.tolist() == second.labels.tolist())
 
 
-def claims_of(table: Table) -> dict[str, Any]:
+def _claims(table: Table) -> dict[str, Any]:
     """Claims that these runs measure, with verdicts and readings; or why they are not there."""
     from fmnist.evidence.outcome import evaluate_claims
     from fmnist.evidence.text import (

@@ -23,7 +23,7 @@ LARGEST = 64 * 2**20  # bytes of a file: a hundred thousand epochs are half of i
 DEEPEST = 40  # of lists and dictionaries inside each other; a configuration has six
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
          list: "a list", dict: "a table of settings"}  # fmt: skip
-Reader = Callable[[Any], Any]
+Decoder = Callable[[Any], Any]
 
 
 class Damaged(ValueError):
@@ -190,7 +190,7 @@ def _placed(place: str, error: Damaged) -> Damaged:
 
 
 @cache
-def _reader(kind: Any) -> Reader:
+def _reader(kind: Any) -> Decoder:
     """The function that checks values of one annotation; made once."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -208,7 +208,7 @@ def _reader(kind: Any) -> Reader:
     return _dataclass(kind) if is_dataclass(kind) else _scalar(kind)
 
 
-def _one_kind_of(kinds: tuple[Any, ...]) -> Reader:
+def _one_kind_of(kinds: tuple[Any, ...]) -> Decoder:
     """Of null, and one kind of value beside lists of some kind."""
     optional = type(None) in kinds
     lists = [_reader(kind) for kind in kinds if get_origin(kind) is list]
@@ -223,7 +223,7 @@ def _one_kind_of(kinds: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _scalar(kind: type) -> Reader:
+def _scalar(kind: type) -> Decoder:
     def read(value: Any) -> Any:
         if type(value) is kind or (kind is float and type(value) is int):
             return value
@@ -232,7 +232,7 @@ def _scalar(kind: type) -> Reader:
     return read
 
 
-def _bounded(inner: Reader, bounds: Between) -> Reader:
+def _bounded(inner: Decoder, bounds: Between) -> Decoder:
     low, high = bounds.low, bounds.high
 
     def read(value: Any) -> Any:
@@ -244,7 +244,7 @@ def _bounded(inner: Reader, bounds: Between) -> Reader:
     return read
 
 
-def _one_of(options: tuple[Any, ...]) -> Reader:
+def _one_of(options: tuple[Any, ...]) -> Decoder:
     def read(value: Any) -> Any:
         if isinstance(value, str) and value in options:
             return value
@@ -253,7 +253,7 @@ def _one_of(options: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _list_of(inner: Reader) -> Reader:
+def _list_of(inner: Decoder) -> Decoder:
     def read(value: Any) -> Any:
         if not isinstance(value, list):
             raise Damaged(f"is {shorten(value)}: should be a list")
@@ -268,7 +268,7 @@ def _list_of(inner: Reader) -> Reader:
     return read
 
 
-def _dict_of(inner: Reader) -> Reader:
+def _dict_of(inner: Decoder) -> Decoder:
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise Damaged(f"is {shorten(value)}: should be a table of settings")
@@ -283,7 +283,7 @@ def _dict_of(inner: Reader) -> Reader:
     return read
 
 
-def _dataclass(kind: Any) -> Reader:
+def _dataclass(kind: Any) -> Decoder:
     hints = get_type_hints(kind, include_extras=True)
     rest = next((item.name for item in fields(kind) if item.metadata.get("rest")), None)
     read_others = _reader(hints[rest]) if rest else _reader(Any)

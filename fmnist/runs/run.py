@@ -115,7 +115,7 @@ class Run:
         from hydra.errors import InstantiationException
         from omegaconf.errors import OmegaConfBaseException
 
-        from fmnist.config.build import build, sized
+        from fmnist.config.build import build_node, sized
         from fmnist.config.trusted import Untrusted, refuse_untrusted
 
         try:
@@ -124,7 +124,7 @@ class Run:
             node = self.config[group]
             if group == "model" and (data := self.record.dataset) is not None:
                 node = sized(node, data.shape, len(data.classes))
-            return build(node)
+            return build_node(node)
         except Untrusted as error:
             raise Untrusted(f"{self.dir}: config.{group}: {error}") from error
         except (InstantiationException, OmegaConfBaseException, RecursionError) as error:

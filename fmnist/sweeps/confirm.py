@@ -8,10 +8,8 @@ from fmnist.evidence.effects import Comparison, corrected
 from fmnist.evidence.settings import compare
 from fmnist.runs.run import Run
 
-FEWEST = 3  # seeds that can show something
 
-
-def verdicts(sides: Mapping[str, Sequence[Run]]) -> list[Comparison]:
+def compare_all(sides: Mapping[str, Sequence[Run]]) -> list[Comparison]:
     """Every side compared with every later one, on test accuracy, in points.
 
     Raises:
@@ -25,7 +23,7 @@ def verdicts(sides: Mapping[str, Sequence[Run]]) -> list[Comparison]:
     )
 
 
-def in_words(found: Comparison) -> str:
+def comparison_in_words(found: Comparison) -> str:
     """ "the winner is better than the default by 0.80 [0.30, 1.30] points of test accuracy"."""
     mean, low, high = found.difference.mean, found.low, found.high
     seeds = f"on {found.difference.n} fresh seeds"

@@ -25,7 +25,7 @@ THREADS, GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass
-class Share:
+class CellShare:
     """What a machine gives to the cells of one sweep.
 
     Args:
@@ -61,7 +61,7 @@ class Share:
 
 def share_out(
     cells: int, config: dict[str, Any], most: int | None, per_gpu: int, env: dict[str, str]
-) -> Share:
+) -> CellShare:
     """The share of a sweep's cells.
 
     Args:
@@ -85,7 +85,7 @@ def share_out(
         fitting = max(1, cores // ((devices or 1) * (asked or 1)))
     count = max(1, min(fitting if most is None else jobs_at_a_time(most), cells))
     threads = asked or max(1, cores // (count * (devices or 1)))
-    return Share(count, threads if count > 1 else asked, tuple(gpus))
+    return CellShare(count, threads if count > 1 else asked, tuple(gpus))
 
 
 def list_gpus(logger: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from fmnist.config.build import build, sized
+from fmnist.config.build import build_node, sized
 from fmnist.config.published import sizes_of
 from fmnist.errors import ConfigError
 from fmnist.sweeps.process import how_it_ended, start_process
@@ -62,7 +62,7 @@ def _try_here(models: list[tuple[dict[str, Any], Any, int]], line: Connection) -
         for number, (node, shape, classes) in enumerate(models):
             line.send((number, None))
             try:
-                try_net(lambda: build(sized(node, shape, classes)), shape, classes)  # noqa: B023
+                try_net(lambda: build_node(sized(node, shape, classes)), shape, classes)  # noqa: B023
             except ConfigError as error:
                 line.send((number, str(error)))
     except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended

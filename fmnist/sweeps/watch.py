@@ -30,10 +30,10 @@ def outcome(folder: Path, cell: Cell) -> tuple[str, str]:
         run = load_run(folder / cell.dir)
     except RunError:
         return "missing", "not begun"
-    return (state := run.status), in_words(run, state)
+    return (state := run.status), state_in_words(run, state)
 
 
-def in_words(run: Run, state: str) -> str:
+def state_in_words(run: Run, state: str) -> str:
     """The result of a run, or how far it is, or why it failed."""
     if state != "finished":
         return unfinished(run, state)
@@ -158,7 +158,11 @@ class Board:
                     where = "began" if state == "running" else state
                     counted = f"[{ended}/{len(self.cells)}]"
                     log.info(
-                        "%s %-8s %s  %s", counted, where, self.names[cell.dir], in_words(run, state)
+                        "%s %-8s %s  %s",
+                        counted,
+                        where,
+                        self.names[cell.dir],
+                        state_in_words(run, state),
                     )
             self.draw()
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from lightning.pytorch import seed_everything
 
-from fmnist.config.build import build as made
-from fmnist.config.build import maker, sized
-from fmnist.config.known import canonical
+from fmnist.config.build import build_node, maker, sized
+from fmnist.config.known import public_name
 from fmnist.data.datamodule import ImageData
 from fmnist.training.classifier import Classifier
 from fmnist.training.cost import flops
@@ -33,7 +32,7 @@ def build(config: dict[str, Any]) -> tuple[Classifier, ImageData]:
 
 def build_data(config: dict[str, Any]) -> ImageData:
     """The data module, loaded; see `build`."""
-    data: ImageData = maker(config["data"])(augment=made(config["aug"]), seed=config["seed"])
+    data: ImageData = maker(config["data"])(augment=build_node(config["aug"]), seed=config["seed"])
     data.load()
     return data
 
@@ -47,7 +46,7 @@ def build_classifier(config: dict[str, Any], data: ImageData) -> Classifier:
     seed_everything(config["seed"], workers=True, verbose=False)
     facts = data.load()
     node = sized(config["model"], facts.shape, len(facts.classes))
-    net = made(node)
+    net = build_node(node)
     operations = flops(net, facts.shape)
     classifier = Classifier(
         net,
@@ -71,7 +70,7 @@ def formats(config: dict[str, Any], operations: int) -> tuple[str, bool]:
         operations: of one image's forward pass, see `fmnist.training.cost.flops`.
     """
     trainer, channels_last = config["trainer"], config["channels_last"]
-    if channels_last is None and canonical(config["optim"]["_target_"]) == "torch.optim.LBFGS":
+    if channels_last is None and public_name(config["optim"]["_target_"]) == "torch.optim.LBFGS":
         channels_last = False  # it takes flat views of gradients, which channels-last has not
     return chosen_formats(
         trainer.get("precision", "auto"),

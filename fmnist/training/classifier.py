@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
-from fmnist.config.build import build, maker
+from fmnist.config.build import build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.errors import ConfigError, Diverged
 from fmnist.training.compiled import CompiledNet
@@ -103,7 +103,7 @@ class Classifier(LightningModule):
         plain = {key: as_plain(value) for key, value in plain.items()}
         self.save_hyperparameters(plain, logger=False)  # loggers have the whole configuration
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        made: nn.Module = build(net) if isinstance(net, Mapping) else net
+        made: nn.Module = build_node(net) if isinstance(net, Mapping) else net
         self.net = made.to(memory_format=self.memory_format)
         self.average: AveragedModel | None = None
         if ema_decay is not None:
@@ -117,7 +117,7 @@ class Classifier(LightningModule):
             optimizer = maker(node)
         self.optimizer = optimizer
         self.schedule: Schedule = (
-            build(schedule) if isinstance(schedule, Mapping) else (schedule or CONSTANT)
+            build_node(schedule) if isinstance(schedule, Mapping) else (schedule or CONSTANT)
         )
         # Where Lightning's learning-rate finder looks for one, and puts what it found.
         self.lr: float | None = getattr(self.optimizer, "keywords", {}).get("lr")

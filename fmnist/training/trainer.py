@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
-from fmnist.config.build import build, maker
+from fmnist.config.build import build_node, maker
 from fmnist.config.check import TESTED
 from fmnist.data.datamodule import ImageData
 from fmnist.process.machine import processor_name
@@ -93,7 +93,7 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
         )
     if run is not None:
         callbacks.append(RecordEpochs(run))
-    return [*callbacks, *(build(node) for node in config["callbacks"].values())]
+    return [*callbacks, *(build_node(node) for node in config["callbacks"].values())]
 
 
 def in_groups(

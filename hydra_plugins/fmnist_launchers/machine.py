@@ -20,7 +20,7 @@ from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
 
 if TYPE_CHECKING:
     from fmnist.sweeps.process import CellProcess
-    from fmnist.sweeps.share import Share
+    from fmnist.sweeps.share import CellShare
 
     Running = dict[CellProcess, tuple[DictConfig, JobReturn]]
 
@@ -87,7 +87,7 @@ class MachineLauncher(Launcher):
                 self._wait_for_one(running, share)
         return jobs
 
-    def _share(self, cells: int) -> "Share":
+    def _share(self, cells: int) -> "CellShare":
         from fmnist.config.schema import resolve
         from fmnist.sweeps.share import share_out
 
@@ -113,7 +113,7 @@ class MachineLauncher(Launcher):
             job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
         )  # fmt: skip
 
-    def _wait_for_one(self, running: "Running", share: "Share") -> None:
+    def _wait_for_one(self, running: "Running", share: "CellShare") -> None:
         """Wait until a cell has ended, or several, and complete their jobs, or try them again."""
         from fmnist.errors import CellFailed, UserError
         from fmnist.runs.run import finished_run

@@ -160,7 +160,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _confirm(self, sides: Mapping[str, list[str]]) -> None:
         """Train every side on fresh seeds, and say which of them is better."""
         from fmnist.runs.run import finished_run
-        from fmnist.sweeps.confirm import in_words, verdicts
+        from fmnist.sweeps.confirm import compare_all, comparison_in_words
 
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
         wanted = [cell for together in zip(*cells.values(), strict=True) for cell in together]
@@ -178,8 +178,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         if missing := [name for name, own in found.items() if not own]:
             log.info("no verdict: %s has no run of its own that finished", " and ".join(missing))
             return
-        for comparison in verdicts(found):
-            log.info("%s", in_words(comparison))
+        for comparison in compare_all(found):
+            log.info("%s", comparison_in_words(comparison))
 
     def _study(self, name: str = "") -> "Study":
         """The study in the search's directory, new or with its trials.

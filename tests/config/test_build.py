@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from fmnist.config.build import build, maker
+from fmnist.config.build import build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.errors import RunError
 from fmnist.training.checkpoint import AtomicCheckpointIO
@@ -15,7 +15,7 @@ from tests.conftest import composed
 
 def test_lists_and_dictionaries_of_a_node_are_plain() -> None:
     node = {"_target_": "builtins.dict", "a": [1, [2]], "b": {"c": [3]}}
-    made = build(node)
+    made = build_node(node)
     assert made == {"a": [1, [2]], "b": {"c": [3]}}
     assert [type(made["a"]), type(made["a"][1]), type(made["b"]), type(made["b"]["c"])] == [
         list, list, dict, list,
@@ -27,7 +27,7 @@ def test_lists_and_dictionaries_of_a_node_are_plain() -> None:
 
 def test_the_state_of_an_optimiser_with_a_list_among_its_settings_loads_back() -> None:
     config = composed("optim._target_=torch.optim.NAdam", "~optim.fused", "+optim.betas=[0.8,0.99]")
-    optimizer = build(split_grouping(config["optim"])[0])([torch.nn.Parameter(torch.ones(2))])
+    optimizer = build_node(split_grouping(config["optim"])[0])([torch.nn.Parameter(torch.ones(2))])
     buffer = io.BytesIO()
     torch.save(optimizer.state_dict(), buffer)
     buffer.seek(0)

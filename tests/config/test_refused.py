@@ -9,7 +9,7 @@ from hydra.utils import get_object
 
 from fmnist.config import devices
 from fmnist.config.check import ACCELERATORS, STRATEGIES, TESTED
-from fmnist.config.known import RANGES, canonical, is_known
+from fmnist.config.known import RANGES, is_known, public_name
 from fmnist.config.schema import CONF_DIR
 from fmnist.config.signature import read_signature, takes_metric
 from fmnist.config.trial import try_out
@@ -377,7 +377,7 @@ def test_lightnings_own_words_are_accepted_and_those_tested_are_among_them() -> 
 def test_what_is_known_of_torch_are_arguments_that_it_has(target: str) -> None:
     assert set(RANGES[target]) <= set(inspect.signature(get_object(target)).parameters)
     real = get_object(target)
-    assert canonical(f"{real.__module__}.{real.__name__}") == target
+    assert public_name(f"{real.__module__}.{real.__name__}") == target
 
 
 @pytest.mark.parametrize("group", ["optim", "scheduler"])

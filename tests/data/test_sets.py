@@ -157,8 +157,8 @@ def test_pictures_of_any_size_are_cut_square_and_scaled(tmp_path):
 def test_pictures_are_decoded_once_and_again_when_a_file_changes(tmp_path, monkeypatch):
     root = flowers(tmp_path / "flowers")
     decoded = []
-    decode = folders.decode
-    monkeypatch.setattr(folders, "decode", lambda *a: decoded.append(1) or decode(*a))
+    decode = folders.decode_pictures
+    monkeypatch.setattr(folders, "decode_pictures", lambda *a: decoded.append(1) or decode(*a))
     wanted = Wanted("flowers", root)
     first, again = Folder().read(wanted), Folder().read(wanted)
     assert torch.equal(first.train.pixels, again.train.pixels)

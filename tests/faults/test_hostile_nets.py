@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fmnist.config.build import build
+from fmnist.config.build import build_node
 from fmnist.errors import ConfigError
 from fmnist.training.preflight import try_net
 from tests.conftest import TINY, here
@@ -49,7 +49,7 @@ def test_a_net_that_is_wrong_is_refused_in_one_line_that_names_its_own(
     monkeypatch.chdir(tmp_path)
     node = {"_target_": f"tests.faults.hostile_nets.{net}"}
     with pytest.raises(ConfigError) as caught:
-        try_net(lambda: build(node), *SIZES)
+        try_net(lambda: build_node(node), *SIZES)
     message = str(caught.value)
     assert message.startswith("model: ")
     assert words in message

@@ -21,7 +21,7 @@ import torch
 import yaml
 
 from fmnist.claims import main as claims
-from fmnist.config.build import build as build_own
+from fmnist.config.build import build_node
 from fmnist.config.published import published
 from fmnist.config.trusted import SETTING, Untrusted, refuse_untrusted, trust
 from fmnist.evaluate import main as evaluate
@@ -64,7 +64,7 @@ FOREIGN = [
 def build(node):
     """What a node of somebody's record describes."""
     refuse_untrusted(node)
-    return build_own(node)
+    return build_node(node)
 
 
 def inside(node, place):
@@ -170,7 +170,7 @@ def test_ones_own_net_needs_a_word(own_net, monkeypatch):
         assert type(build(net)).__name__ == "Net"
     with pytest.raises(Untrusted):
         build(net)
-    assert type(build_own(net)).__name__ == "Net"
+    assert type(build_node(net)).__name__ == "Net"
     monkeypatch.setenv(SETTING, "another, their_nets")
     assert type(build(net)).__name__ == "Net"
     assert type(build({"_target_": "their_nets.make"})).__name__ == "Net"

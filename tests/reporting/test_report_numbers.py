@@ -15,7 +15,7 @@ from fmnist.evidence.statistics import summarize, wilson_interval
 from fmnist.models.lenet5 import LeNet5
 from fmnist.reporting.effects import (
     compare_levels,
-    in_words,
+    factor_sentence,
     interactions,
     level_means,
     pareto_front,
@@ -214,9 +214,9 @@ def test_levels_are_compared_over_seeds_with_welchs_t_test() -> None:
     assert (net.low, net.high) == pytest.approx((low, high))
     assert net.difference.n == 5
     assert optim.p > 0.05
-    words = in_words("net", by_factor["net"], ["optim"])
+    words = factor_sentence("net", by_factor["net"], ["optim"])
     assert "large beats small by" in words
-    assert "no difference may be concluded between sgd and adam" in in_words(
+    assert "no difference may be concluded between sgd and adam" in factor_sentence(
         "optim", by_factor["optim"], ["net"]
     )
 
@@ -227,20 +227,20 @@ def test_a_sentence_names_the_three_largest_differences_and_counts_the_others() 
         Comparison(f"a{i}", f"b{i}", summarize([size - 0.1, size, size + 0.1]))
         for i, size in enumerate(sizes)
     ]
-    words = in_words("net", made, [])
+    words = factor_sentence("net", made, [])
     said = [
         words.index(text) for text in ("b1 beats a1 by 3.00", "a3 beats b3 by 2.00", "a2 beats")
     ]
     assert said == sorted(said)
     assert "and a difference in 2 more pairs of its levels (table below); this holds" in words
     assert "a0" not in words
-    assert "more pair" not in in_words("net", made[:3], [])
+    assert "more pair" not in factor_sentence("net", made[:3], [])
 
 
 def test_one_seed_concludes_nothing() -> None:
     comparisons = compare_levels(settings(ADDITIVE, seeds=1), FACTORS)["net"]
     assert math.isnan(comparisons[0].p)
-    assert "nothing may be concluded" in in_words("net", comparisons, ["optim"])
+    assert "nothing may be concluded" in factor_sentence("net", comparisons, ["optim"])
     assert math.isnan(summarize([80.0]).low)
 
 
@@ -249,7 +249,7 @@ def test_an_interaction_is_found_where_there_is_one() -> None:
     (there,) = interactions(settings(ADDITIVE | {("large", "adam"): 86.0}), FACTORS)
     assert not absent.contrast.significant
     assert there.contrast.significant
-    words = in_words("net", [there.contrast], ["optim"], [("optim", 3.0)])
+    words = factor_sentence("net", [there.contrast], ["optim"], [("optim", 3.0)])
     assert "its effect changes with optim by 3.00 points" in words
     assert there.contrast.difference.mean == pytest.approx(3, abs=0.3)
 

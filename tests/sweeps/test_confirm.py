@@ -9,7 +9,7 @@ import pytest
 from fmnist.errors import CellFailed, ConfigError, Pruned, RunError
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
-from fmnist.sweeps.confirm import in_words, verdicts
+from fmnist.sweeps.confirm import compare_all, comparison_in_words
 from fmnist.sweeps.process import start_cell
 from fmnist.sweeps.pruning import epoch_values, is_pruned, look
 from fmnist.train import train
@@ -79,12 +79,12 @@ def side(folder, rate, accuracies):
 
 def test_the_verdict_is_that_of_the_engine_in_words(tmp_path):
     winner = side(tmp_path, 0.1, [0.90, 0.91, 0.905])
-    (found,) = verdicts({"winner": winner, "default": side(tmp_path, 0.2, [0.80, 0.81, 0.802])})
-    assert in_words(found).startswith("winner is better than default by 10.10 [")
-    (open_,) = verdicts({"winner": winner, "default": side(tmp_path, 0.3, [0.90, 0.92, 0.89])})
-    assert "winner is not shown to differ from default: +0.17 [-" in in_words(open_)
+    (found,) = compare_all({"winner": winner, "default": side(tmp_path, 0.2, [0.80, 0.81, 0.802])})
+    assert comparison_in_words(found).startswith("winner is better than default by 10.10 [")
+    (open_,) = compare_all({"winner": winner, "default": side(tmp_path, 0.3, [0.90, 0.92, 0.89])})
+    assert "winner is not shown to differ from default: +0.17 [-" in comparison_in_words(open_)
     with pytest.raises(RunError):
-        verdicts({"winner": winner, "default": []})
+        compare_all({"winner": winner, "default": []})
 
 
 def searcher(**settings):

@@ -9,7 +9,7 @@ from fmnist.errors import ConfigError
 from fmnist.process import machine
 from fmnist.sweeps import share
 from fmnist.sweeps.combine import combinations
-from fmnist.sweeps.share import Share, share_out
+from fmnist.sweeps.share import CellShare, share_out
 
 
 def config(**trainer):
@@ -25,21 +25,21 @@ def shared(monkeypatch, cells, cores=8, gpus=(), most=None, per_gpu=1, env=None,
 
 
 def test_cells_fill_the_cores_and_share_out_the_threads(monkeypatch):
-    assert shared(monkeypatch, 100) == Share(8, 1)
-    assert shared(monkeypatch, 3) == Share(3, 2)
-    assert shared(monkeypatch, 1) == Share(1)  # as a single run
-    assert shared(monkeypatch, 100, most=2) == Share(2, 4)
-    assert shared(monkeypatch, 100, most=1) == Share(1)  # basic
-    assert shared(monkeypatch, 100, most=-1) == Share(8, 1)
-    assert shared(monkeypatch, 100, devices=2) == Share(4, 1)
-    assert shared(monkeypatch, 100, env={"OMP_NUM_THREADS": "4"}) == Share(2, 4)
+    assert shared(monkeypatch, 100) == CellShare(8, 1)
+    assert shared(monkeypatch, 3) == CellShare(3, 2)
+    assert shared(monkeypatch, 1) == CellShare(1)  # as a single run
+    assert shared(monkeypatch, 100, most=2) == CellShare(2, 4)
+    assert shared(monkeypatch, 100, most=1) == CellShare(1)  # basic
+    assert shared(monkeypatch, 100, most=-1) == CellShare(8, 1)
+    assert shared(monkeypatch, 100, devices=2) == CellShare(4, 1)
+    assert shared(monkeypatch, 100, env={"OMP_NUM_THREADS": "4"}) == CellShare(2, 4)
 
 
 def test_cells_are_dealt_to_the_gpus(monkeypatch):
-    assert shared(monkeypatch, 100, gpus="01", accelerator="cpu") == Share(8, 1)
-    assert shared(monkeypatch, 100, gpus="01", devices=2) == Share(1)
+    assert shared(monkeypatch, 100, gpus="01", accelerator="cpu") == CellShare(8, 1)
+    assert shared(monkeypatch, 100, gpus="01", devices=2) == CellShare(1)
     found = shared(monkeypatch, 100, gpus="01", per_gpu=2)
-    assert found == Share(4, 2, ("0", "1"))
+    assert found == CellShare(4, 2, ("0", "1"))
     running = [SimpleNamespace(job=SimpleNamespace(env={"CUDA_VISIBLE_DEVICES": "0"}))]
     assert found.variables(running)["CUDA_VISIBLE_DEVICES"] == "1"
 
@@ -50,11 +50,11 @@ def test_no_more_cells_than_the_memory_takes(monkeypatch):
     monkeypatch.setattr(share, "free_memory", lambda: free)
     monkeypatch.setattr(share, "memory_of", lambda pid: taken)
     mib = 2**20
-    assert not Share(8).has_room(running)  # nothing is known: 600 of 1000 MiB will be taken
-    assert Share(8, peak=500 * mib).has_room(running)
-    assert not Share(8, peak=600 * mib).has_room(running)
-    assert Share(8, peak=10**12).has_room([])  # one always
-    assert not Share(1, peak=mib).has_room(running)
+    assert not CellShare(8).has_room(running)  # nothing is known: 600 of 1000 MiB will be taken
+    assert CellShare(8, peak=500 * mib).has_room(running)
+    assert not CellShare(8, peak=600 * mib).has_room(running)
+    assert CellShare(8, peak=10**12).has_room([])  # one always
+    assert not CellShare(1, peak=mib).has_room(running)
 
 
 def test_the_memory_that_is_free_is_read():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from fmnist.config.build import build, sized
+from fmnist.config.build import build_node, sized
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.errors import ConfigError
 from fmnist.evaluate import evaluate
@@ -26,7 +26,7 @@ def test_every_net_takes_colour_other_sizes_and_a_hundred_classes(model):
     node = composed(f"model={model}")["model"]
     for size in (32, 64):
         shape = (3, size, size)
-        try_net(lambda: build(sized(node, shape, 100)), shape, 100)  # noqa: B023
+        try_net(lambda: build_node(sized(node, shape, 100)), shape, 100)  # noqa: B023
     assert sized(node, (1, 28, 28), 10) == node
 
 
@@ -35,7 +35,7 @@ def test_a_net_says_which_sizes_it_cannot_take(model):
     shape = (1, 1, 1)
     node = sized(composed(f"model={model}")["model"], shape, 10)
     with pytest.raises(ConfigError, match="image_size=1") as error:
-        try_net(lambda: build(node), shape, 10)
+        try_net(lambda: build_node(node), shape, 10)
     assert "1x1" in str(error.value)
 
 
