@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import records, speedrun
 from benchmarks.table import commit, described, read, shown
 from fmnist.config.schema import CONF_DIR
-from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate

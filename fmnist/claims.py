@@ -15,7 +15,8 @@ from dataclasses import astuple
 from pathlib import Path
 
 from fmnist.errors import RunError
-from fmnist.evidence.claim import RESULTS_DIR, Claim, ClaimError, asked_claims
+from fmnist.evidence.claim import Claim, ClaimError
+from fmnist.evidence.claim_file import RESULTS_DIR, asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.superiority import Chance, Odds
 from fmnist.evidence.text import (

@@ -8,7 +8,8 @@ setting that does not exist or has a value that it cannot have.
 
 from collections.abc import Mapping, Sequence
 
-from fmnist.evidence.claim import CLAIMS_DIR, Claim, load_claims, looks_of, unit
+from fmnist.evidence.claim import Claim, unit
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.outcome import evaluate, family_sizes
 from fmnist.evidence.power import POWER, sizes_at

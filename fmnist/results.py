@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmnist.config.trusted import TRUST_HELP, trust
-from fmnist.evidence.claim import asked_claims
+from fmnist.evidence.claim_file import asked_claims
 from fmnist.evidence.collect import collect, study_rows
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped

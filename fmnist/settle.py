@@ -13,7 +13,8 @@ import subprocess
 import sys
 from collections.abc import Collection, Sequence
 
-from fmnist.evidence.claim import Claim, asked_claims
+from fmnist.evidence.claim import Claim
+from fmnist.evidence.claim_file import asked_claims
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import seeds_in_words, verdict_words
 from fmnist.runs.command import command, command_parser, start

@@ -30,17 +30,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fmnist.config.words import near, near_or_all
-from fmnist.evidence.claim import (
-    Claim,
-    ClaimError,
-    Selection,
-    asked_by_name,
-    checked_looks,
-    is_share,
-    lists_of,
-    read_file,
-    read_sides,
-)  # fmt: skip
+from fmnist.evidence.claim import Claim, ClaimError, Selection, asked_by_name, is_share
+from fmnist.evidence.claim_file import checked_looks, lists_of, read_claims, read_sides
 from fmnist.evidence.outcome import Outcome, said_by
 from fmnist.evidence.verdict import Part, Rule, Statement, judge
 from fmnist.runs.foreign_rows import ForeignRun
@@ -95,7 +86,7 @@ def load_foreign(path: Path) -> list[ForeignClaim]:
     Raises:
         ClaimError: naming the file, the claim, the key and what would be right.
     """
-    return read_file(path, KEYS, lambda name, content: _claim(name, content, path.stem))
+    return read_claims(path, KEYS, lambda name, content: _claim(name, content, path.stem))
 
 
 def _claim(name: str, content: dict[str, Any], source: str) -> ForeignClaim:

@@ -11,17 +11,8 @@ from itertools import combinations, product, takewhile
 from typing import TYPE_CHECKING, Any
 
 from fmnist.config.words import near
-from fmnist.evidence.claim import (
-    CLAIMS_DIR,
-    EXACT,
-    Claim,
-    ClaimError,
-    Selection,
-    asked_by_name,
-    is_share,
-    load_claims,
-    looks_of,
-)  # fmt: skip
+from fmnist.evidence.claim import EXACT, Claim, ClaimError, Selection, asked_by_name, is_share
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.effects import RESOLUTION, one_training
 from fmnist.evidence.matching import (
     WHOLE,

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from fmnist.config.readings import OURS
 from fmnist.config.schema import CONF_DIR
-from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.runs.rows import canonical, flatten, is_value

@@ -15,7 +15,8 @@ from typing import Any
 import jinja2
 from matplotlib import rc_context
 
-from fmnist.evidence.claim import CLAIMS_DIR, Claim, ClaimError, is_share, unit
+from fmnist.evidence.claim import Claim, ClaimError, is_share, unit
+from fmnist.evidence.claim_file import CLAIMS_DIR
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.study_settings import study_settings

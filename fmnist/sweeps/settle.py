@@ -13,7 +13,8 @@ from itertools import product
 from fmnist.config.readings import OURS, key_of
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
-from fmnist.evidence.claim import Claim, looks_of
+from fmnist.evidence.claim import Claim
+from fmnist.evidence.claim_file import looks_of
 from fmnist.evidence.matching import MACHINE, settings_of, side
 from fmnist.evidence.outcome import Outcome, is_exact
 from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings

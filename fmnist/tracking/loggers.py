@@ -165,7 +165,7 @@ def tags(job: "Job") -> list[str]:
 
 def claims_tested_by(ablation: str | None) -> list[str]:
     """Names of the claims that an ablation is the test of, without parsing the YAML files."""
-    from fmnist.evidence.claim import CLAIMS_DIR
+    from fmnist.evidence.claim_file import CLAIMS_DIR
 
     found, name = [], ""
     for path in sorted(CLAIMS_DIR.glob("*.yaml")) if ablation else []:

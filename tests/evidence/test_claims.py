@@ -17,7 +17,8 @@ from fmnist import claims as command_module
 from fmnist.claims import main
 from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR, config_hash, resolve
-from fmnist.evidence.claim import CLAIMS_DIR, ClaimError, load_claims, load_file, looks_of
+from fmnist.evidence.claim import ClaimError
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
 from fmnist.evidence.text import scope

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import ndtri
 
 from fmnist.claims import to_csv
-from fmnist.evidence.claim import load_file
+from fmnist.evidence.claim_file import load_file
 from fmnist.evidence.images import crossed
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.text import remarks

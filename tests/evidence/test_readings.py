@@ -7,7 +7,7 @@ import pytest
 from fmnist.config.readings import OURS, readings
 from fmnist.config.schema import CONF_DIR, config_hash, select
 from fmnist.errors import ConfigError
-from fmnist.evidence.claim import CLAIMS_DIR, load_claims, looks_of
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
 from fmnist.evidence.study import first_seed, misfit, sweep_of_readings

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fmnist.claims import read_sources
-from fmnist.evidence.claim import CLAIMS_DIR, is_cost, load_claims
+from fmnist.evidence.claim import is_cost
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
 from fmnist.reporting.results_page import elapsed, render

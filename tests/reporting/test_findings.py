@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fmnist.evidence.claim import CLAIMS_DIR, load_claims
+from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
 from fmnist.reporting.findings import (

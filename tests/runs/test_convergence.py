@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fmnist.evidence.claim import METRICS
+from fmnist.evidence.claim_file import CLAIMABLE
 from fmnist.reporting.charts import MUTED
 from fmnist.reporting.convergence import convergence_curves, convergence_of, usual_target
 from fmnist.reporting.run_figures import epoch_places
@@ -80,7 +80,7 @@ def test_metrics_of_a_curve():
         "epochs_to/0.80": 2, "seconds_to/0.80": 3.0, "epochs_to/0.85": 2, "seconds_to/0.85": 3.0,
         "epochs_to/0.90": 5, "seconds_to/0.90": 10.0,
     }  # fmt: skip
-    assert set(found) <= set(METRICS)  # of claims
+    assert set(found) <= set(CLAIMABLE)  # of claims
 
 
 def setting(*curves, allowed=3):

@@ -8,7 +8,7 @@ import torch
 from fmnist.data.synthetic import garments
 from fmnist.errors import RunError
 from fmnist.evaluate import main
-from fmnist.evidence.claim import METRICS as CLAIMED
+from fmnist.evidence.claim_file import CLAIMABLE
 from fmnist.reporting.page import write_report
 from fmnist.runs.corrupted import CORRUPTED, KINDS, METRICS, STRENGTHS, read_corrupted
 from fmnist.runs.record import is_accuracy
@@ -42,7 +42,7 @@ def test_what_was_measured_stands_beside_the_record_for_rows_claims_and_the_repo
     found = read_corrupted(run.dir, run.record)
     assert lines[2].split()[1:6] == [f"{share:.4f}" for share in found.acc["noise"]]
     row = row_of(run)
-    assert {name for name in row.metrics if "corrupted" in name} == set(METRICS) <= set(CLAIMED)
+    assert {name for name in row.metrics if "corrupted" in name} == set(METRICS) <= set(CLAIMABLE)
     assert all(is_accuracy(name) for name in METRICS)
     page, _ = write_report([run.dir], tmp_path / "report", latency=False)
     assert "Damaged images" in page.read_text()
