@@ -146,8 +146,8 @@ def predict(run: "Run | str | Path", pictures: Iterable[str | Path]) -> "list[An
         DataError: a picture that is not there.
     """
     from fmnist.data.pictures import find_pictures
-    from fmnist.predict import answers_of
     from fmnist.runs.run import Run as Loaded
+    from fmnist.using.answers import answers_of
 
     loaded = run if isinstance(run, Loaded) else load_run(run)
     return answers_of(loaded, find_pictures(map(Path, pictures)))[0]

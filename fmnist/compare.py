@@ -6,17 +6,11 @@ Every setting is compared with the first. Exit code 0: compared; 2: there is not
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.text import shown
-
-if TYPE_CHECKING:
-    from fmnist.reporting.side_by_side import Line, SideBySide
-
-WIDTH, LEAST = 80, 8  # of a terminal, and of a column: longer values are cut
 
 
 @command
@@ -29,10 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist.evidence.settings import read_settings
 
     sides = read_settings(options.runs)
+    from fmnist.reporting.compare_text import compare_text
     from fmnist.reporting.side_by_side import side_by_side
 
     found = side_by_side(sides)
-    print(escaped(text(found)))
+    print(escaped(compare_text(found)))
     if options.html is not None:
         from fmnist.reporting.compare_page import write_page
 
@@ -40,59 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_page(found, options.html)
         print(f"\n{escaped(shown(options.html.absolute()))}")
     return 0
-
-
-def text(found: "SideBySide") -> str:
-    """Everything, for a terminal."""
-    from fmnist.reporting.side_by_side import images_lines, verdict_line
-
-    parts = [
-        f"{letter}  {side.name}   {_seeds(list(side.runs))}, {side.place}"
-        for letter, side in zip(found.letters, found.sides, strict=True)
-    ]
-    first = found.letters[0]
-    for title, lines in (
-        ("settings that differ", found.settings), ("accuracy", found.measures),
-        ("recall by class (%)", found.classes), ("calibration, one run a side", found.calibration),
-        ("cost", found.costs),
-    ):  # fmt: skip
-        if lines:
-            parts += ["", *columns(title, found.letters, lines)]
-    if any(found.images):
-        parts += ["", "test images"]
-        for letter, images in zip(found.letters[1:], found.images, strict=True):
-            parts += images_lines(images, (letter, first)) if images else []
-    parts += ["", "verdict on test accuracy, over matched seeds"]
-    others = {side.name: letter for side, letter in zip(found.sides, found.letters, strict=True)}
-    parts += [verdict_line(item, (others[item.first], first)) for item in found.against]
-    return "\n".join([*parts, *(f"left out: {note}" for note in found.notes)])
-
-
-def _seeds(seeds: list[int]) -> str:
-    words = ", ".join(map(str, sorted(seeds)[:6])) + (", ..." if len(seeds) > 6 else "")
-    return f"seed{'s' * (len(seeds) > 1)} {words}"
-
-
-def columns(title: str, letters: str, lines: "Sequence[Line]") -> list[str]:
-    """A table; values that would make it wider than a terminal are cut."""
-    pair = f"{letters[-1]} - {letters[0]}" if any(line.difference for line in lines) else ""
-    rows = [[title, *letters, pair]]
-    rows += [[line.what, *line.values, line.difference] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while (over := sum(widths) + 2 * (len(widths) - 1) - WIDTH) > 0 and max(widths[1:]) > LEAST:
-        widest = max(range(1, len(widths)), key=widths.__getitem__)
-        widths[widest] = max(LEAST, widths[widest] - over)
-    return [
-        "  ".join(
-            _cut(text, width).ljust(width) if place == 0 else _cut(text, width).rjust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 if __name__ == "__main__":

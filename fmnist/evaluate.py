@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from fmnist.config.trusted import TRUST_HELP, trust
-from fmnist.errors import RunError, UserError
+from fmnist.errors import UserError
 from fmnist.runs.command import command_parser, refuse, start, writing
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.leak import LEAK, leaks
@@ -16,39 +16,6 @@ from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
 from fmnist.runs.record import known
 from fmnist.runs.run import Run, write_atomically
 from fmnist.runs.text import unchecked
-
-
-def evaluate(run: Run) -> tuple[float, float]:
-    """Test loss and test accuracy in [0, 1] of a finished run's best checkpoint, computed anew.
-
-    On the kind of device that the run used, when there is one, with as many threads.
-
-    Raises:
-        RunError: the run is not finished, not complete or not possible.
-        Untrusted: its net is somebody's own, see `fmnist.config.trusted`.
-        DataError, DataUnavailable: see `fmnist.data.files`.
-    """
-    import torch
-
-    from fmnist.runs.latency import recorded_threads
-    from fmnist.training.predict import loss_and_accuracy, predict
-
-    run.require_finished()
-    net = run.net("best")
-    wanted = run.record.device.partition(" ")[0]
-    device = torch.device("cuda" if wanted == "cuda" and torch.cuda.is_available() else "cpu")
-    try:
-        batches = run.same_data().test_batches(device)
-        with recorded_threads(run):
-            return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
-    except UserError:
-        raise
-    except Exception as error:  # a record can describe settings that fit neither each other nor us
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RunError(
-            f"{run.dir}: a {type(net).__name__} on {run.config['data'].get('name')} as its record "
-            f"describes them cannot be evaluated: {reason}"
-        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +42,8 @@ def reproduce(directory: str, corruptions: bool = False) -> int:
     """Evaluate one run and say what came out; the exit code."""
     try:
         run = load_named(directory)
+        from fmnist.using.reproduce import evaluate
+
         loss, accuracy = evaluate(run)
         code = compare(directory, run, loss, accuracy)
         if corruptions:

@@ -6,79 +6,13 @@ at hand: runs below multirun/ and outputs/, and the committed rows of results/. 
 setting that does not exist or has a value that it cannot have.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from fmnist.evidence.claim import Claim, unit
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
-from fmnist.evidence.matching import settings_of
-from fmnist.evidence.outcome import evaluate, family_sizes
-from fmnist.evidence.power import POWER, sizes_at
-from fmnist.evidence.study import ablations, axes
-from fmnist.evidence.text import number, seeds_in_words, shown_metric
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
-from fmnist.runs.rows import Row
-from fmnist.runs.run import finished_run
-from fmnist.runs.text import shown
-from fmnist.sweeps.cells import Sweep, sweep_of
-from fmnist.sweeps.estimate import estimate, rows_at_hand, time_in_words
-from fmnist.sweeps.plan import names_of
-from fmnist.sweeps.settle import claims_of
-
-
-def show(sweep: Sweep, rows: Sequence[Row]) -> str:
-    """The plan for a terminal."""
-    done = [c for c in sweep.cells if finished_run(sweep.folder / c.dir, c.config_hash) is not None]
-    missing = [cell for cell in sweep.cells if cell not in done]
-    names = names_of(sweep.cells)
-    width = min(80, max(len(name) for name in names.values()))
-    lines = [f"sweep  {shown(sweep.folder)}"]
-    lines += [
-        f"{names[cell.dir]:{width}}  {'done' if cell in done else 'missing'}"
-        for cell in sweep.cells
-    ]
-    lines.append(f"cells  {len(sweep.cells)}, of which {len(done)} done, {len(missing)} to run")
-    if missing:
-        settings = [settings_of(tuple(cell.overrides)) for cell in missing]
-        lines.append(f"left   {time_in_words(len(missing), estimate(settings, rows))}")
-    return "\n".join(lines)
-
-
-def power(overrides: Sequence[str], seeds: int, rows: Sequence[Row]) -> str:
-    """What the claims of a study can show, a line each; "" where the cells are none of a study's.
-
-    Args:
-        overrides: of the command line.
-        seeds: that it has.
-        rows: that are at hand.
-
-    Raises:
-        ClaimError: see `load_claims`.
-    """
-    given = dict(text.split("=", 1) for text in overrides if "=" in text)
-    study = given.get("ablation", "")
-    if study not in ablations() or set(given) - {"ablation", "seed", *axes(study)}:
-        return ""
-    every = load_claims(CLAIMS_DIR)
-    claims = claims_of(study, every)
-    outcomes = evaluate(every, rows, [claim.name for claim in claims]) if claims else []
-    lines = []
-    for claim, outcome in zip(claims, outcomes, strict=True):
-        looks = looks_of(claim) or (seeds,)
-        sizes = sizes_at(outcome, looks, family_sizes(every)[claim.source], outcomes)
-        lines.append(f"{claim.name:27}{sizes_in_words(claim, sizes, shown_metric(outcome))}")
-    head = f"shows  with {100 * POWER:g} % power, by the deviations over seeds at hand; this has "
-    return "\n".join([f"{head}{seeds_in_words(seeds)}", *lines]) if lines else ""
-
-
-def sizes_in_words(claim: Claim, sizes: Mapping[int, float], metric: str) -> str:
-    """ "a difference of 0.62 points at 5 seeds, 0.38 at 10, 0.25 at 20"."""
-    if not sizes:
-        return "unknown: no two seeds are at hand, or its numbers are whole"
-    what = "refutes a value that is off by " if claim.about else "a difference of "
-    (first, size), *rest = sizes.items()
-    words = [f"{number(size, metric)} {unit(metric)}".rstrip() + f" at {first} seeds"]
-    return what + ", ".join(words + [f"{number(s, metric)} at {look}" for look, s in rest])
+from fmnist.sweeps.cells import sweep_of
+from fmnist.sweeps.estimate import rows_at_hand
+from fmnist.sweeps.forecast import plan_in_words, power
 
 
 @command
@@ -89,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_intermixed_args(arguments)
     sweep, rows = sweep_of(asked.overrides), rows_at_hand()
     seeds = {text for cell in sweep.cells for text in cell.overrides if text.startswith("seed=")}
-    print(escaped(show(sweep, rows)))
+    print(escaped(plan_in_words(sweep, rows)))
     if said := power(asked.overrides, len(seeds), rows):
         print(escaped(said))
     return 0

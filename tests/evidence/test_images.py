@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 from scipy.special import ndtri
 
-from fmnist.claims import to_csv
 from fmnist.evidence.claim_file import load_file
 from fmnist.evidence.images import crossed
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.text import remarks
+from fmnist.reporting.claims_table import to_csv
 from fmnist.runs.bits import Right
 from tests.evidence.test_claims import claim_file, row
 

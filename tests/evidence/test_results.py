@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fmnist.claims import read_sources
 from fmnist.evidence.claim import is_cost
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
+from fmnist.evidence.sources import read_sources
 from fmnist.reporting.results_page import elapsed, render
 from fmnist.results import main
 from fmnist.runs.bits import RIGHT, Right, write_right

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from fmnist.errors import RunError
-from fmnist.evaluate import evaluate, main
+from fmnist.evaluate import main
 from fmnist.runs.leak import LEAK
 from fmnist.runs.run import load_run, write_atomically
+from fmnist.using.reproduce import evaluate
 from tests.conftest import here
 
 

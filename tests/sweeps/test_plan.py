@@ -6,11 +6,12 @@ from fmnist.config.schema import config_hash
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.outcome import family_sizes
 from fmnist.evidence.power import detectable
-from fmnist.plan import main, power
+from fmnist.plan import main
 from fmnist.process.machine import processor_name
 from fmnist.runs.rows import Row
 from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.estimate import estimate, seconds_of, time_in_words
+from fmnist.sweeps.forecast import power
 from tests.conftest import TINY, composed
 from tests.evidence.test_claims import CLAIMS
 from tests.evidence.test_claims import row as claim_row

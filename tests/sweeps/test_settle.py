@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist import settle as command_module
 from fmnist.config.readings import key_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.study import axes
@@ -13,6 +12,7 @@ from fmnist.runs.find import find_runs
 from fmnist.runs.rows import rows_of
 from fmnist.runs.run import load_run
 from fmnist.settle import main
+from fmnist.sweeps import look_by_look
 from fmnist.sweeps.settle import claims_of, next_look, step_to, steps
 from tests.evidence.test_claims import CLAIMS, row, run_dir
 from tests.evidence.test_readings import measured
@@ -45,7 +45,7 @@ def training(tmp_path, monkeypatch):
     def made(gain, limit=99):
         found = Training(tmp_path / "multirun" / "s2_pooling", gain, limit)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(command_module, "train", found)
+        monkeypatch.setattr(look_by_look, "train", found)
         return found
 
     return made
@@ -90,7 +90,7 @@ def test_a_stopped_one_goes_on_with_the_seeds_that_are_missing(training):
 def test_cells_that_fail_are_not_run_for_ever(training, monkeypatch, capsys):
     training(gain=0.0)
     asked = []
-    monkeypatch.setattr(command_module, "train", lambda overrides: asked.append(overrides) or 1)
+    monkeypatch.setattr(look_by_look, "train", lambda overrides: asked.append(overrides) or 1)
     assert main(["s2_pooling"]) == 1
     assert len(asked) == 1
     assert "no verdict at 10 seeds: runs failed" in capsys.readouterr().out

@@ -10,8 +10,9 @@ from fmnist.runs.lock import locked
 from fmnist.runs.record import METRICS, Cell, Epoch, Record, listed_cells
 from fmnist.runs.run import load_run
 from fmnist.runs.text import duration
-from fmnist.status import main, status
+from fmnist.status import main
 from fmnist.sweeps.plan import write_manifest
+from fmnist.sweeps.standing import standing
 from fmnist.sweeps.watch import Board
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
@@ -43,7 +44,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def test_every_state_is_counted_and_every_unfinished_cell_explained(sweep):
-    found = status(sweep)
+    found = standing(sweep)
     assert found.states == {"finished": 2, "failed": 1, "killed": 1, "missing": 1}
     assert found.lines == [
         ("failed", "seed=2", "no data"),
@@ -53,14 +54,14 @@ def test_every_state_is_counted_and_every_unfinished_cell_explained(sweep):
 
 
 def test_the_best_is_chosen_on_validation(sweep):
-    run, name = status(sweep).best
+    run, name = standing(sweep).best
     assert (name, run.record.metrics["test/acc"]) == ("seed=0", 0.8)
 
 
 def test_the_time_left_is_what_the_finished_cells_took(sweep):
-    assert status(sweep).seconds_left == 40 + 30 + 10  # missing, failed after 10, killed after 30
+    assert standing(sweep).seconds_left == 40 + 30 + 10  # missing, failed after 10, killed after 30
     with locked(sweep / "seed=3-x"):
-        assert status(sweep).states["running"] == 1
+        assert standing(sweep).states["running"] == 1
 
 
 def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep, capsys):
@@ -110,7 +111,7 @@ def test_cells_that_choose_on_the_test_set_are_told(sweep, capsys):
 
 def test_a_damaged_record_is_listed_and_stops_nothing(sweep):
     (sweep / "seed=1-x" / "result.json").write_text("{")
-    assert status(sweep).states["damaged"] == 1
+    assert standing(sweep).states["damaged"] == 1
 
 
 @pytest.mark.parametrize(

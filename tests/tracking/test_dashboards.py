@@ -25,8 +25,8 @@ from fmnist.errors import UserError
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.tracking.loggers import HINTED, SERVER, prepare, tags, wandb_logger
+from fmnist.tracking.workspace import COURSE, FACTORS, RESULTS
 from fmnist.train import train
-from fmnist.workspace import COURSE, FACTORS, RESULTS
 from tests.conftest import CHECKOUT, TINY, command, composed, once
 
 # Everything of TINY but its logger.

@@ -7,7 +7,8 @@ import pytest
 
 from fmnist import workspace
 from fmnist.config.schema import CONF_DIR
-from fmnist.workspace import main, read_studies
+from fmnist.tracking.workspace import read_studies
+from fmnist.workspace import main
 
 # wandb-workspaces 0.4 defines its models in pydantic's old way.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

@@ -10,11 +10,11 @@ from sklearn.datasets import load_digits
 from fmnist.config.build import build_node, sized
 from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.errors import ConfigError
-from fmnist.evaluate import evaluate
 from fmnist.reporting.detail import detail_of
 from fmnist.reporting.table import Entry
 from fmnist.training.classifier import Classifier
 from fmnist.training.preflight import try_net
+from fmnist.using.reproduce import evaluate
 from tests.conftest import TINY, composed, here
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))

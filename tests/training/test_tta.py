@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from fmnist.evaluate import evaluate
 from fmnist.training.tta import VIEWS, mean_logits
+from fmnist.using.reproduce import evaluate
 
 
 class Corner(nn.Module):

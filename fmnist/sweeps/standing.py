@@ -1,0 +1,89 @@
+"""How the cells below a directory stand, by their records alone."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmnist.runs.find import find_runs
+from fmnist.runs.leak import leak_warning, leaks
+from fmnist.runs.run import Run
+from fmnist.runs.text import duration, shown
+from fmnist.sweeps.names import distinct
+from fmnist.sweeps.watch import seconds_left, unfinished
+
+ORDER = ("running", "failed", "killed", "unknown", "damaged", "missing")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the cells below one directory stand.
+
+    Args:
+        states: number of cells by state; "killed": its process is gone without a word;
+            "unknown": whether it has one cannot be told, its lock being somebody else's.
+        lines: state, name and detail of every cell that has not finished.
+        best: the finished run with the highest val/acc, and its name.
+        seconds_left: at the present pace; None: nothing to estimate it from.
+        code: see `fmnist.runs.find.Found.exit_code`.
+        warning: about runs that choose their epoch on the test set, or "".
+    """
+
+    states: Counter[str]
+    lines: list[tuple[str, str, str]]
+    best: tuple[Run, str] | None
+    seconds_left: float | None
+    warning: str = ""
+    code: int = 0
+
+
+def standing(directory: str | Path) -> Standing:
+    """Read the cells below a directory.
+
+    Raises:
+        RunError: there are none.
+    """
+    found = find_runs([directory])
+    overrides = [run.record.overrides for run in found.runs]
+    names = distinct([*overrides, *(cell for _, cell in found.missing)])
+    named = list(zip(found.runs, names, strict=False))
+    states = {run.dir: run.status for run in found.runs}  # once: each looks at a lock
+    lines = [
+        (state, name, unfinished(run, state))
+        for run, name in named
+        if (state := states[run.dir]) != "finished"
+    ]
+    lines += [("damaged", path.name, reason) for path, reason in found.damaged]
+    lines += [("missing", name, "not begun") for name in names[len(found.runs) :]]
+    finished = [(run, name) for run, name in named if states[run.dir] == "finished"]
+    best = max(finished, key=lambda pair: pair[0].record.metrics["val/acc_best"], default=None)
+    counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
+    left = seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
+    lines.sort(key=lambda line: ORDER.index(line[0]))
+    warning = leak_warning(sum(map(leaks, found.runs)), len(found.runs))
+    return Standing(counted, lines, best, left, warning, found.exit_code)
+
+
+def standing_in_words(directory: str, found: Standing) -> str:
+    """For a terminal."""
+    total = found.states.total()
+    counts = [f"{found.states[state]} {state}" for state in ORDER if found.states[state]]
+    done = f"{found.states['finished']} of {total} finished"
+    lines = [f"{directory}: {', '.join([done, *counts])}"]
+    width = min(60, max((len(name) for _, name, _ in found.lines), default=0))
+    lines += [f"{state:8} {name:{width}}  {detail}" for state, name, detail in found.lines]
+    if found.best:
+        run, name = found.best
+        metrics = run.record.metrics
+        lines.append(
+            f"best     {name}  val acc {metrics['val/acc_best']:.4f}, "
+            f"test acc {metrics['test/acc']:.4f}: {shown(run.dir)}"
+        )
+        if leaks(run):
+            lines.append("         its epoch was chosen on the test set: no match for clean runs")
+    if found.seconds_left is not None and len(found.lines):
+        beside = found.states["running"]
+        pace = f"{beside} at a time" if beside else "when it is started again, one at a time"
+        lines.append(f"left     about {duration(found.seconds_left)} ({pace})")
+    if found.warning:
+        lines.append(f"WARNING  {found.warning}")
+    return "\n".join(lines)

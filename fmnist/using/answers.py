@@ -1,0 +1,106 @@
+"""What a run's net says of pictures: asked, and as a table, as CSV, as JSON."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from fmnist.data.facts import DatasetFacts
+from fmnist.data.pictures import Pixels, prepare, read_picture
+from fmnist.errors import DataError, DataUnavailable, RunError
+from fmnist.runs.command import refuse
+from fmnist.runs.foreign_text import csv_text
+from fmnist.runs.plain import write_json
+from fmnist.runs.record import known
+from fmnist.runs.run import Run, write_atomically
+
+if TYPE_CHECKING:
+    from fmnist.using.classify import Answer
+
+SHOWN = 3  # classes a picture
+
+
+def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str, Pixels], str]":
+    """What the best net of a run says of pictures, what it saw, and why it knows no distances.
+
+    Raises:
+        RunError: the run has not finished, or its files are damaged.
+    """
+    run.require_finished()
+    from fmnist.using.classify import classify, familiar_with
+
+    net, facts = run.net("best"), known(run.record.dataset)
+    if facts.look is None:  # a record of before it was measured
+        facts = replace(facts, look=run.data().load().look)
+    inputs = read_all(paths, facts)
+    try:
+        familiar, missing = familiar_with(run, net), ""
+    except (DataUnavailable, RunError) as error:
+        familiar, missing = None, f"far from the training data: cannot be told: {error}"
+    return classify(net, facts, inputs, run.formats(), familiar), inputs, missing
+
+
+def read_all(paths: Sequence[Path], facts: DatasetFacts) -> dict[str, Pixels]:
+    """The pictures as the net sees them, by file; those that cannot be read are said."""
+    inputs = {}
+    for path in paths:
+        try:
+            inputs[str(path)] = prepare(read_picture(path), facts.shape, known(facts.look))
+        except DataError as error:
+            refuse(error)
+    return inputs
+
+
+def answers_table(answers: "Sequence[Answer]") -> str:
+    """A line a picture: its most probable classes, and what there is to say of it."""
+    width = max(len("picture"), *(len(answer.name) for answer in answers))
+    lines = [f"{'picture':{width}}  most probable classes"]
+    for answer in answers:
+        first = list(answer.probabilities.items())[:SHOWN]
+        shares = "  ".join(f"{name[:14]:14} {share:6.1%}" for name, share in first)
+        lines.append(f"{answer.name:{width}}  {shares}  {answer.remark}".rstrip())
+    return "\n".join(lines)
+
+
+def as_csv(answers: "Sequence[Answer]", classes: Sequence[str]) -> str:
+    """Every probability; in [0, 1]."""
+    columns = [f"p({name})" for name in classes]
+    rows: list[list[object]] = [
+        ["file", "class", "probability", "unsure", "far", "distance", *columns]
+    ]
+    for one in answers:
+        shares = [f"{one.probabilities[name]:.6g}" for name in classes]
+        distance = "" if one.distance is None else f"{one.distance:.6g}"
+        facts = [one.name, one.label, f"{one.probability:.6g}", one.unsure, one.far, distance]
+        rows.append([*facts, *shares])
+    return csv_text(rows)
+
+
+def as_json(run: Run, answers: "Sequence[Answer]") -> bytes:
+    """The run, and of every picture all that is known."""
+    pictures = [
+        {
+            "file": one.name, "class": one.label, "probability": one.probability,
+            "unsure": one.unsure, "far": one.far, "distance": one.distance,
+            "probabilities": one.probabilities,
+        }
+        for one in answers
+    ]  # fmt: skip
+    record = run.record
+    return write_json(
+        {"run": str(run.dir), "config_hash": record.config_hash,
+         "dataset": known(record.dataset).name, "pictures": pictures}
+    )  # fmt: skip
+
+
+def save_inputs(folder: Path, inputs: dict[str, Pixels]) -> None:
+    """What the net saw, in the order of the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, pixels) in enumerate(inputs.items(), start=1):
+        image = Image.fromarray(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        write_atomically(folder / f"{number:04d}_{Path(name).stem}.png", buffer.getvalue())
