@@ -68,14 +68,16 @@ def train(config: dict[str, Any], job: Job) -> float:
         from fmnist.training.build import build_classifier, build_data
         from fmnist.training.preflight import try_net
         from fmnist.training.shorter import shorter_run
-        from fmnist.training.start import as_begun, origin_of, start_from
+        from fmnist.training.start import Beginning, as_begun, beginning_of, start_from
 
         data = build_data(config)
         facts = data.load()
         shape, classes = facts.shape, len(facts.classes)
-        try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
+        net = try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
         shorter = None if job.group is None else shorter_run(config, job.dir)
         begun = goes_on(job.dir, config_hash(config))
+        beginning = Beginning() if begun else beginning_of(config, net, shorter)
+        del net  # of the trial
         new = Record(
             status="running",
             config_hash=config_hash(config),
@@ -87,14 +89,15 @@ def train(config: dict[str, Any], job: Job) -> float:
             seed=config["seed"],
             dataset=facts,
             tags=config["tags"],
-            origin=None if begun else origin_of(config, data, shorter),
+            origin=beginning.origin,
             inherited_seconds=None if shorter is None else shorter.record.train_seconds,
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:
             config = as_begun(config, run)
             classifier = build_classifier(config, data)
-            start_from(config, classifier, run.checkpoints, shorter)
+            start_from(beginning, classifier, run.checkpoints)
+            del beginning  # its weights are the net's now
             trainer = fit(config, classifier, data, loggers, run.checkpoints, run)
             test(run, trainer, classifier, data)
             finish(run, trainer, data, loggers, time.perf_counter() - began)

@@ -22,8 +22,8 @@ from fmnist.training.random_state import same_random_states
 BATCH = 2  # the least that batch norm takes while it trains
 
 
-def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> None:
-    """Build a net of its own for the trial, and use it as a run will: evaluate, train.
+def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> nn.Module:
+    """A net of its own for the trial, used as a run will: evaluate, train.
 
     The states of the random generators are afterwards as they were.
 
@@ -38,7 +38,7 @@ def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> 
     """
     with same_random_states():
         try:
-            net = make()
+            net: nn.Module = make()
         except Exception as error:
             raise ConfigError(f"model: {explain(error, []) or describe(error)}") from error
         name = _check_module(net)
@@ -59,6 +59,7 @@ def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> 
             raise ConfigError(
                 f"model: {name}: {describe(error)}; it was given images {list(images.shape)}"
             ) from error
+        return net
 
 
 def _check_module(net: Any) -> str:

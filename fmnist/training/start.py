@@ -5,8 +5,11 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 # isort: split
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor, nn
 
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.pretrained import PREFIX, pretrained
@@ -18,40 +21,54 @@ from fmnist.runs.run import (
     read_weights,
     write_atomically,
 )
-from fmnist.training.build import build_classifier
 from fmnist.training.classifier import Classifier
-from fmnist.training.random_state import same_random_states
-
-if TYPE_CHECKING:
-    from fmnist.data.datamodule import ImageData
 
 log = logging.getLogger(__name__)
 
 
-def origin_of(config: dict[str, Any], data: "ImageData", shorter: Run | None = None) -> str | None:
-    """For the record: which run this one starts from; None: from nothing.
-
-    What cannot be started from is refused here, before there is a record.
+@dataclass(frozen=True)
+class Beginning:
+    """What a run starts from, read once, before there is a record.
 
     Args:
-        data: loaded, for a net of its sizes.
-        shorter: see `fmnist.training.shorter`.
+        origin: for the record: which run it is; None: it starts from nothing.
+        weights: of `init_from`, by the net's names.
+        files: of `ckpt_path`: last and best checkpoint, which become this run's own.
+    """
+
+    origin: str | None = None
+    weights: Mapping[str, Tensor] | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = None) -> Beginning:
+    """What a new run starts from; what cannot be started from is refused here.
+
+    Args:
+        net: such as the run will train.
+        shorter: a finished run that this one goes on from, see `fmnist.training.shorter`.
 
     Raises:
         RunError: there is no readable checkpoint.
         ConfigError: the checkpoint is not of such a net, or leaves nothing to train.
     """
     if shorter is not None:
-        return f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
-    for key, which in (("init_from", "best"), ("ckpt_path", "last")):
-        if config[key] is None:
-            continue
-        with same_random_states():
-            classifier = build_classifier(config, data)
-        weights_of(config[key], classifier) if key == "init_from" else files_of(config, classifier)
-        there = _run_of(checkpoint_of(key, config[key], which))
-        return f"{key}={config[key]}" + (f" ({there.record.config_hash})" if there else "")
-    return None
+        files = {name: shorter.checkpoints / f"{name}.ckpt" for name in ("best", "last")}
+        origin = f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
+        return Beginning(origin, files=files)
+    if config["init_from"] is not None:
+        file = checkpoint_of("init_from", config["init_from"], "best")
+        return Beginning(_named("init_from", config, file), weights_of(config, file, net))
+    if config["ckpt_path"] is not None:
+        files = files_of(config, net)
+        return Beginning(_named("ckpt_path", config, files["last"]), files=files)
+    return Beginning()
+
+
+def _named(key: str, config: dict[str, Any], file: Path) -> str:
+    """ "init_from=outputs/a (0123abcd)"."""
+    there = _run_of(file)
+    return f"{key}={config[key]}" + (f" ({there.record.config_hash})" if there else "")
 
 
 def _run_of(file: Path) -> Run | None:
@@ -86,30 +103,19 @@ def as_begun(config: dict[str, Any], run: Run) -> dict[str, Any]:
     }
 
 
-def start_from(
-    config: dict[str, Any], classifier: Classifier, checkpoints: Path, shorter: Run | None = None
-) -> None:
-    """Give a new run what `init_from` or `ckpt_path` names; a run that goes on has it already.
+def start_from(beginning: Beginning, classifier: Classifier, checkpoints: Path) -> None:
+    """Give a new run what it starts from.
 
     Args:
         checkpoints: of the new run.
-        shorter: a run that this one goes on from as from `ckpt_path`.
-
-    Raises:
-        RunError, ConfigError: see `origin_of`.
     """
-    if (checkpoints / "last.ckpt").exists():
-        return
-    if config["init_from"] is not None:
-        take_weights(config["init_from"], classifier)
-        return
-    if shorter is not None:
-        log.info("begins where %s ended", shorter.dir)
-        config = config | {"ckpt_path": str(shorter.dir)}
-    if config["ckpt_path"] is not None:
+    if beginning.weights is not None:
+        take_weights(beginning.weights, classifier)
+    if beginning.files:
+        log.info("begins where another run ended: %s", beginning.origin)
         checkpoints.mkdir(parents=True, exist_ok=True)
-        for name, source in files_of(config, classifier).items():
-            write_atomically(checkpoints / f"{name}.ckpt", source.read_bytes())
+    for name, source in beginning.files.items():
+        write_atomically(checkpoints / f"{name}.ckpt", source.read_bytes())
 
 
 def checkpoint_of(key: str, given: str, which: str) -> Path:
@@ -127,23 +133,23 @@ def checkpoint_of(key: str, given: str, which: str) -> Path:
     return found
 
 
-def weights_of(given: str, classifier: Classifier) -> tuple[dict[str, Any], list[str]]:
-    """Another run's best weights, and the names of those that have another shape here."""
-    there = read_weights(checkpoint_of("init_from", given, "best"))
-    own = classifier.net.state_dict()
+def weights_of(config: dict[str, Any], file: Path, net: nn.Module) -> dict[str, Tensor]:
+    """Another run's best weights, of which at least one tensor has the shape that it has here."""
+    given = f"init_from={config['init_from']}"
+    there, own = read_weights(file), net.state_dict()
     if strange := sorted(own.keys() ^ there.keys()):
         where = "there" if strange[0] in there else "here"
-        raise ConfigError(f"init_from={given}: is of another net: only {where} is {strange[0]}")
-    other = [name for name in own if own[name].shape != there[name].shape]
-    if len(other) == len(own):
-        raise ConfigError(f"init_from={given}: no tensor has the shape that it has here")
-    return there, other
+        raise ConfigError(f"{given}: is of another net: only {where} is {strange[0]}")
+    if all(own[name].shape != there[name].shape for name in own):
+        raise ConfigError(f"{given}: no tensor has the shape that it has here")
+    return there
 
 
-def take_weights(given: str, classifier: Classifier) -> None:
+def take_weights(there: Mapping[str, Tensor], classifier: Classifier) -> None:
     """Another run's best weights; a tensor of another shape, such as a head's, stays new."""
-    (there, other), own = weights_of(given, classifier), classifier.net.state_dict()
-    classifier.net.load_state_dict(there | {name: own[name] for name in other})
+    own = classifier.net.state_dict()
+    other = [name for name in own if own[name].shape != there[name].shape]
+    classifier.net.load_state_dict({**there, **{name: own[name] for name in other}})
     if classifier.average is not None:
         classifier.average.module.load_state_dict(classifier.net.state_dict())
     for name in other:
@@ -151,12 +157,12 @@ def take_weights(given: str, classifier: Classifier) -> None:
         log.info("init_from  %s stays new: %s", name, shapes)
 
 
-def files_of(config: dict[str, Any], classifier: Classifier) -> dict[str, Path]:
+def files_of(config: dict[str, Any], net: nn.Module) -> dict[str, Path]:
     """Another run's last and best checkpoint, from which this one goes on as its own."""
     given = config["ckpt_path"]
     path = checkpoint_of("ckpt_path", given, "last")
     last = read_checkpoint(path)
-    refuse_other(given, last, classifier)
+    refuse_other(config, last, net)
     history = last.get("history") or []
     if not history:
         raise ConfigError(f"ckpt_path={given}: holds no epochs; init_from takes weights alone")
@@ -175,25 +181,29 @@ def files_of(config: dict[str, Any], classifier: Classifier) -> dict[str, Path]:
     return {"best": best, "last": path}
 
 
-def refuse_other(given: str, last: Mapping[str, Any], classifier: Classifier) -> None:
+def refuse_other(config: dict[str, Any], last: Mapping[str, Any], net: nn.Module) -> None:
     """A checkpoint of another net or of another optimiser.
 
     Raises:
         ConfigError: what differs.
     """
-    own, there = classifier.state_dict(), last["state_dict"]
+    given, state = f"ckpt_path={config['ckpt_path']}", last["state_dict"]
+    there = {key.removeprefix("net."): state[key] for key in state if key.startswith("net.")}
+    own = net.state_dict()
     if strange := sorted(own.keys() ^ there.keys()):
-        raise ConfigError(f"ckpt_path={given}: is of another net: it differs in {strange[0]}")
+        raise ConfigError(f"{given}: is of another net: it differs in {strange[0]}")
     for name in own:
         if own[name].shape != there[name].shape:
             raise ConfigError(
-                f"ckpt_path={given}: is of another net: {name} is {list(there[name].shape)} there, "
+                f"{given}: is of another net: {name} is {list(there[name].shape)} there, "
                 f"{list(own[name].shape)} here"
             )
+    averaged = any(key.startswith("average.") for key in state)
+    if averaged != (config["ema_decay"] is not None):
+        raise ConfigError(f"{given}: was trained {'with' if averaged else 'without'} ema_decay")
     before = last.get("hyper_parameters", {}).get("optimizer", {}).get("_target_")
-    now = classifier.hparams.get("optimizer", {}).get("_target_")
-    if before != now:
+    if before != (now := config["optim"]["_target_"]):
         raise ConfigError(
-            f"ckpt_path={given}: was trained with {before}, and this run is with {now}: "
+            f"{given}: was trained with {before}, and this run is with {now}: "
             "init_from takes its weights alone"
         )

@@ -9,10 +9,11 @@ from torch import nn
 
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.job import Job
-from fmnist.runs.run import Run, load_run, read_checkpoint
+from fmnist.runs.run import Run, load_run, read_checkpoint, read_weights
 from fmnist.train import train
+from fmnist.training import start
 from fmnist.training.classifier import Classifier
-from fmnist.training.start import start_from
+from fmnist.training.start import beginning_of, start_from
 from tests.conftest import TINY, composed
 
 
@@ -71,7 +72,7 @@ def test_a_run_starts_from_another_ones_best_weights(origin, tmp_path):
     from fmnist.training.build import build_classifier, build_data
 
     classifier = build_classifier(config, build_data(config))
-    start_from(config, classifier, tmp_path)
+    start_from(beginning_of(config, classifier.net), classifier, tmp_path)
     best = origin.net("best").state_dict()
     assert all(
         torch.equal(value, best[name]) for name, value in classifier.net.state_dict().items()
@@ -79,11 +80,13 @@ def test_a_run_starts_from_another_ones_best_weights(origin, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_its_record_names_the_origin_and_the_checkpoint_may_be_named_itself(origin, tmp_path):
-    file = origin.checkpoints / "best.ckpt"
+def test_the_checkpoint_may_be_named_itself_and_is_read_once(origin, tmp_path, monkeypatch):
+    file, read = origin.checkpoints / "best.ckpt", []
+    monkeypatch.setattr(start, "read_weights", lambda path: read.append(path) or read_weights(path))
     run = trained(tmp_path / "run", "trainer.max_epochs=1", f"init_from={file}")
     assert run.record.origin == f"init_from={file} ({origin.record.config_hash})"
     assert run.record.epochs[0].epoch == 0
+    assert read == [file]
 
 
 def bare(net: nn.Module) -> Classifier:
@@ -98,7 +101,8 @@ def test_a_head_of_another_size_stays_new(origin, tmp_path, caplog):
     classifier = bare(LeNet5(num_classes=7))
     before = classifier.net.state_dict()["classifier.4.weight"].clone()
     with caplog.at_level("INFO", logger="fmnist"):
-        start_from({"init_from": str(origin.dir), "ckpt_path": None}, classifier, tmp_path)
+        beginning = beginning_of({"init_from": str(origin.dir)}, classifier.net)
+        start_from(beginning, classifier, tmp_path)
     state = classifier.net.state_dict()
     assert torch.equal(state["classifier.4.weight"], before)
     assert torch.equal(state["features.0.weight"], origin.net().state_dict()["features.0.weight"])
@@ -112,10 +116,10 @@ def test_a_head_of_another_size_stays_new(origin, tmp_path, caplog):
         ("ckpt_path", nn.Linear(2, 2), "ckpt_path=.*: is of another net"),
     ],
 )
-def test_another_net_is_refused(origin, tmp_path, key, net, message):
+def test_another_net_is_refused(origin, key, net, message):
     config = {"init_from": None, "ckpt_path": None} | {key: str(origin.dir)}
     with pytest.raises(ConfigError, match=message):
-        start_from(config, bare(net), tmp_path)
+        beginning_of(config, net)
 
 
 def test_another_optimiser_cannot_go_on_and_as_many_epochs_leave_nothing_to_do(origin, tmp_path):
@@ -123,8 +127,10 @@ def test_another_optimiser_cannot_go_on_and_as_many_epochs_leave_nothing_to_do(o
         trained(tmp_path / "a", "optim=sgd", "trainer.max_epochs=3", f"ckpt_path={origin.dir}")
     with pytest.raises(ConfigError, match="max_epochs=2: should be more than 2"):
         trained(tmp_path / "b", "trainer.max_epochs=2", f"ckpt_path={origin.dir}")
+    with pytest.raises(ConfigError, match="was trained without ema_decay"):
+        trained(tmp_path / "c", "trainer.max_epochs=3", "ema_decay=0.9", f"ckpt_path={origin.dir}")
     with pytest.raises(ConfigError, match="is of another net"):
-        trained(tmp_path / "c", "model=logistic", f"init_from={origin.dir}")
+        trained(tmp_path / "d", "model=logistic", f"init_from={origin.dir}")
     assert not list(tmp_path.glob("*/result.json"))  # before there is a record
 
 
