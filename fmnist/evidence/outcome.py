@@ -78,13 +78,13 @@ class Outcome:
         return self.statement.weakest if self.statement else None
 
 
-def evaluate_claims(runs: Iterable[Run], claims: Sequence[Claim] | None = None) -> list[Outcome]:
-    """What runs say of claims; of all that come with the project when none are given.
+def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:
+    """What runs say of the claims that come with the project.
 
     Raises:
         ClaimError: see `load_claims`.
     """
-    return evaluate(load_claims(CLAIMS_DIR) if claims is None else claims, rows_of(runs))
+    return evaluate(load_claims(CLAIMS_DIR), rows_of(runs))
 
 
 def evaluate(

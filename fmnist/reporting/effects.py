@@ -20,9 +20,11 @@ from fmnist.evidence.study_settings import Grid, Key
 from fmnist.evidence.text import p_words
 from fmnist.reporting.table import SweepSetting
 
+METRIC = "test/acc"  # that everything here is about
+
 
 def compare_settings(
-    settings: Sequence[SweepSetting], metric: str = "test/acc", against: SweepSetting | None = None
+    settings: Sequence[SweepSetting], against: SweepSetting | None = None
 ) -> list[Comparison]:
     """Every pair of settings, or every setting against one, over the seeds that both have."""
     pairs = (
@@ -32,22 +34,20 @@ def compare_settings(
     )
     made = []
     for a, b in pairs:
-        first, second = a.values(metric), b.values(metric)
+        first, second = a.values(METRIC), b.values(METRIC)
         paired = one_training(name for name in a.levels if a.levels[name] != b.levels[name])
         if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
             made.append(compare_sides(a.label, b.label, values, paired=paired))
     return corrected(made)
 
 
-def level_means(
-    settings: Sequence[SweepSetting], names: Sequence[str], metric: str = "test/acc"
-) -> dict[Key, Summary]:
+def level_means(settings: Sequence[SweepSetting], names: Sequence[str]) -> dict[Key, Summary]:
     """Mean over seeds of every combination of levels of the named factors.
 
     Over the units that have every combination, so that the means can be compared; where there is
     no such unit, each over its own.
     """
-    grid = Grid(settings, names, metric)
+    grid = Grid(settings, names, METRIC)
     together = grid.values(*grid.keys)
     return {
         key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
@@ -56,12 +56,12 @@ def level_means(
 
 
 def compare_levels(
-    settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
+    settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]]
 ) -> dict[str, list[Comparison]]:
     """Every pair of levels of every factor, corrected for all of them."""
     made: list[tuple[str, Comparison]] = []
     for name, levels in factors.items():
-        grid = Grid(settings, [name], metric)
+        grid = Grid(settings, [name], METRIC)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
                 made.append((name, compare_sides(a, b, values, paired=one_training([name]))))
@@ -87,12 +87,12 @@ class Interaction:
 
 
 def interactions(
-    settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]], metric: str = "test/acc"
+    settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]]
 ) -> list[Interaction]:
     """Of every pair of factors that was crossed; p values corrected for all contrasts."""
     made: list[tuple[tuple[str, str], Comparison]] = []
     for pair in combinations(factors, 2):
-        grid = Grid(settings, pair, metric)
+        grid = Grid(settings, pair, METRIC)
         for a, b in combinations(factors[pair[0]], 2):
             for c, d in combinations(factors[pair[1]], 2):
                 if values := grid.values((a, c), (b, c), (a, d), (b, d)):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from fmnist.runs.run import Run
 
+PER_CLASS, OF_PAIR = 2, 8  # images shown of a class, and of two that are confused
+COLUMNS = 6
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -41,12 +44,12 @@ class Sample:
         return self.label == self.predicted
 
 
-def typical(evaluation: Evaluation, per_class: int = 2) -> list[int]:
+def typical(evaluation: Evaluation) -> list[int]:
     """The first test images of every class, in the order of the classes: not chosen by result."""
     return [
         int(index)
         for k in evaluation.shown_classes()
-        for index in np.flatnonzero(evaluation.labels == k)[:per_class]
+        for index in np.flatnonzero(evaluation.labels == k)[:PER_CLASS]
     ]
 
 
@@ -57,16 +60,16 @@ def confident_errors(evaluation: Evaluation, count: int = 16) -> list[int]:
     return [int(i) for i in wrong[np.argsort(-confidence, kind="stable")][:count]]
 
 
-def pair_errors(evaluation: Evaluation, i: int, j: int, count: int = 8) -> list[int]:
+def pair_errors(evaluation: Evaluation, i: int, j: int) -> list[int]:
     """Images of one class taken for the other, the most confident first, both ways in turn."""
     ways = []
     for label, predicted in ((i, j), (j, i)):
         hits = (evaluation.labels == label) & (evaluation.predicted == predicted)
         order = np.flatnonzero(hits)
         ways.append(order[np.argsort(-evaluation.probabilities[order, predicted], kind="stable")])
-    half = count // 2
-    first = max(half, count - len(ways[1]))
-    second = max(half, count - len(ways[0]))
+    half = OF_PAIR // 2
+    first = max(half, OF_PAIR - len(ways[1]))
+    second = max(half, OF_PAIR - len(ways[0]))
     return [int(index) for index in (*ways[0][:first], *ways[1][:second])]
 
 
@@ -144,7 +147,7 @@ def class_activation(
     return maps
 
 
-def gallery_figure(shown: Sequence[Sample], columns: int = 6) -> "Figure":
+def gallery_figure(shown: Sequence[Sample]) -> "Figure":
     """The samples as one figure, for the disk; the page shows them one by one."""
     from matplotlib.figure import Figure
     from matplotlib.image import imread
@@ -156,7 +159,7 @@ def gallery_figure(shown: Sequence[Sample], columns: int = 6) -> "Figure":
     size = images[0][0].shape[0]
     unit = size / 28  # what is said is of the same size, however large the images are
     wide, tall = round(((size + 2 * unit) * len(images[0])) + 8 * unit), round(size + 14 * unit)
-    columns = max(1, columns // len(shown[0].pictures))
+    columns = max(1, COLUMNS // len(shown[0].pictures))
     rows = -(-len(shown) // columns)
     sheet = np.ones((rows * tall, columns * wide, 3))
     figure = Figure((columns * wide / size, rows * tall / size), dpi=110)

@@ -264,8 +264,8 @@ def _ticks(
 NAMED = 8  # points that all bear their names; of more only those on the front
 
 
-def _shorten(text: str, most: int = 28) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= 28 else f"{text[:27]}…"
 
 
 def cost_and_accuracy(settings: Sequence[SweepSetting], cost: str, label: str, title: str) -> Chart:

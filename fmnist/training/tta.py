@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}  # forward passes an image
-
 
 def mean_logits(net: nn.Module, images: Tensor, tta: str) -> Tensor:
     """Logits [B, K] of a net in eval mode, for images float [B, C, S, S].
