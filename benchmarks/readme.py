@@ -19,7 +19,7 @@ from fmnist.evidence.collect import study_rows
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import markdown, readings_word, scope
-from fmnist.reporting.findings import SOURCES, counted, finding
+from fmnist.reporting.findings import SOURCES, counted, finding, heading
 from fmnist.reporting.results_page import verdict_lines
 from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
@@ -78,9 +78,9 @@ def studies(outcomes: list[Outcome]) -> str:
     claims, lines = [outcome.claim for outcome in outcomes], []
     for source in SOURCES:
         counts = counted(o for o in outcomes if o.claim.source == source)
-        name = "our own" if source == OWN else f"**{source}**"
+        name, colon, about = heading(source).partition(": ")
         numbers = [str(counts[key]) for key in ("asked", "holds", "does not hold", "open")]
-        lines.append([name, *numbers, finding(source, outcomes, claims)])
+        lines.append([f"**{name}**{colon}{about}", *numbers, finding(source, outcomes, claims)])
     return markdown(["study", "claims", "hold", "do not", "open", "finding"], lines)
 
 

@@ -140,6 +140,12 @@ def findings(
     return "\n\n".join(parts) + "\n", charts
 
 
+def heading(source: str) -> str:
+    """The name of a source's story: "S1: does FashionCNN need augmentation and dropout?"."""
+    prose = (CLAIMS_DIR / f"{SOURCES[source]}.md").read_text(encoding="utf-8")
+    return prose.partition("\n## ")[2].partition("\n")[0]
+
+
 def finding(source: str, outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> str:
     """The one sentence of a source.
 

@@ -6,8 +6,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,36 +19,17 @@ from torchmetrics import MeanMetric
 
 from fmnist.config.build import build_node, maker
 from fmnist.config.groups import split_grouping
-from fmnist.errors import ConfigError, Diverged
+from fmnist.errors import Diverged
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import REMEDY, refuse_divergence
 from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
+from fmnist.training.schedule import CONSTANT, Schedule, scheduled  # conf/ has it from here
 from fmnist.training.tta import mean_logits
 
 Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
 Batches = Iterable[Batch]
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A learning-rate policy and how it is driven.
-
-    Args:
-        policy: makes a torch scheduler of an optimiser; None: constant learning rate.
-        interval: when the policy advances.
-        horizon: the policy's argument that receives the length of the run in intervals.
-        monitor: the metric that the policy is given, if it wants one.
-    """
-
-    policy: Callable[..., Any] | None
-    interval: Literal["step", "epoch"]
-    horizon: str | None
-    monitor: str | None
-
-
-CONSTANT = Schedule(policy=None, interval="epoch", horizon=None, monitor=None)
 
 
 class Classifier(LightningModule):
@@ -150,51 +130,16 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> Any:
         rate = {} if self.lr is None else {"lr": self.lr}
         optimizer = self.optimizer(parameter_groups(self.net, **self.grouping), **rate)
-        schedule = self.schedule
-        if schedule.policy is None:
+        if self.schedule.policy is None:
             return optimizer
-        length = {schedule.horizon: self.run_length()} if schedule.horizon else {}
-        config: dict[str, Any] = {
-            "scheduler": schedule.policy(optimizer, **length, **self._peaks(optimizer)),
-            "interval": schedule.interval,
-        }
-        if schedule.monitor:
-            # The metric is there when there has been a validation.
-            every = self.trainer.check_val_every_n_epoch
-            config |= {"monitor": schedule.monitor, "frequency": every or 1, "strict": bool(every)}
-        return {"optimizer": optimizer, "lr_scheduler": config}
-
-    def _peaks(self, optimizer: torch.optim.Optimizer) -> dict[str, list[float]]:
-        """Of a policy with a peak: one a group, in proportion to the groups' own rates."""
-        peak = getattr(self.schedule.policy, "keywords", {}).get("max_lr")
-        rates = [float(group["lr"]) for group in optimizer.param_groups]
-        if peak is None or isinstance(peak, list) or len(set(rates)) == 1:
-            return {}
-        usual = optimizer.defaults["lr"]
-        return {"max_lr": [peak * rate / usual for rate in rates]}
+        scheduler = scheduled(self.schedule, optimizer, self.trainer, self.steps_per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def steps_per_epoch(self) -> float:
         """Optimiser steps of an epoch; infinite where the data have no length."""
         self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         return math.ceil(batches) if math.isfinite(batches) else math.inf
-
-    def run_length(self) -> int:
-        """In the schedule's intervals, up to the nearer of the trainer's limits.
-
-        Raises:
-            ConfigError: neither epochs nor steps are limited.
-        """
-        per_epoch, epochs = self.steps_per_epoch(), self.trainer.max_epochs
-        steps = math.inf if epochs in (None, -1) else epochs * per_epoch
-        steps = min(steps, self.trainer.max_steps if self.trainer.max_steps != -1 else math.inf)
-        length = steps if self.schedule.interval == "step" else steps / per_epoch
-        if not math.isfinite(length):
-            raise ConfigError(
-                f"scheduler.horizon={self.schedule.horizon}: a schedule that ends with the run "
-                "needs the run's length: give trainer.max_epochs or trainer.max_steps"
-            )
-        return max(1, math.ceil(length))
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
         """`loss` [] to minimise, and for callbacks `logits` [B, K]."""

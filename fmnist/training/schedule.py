@@ -1,0 +1,88 @@
+"""The learning rate over a run: a policy of torch's, and how it is driven."""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lightning.pytorch import Trainer
+from torch.optim import Optimizer
+
+from fmnist.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning-rate policy and how it is driven.
+
+    Args:
+        policy: makes a torch scheduler of an optimiser; None: constant learning rate.
+        interval: when the policy advances.
+        horizon: the policy's argument that receives the length of the run in intervals.
+        monitor: the metric that the policy is given, if it wants one.
+    """
+
+    policy: Callable[..., Any] | None
+    interval: Literal["step", "epoch"]
+    horizon: str | None
+    monitor: str | None
+
+
+CONSTANT = Schedule(policy=None, interval="epoch", horizon=None, monitor=None)
+
+
+def scheduled(
+    schedule: Schedule, optimizer: Optimizer, trainer: Trainer, steps_per_epoch: Callable[[], float]
+) -> dict[str, Any]:
+    """What Lightning takes for a schedule.
+
+    Raises:
+        ConfigError: the schedule ends with the run, and the run has no end.
+    """
+    assert schedule.policy is not None
+    length = {}
+    if schedule.horizon:
+        length = {schedule.horizon: run_length(schedule, trainer, steps_per_epoch())}
+    config: dict[str, Any] = {
+        "scheduler": schedule.policy(optimizer, **length, **_peaks(schedule, optimizer)),
+        "interval": schedule.interval,
+    }
+    if schedule.monitor:
+        # The metric is there when there has been a validation.
+        every = trainer.check_val_every_n_epoch
+        config |= {"monitor": schedule.monitor, "frequency": every or 1, "strict": bool(every)}
+    return config
+
+
+def _peaks(schedule: Schedule, optimizer: Optimizer) -> dict[str, list[float]]:
+    """Of a policy with a peak: one a group, in proportion to the groups' own rates."""
+    peak = getattr(schedule.policy, "keywords", {}).get("max_lr")
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    if peak is None or isinstance(peak, list) or len(set(rates)) == 1:
+        return {}
+    usual = optimizer.defaults["lr"]
+    return {"max_lr": [peak * rate / usual for rate in rates]}
+
+
+def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:
+    """In the schedule's intervals, up to the nearer of the trainer's limits.
+
+    Args:
+        per_epoch: steps of an epoch.
+
+    Raises:
+        ConfigError: neither epochs nor steps are limited.
+    """
+    epochs = trainer.max_epochs
+    steps = math.inf if epochs in (None, -1) else epochs * per_epoch
+    steps = min(steps, trainer.max_steps if trainer.max_steps != -1 else math.inf)
+    length = steps if schedule.interval == "step" else steps / per_epoch
+    if not math.isfinite(length):
+        raise ConfigError(
+            f"scheduler.horizon={schedule.horizon}: a schedule that ends with the run "
+            "needs the run's length: give trainer.max_epochs or trainer.max_steps"
+        )
+    return max(1, math.ceil(length))
