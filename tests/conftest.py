@@ -4,6 +4,7 @@ import copy
 import importlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,6 +180,23 @@ def run_tiny(tmp_path: Path) -> Callable[..., Run]:
         return load_run(job.dir)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a finished run of TINY alone, one a process."""
+    from fmnist.train import train
+
+    job = Job(tmp_path_factory.mktemp("tiny") / "run")
+    with as_before():
+        train(composed(*TINY), job)
+    return job.dir
+
+
+@pytest.fixture
+def tiny_run(trained_once: Path, tmp_path: Path) -> Run:
+    """A finished run of TINY, for a test to read, to change or to damage: a copy."""
+    return load_run(shutil.copytree(trained_once, tmp_path / "tiny"))
 
 
 def command(

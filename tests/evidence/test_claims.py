@@ -13,7 +13,6 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from fmnist import claims as command_module
 from fmnist.claims import main
 from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR, config_hash, resolve
@@ -21,7 +20,8 @@ from fmnist.evidence.claim import ClaimError
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
-from fmnist.evidence.text import scope
+from fmnist.evidence.text import effect, looks_in_words, remarks, scope, verdict_words
+from fmnist.reporting.claims_table import claims_table, explanation, to_csv
 from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.find import find_runs
@@ -527,8 +527,8 @@ def test_a_run_that_never_came_so_far_counts_and_is_told(tmp_path):
     assert outcome.statement.seeds == 4  # those two are among them
     assert outcome.part.summary().mean == pytest.approx((7 + 8 + 7 + 4) / 4)
     assert outcome.judgement.verdict == "holds"
-    assert "2 runs of 8 never reached it: counted as" in command_module.explanation(outcome, [])
-    assert command_module.effect(outcome).endswith(" epochs")
+    assert "2 runs of 8 never reached it: counted as" in explanation(outcome, [])
+    assert effect(outcome).endswith(" epochs")
 
 
 def test_the_same_number_of_epochs_with_every_seed_can_be_decided(tmp_path):
@@ -536,7 +536,7 @@ def test_the_same_number_of_epochs_with_every_seed_can_be_decided(tmp_path):
     (outcome,) = evaluate([lenet(tmp_path, TIME + "metric: epochs_to/0.85")], rows)
     assert outcome.judgement.verdict == "holds"
     assert outcome.never == 0
-    assert command_module.remarks(outcome)[1:] == ["worst 6 (seed 3) against 2 (seed 3)"]
+    assert remarks(outcome)[1:] == ["worst 6 (seed 3) against 2 (seed 3)"]
 
 
 def test_where_no_run_came_so_far_nothing_is_measured(tmp_path):
@@ -555,7 +555,7 @@ def test_rows_of_before_a_metric_existed_are_told(tmp_path):
     new = [timed(aug, seed, 3) for aug in ("on", "off") for seed in (1, 2)]
     (outcome,) = evaluate([claim], old + new)
     assert outcome.statement.seeds == 2
-    assert command_module.remarks(outcome)[0] == "2 runs without the metric left out"
+    assert remarks(outcome)[0] == "2 runs without the metric left out"
 
 
 def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
@@ -566,9 +566,9 @@ def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
     rows += [row("model=lenet5", "aug=on", seed=seed, test_acc=92) for seed in range(2)]
     leak, clean = evaluate(asked, rows)
     assert (leak.leaking, leak.runs, clean.leaking) == (2, 6, 0)
-    shown = command_module.table([leak, clean], asked, "")
+    shown = claims_table([leak, clean], asked, "")
     assert shown.count("WARNING data.select_on=test in 2 of 6 runs: the test images choose") == 1
-    table = list(csv.DictReader(io.StringIO(command_module.to_csv([leak, clean]))))
+    table = list(csv.DictReader(io.StringIO(to_csv([leak, clean]))))
     assert [line["leaking"] for line in table] == ["2", "0"]
 
 
@@ -582,7 +582,7 @@ def test_a_cost_of_another_machine_is_shown_and_not_judged(tmp_path):
     assert first.judgement.verdict == "not judged"
     assert first.part.summary().mean == 30.5
     assert second.judgement == alone.judgement  # a cost does not count among the claims asked
-    shown = command_module.table([first, second], [cost, judged], "")
+    shown = claims_table([first, second], [cost, judged], "")
     assert "30.5 " in shown
     assert "published 180" in shown
     assert "not judged" in shown
@@ -679,7 +679,7 @@ def test_the_committed_results_give_one_verdict_wherever_they_are_read(tmp_path,
             assert outcome.judgement == outcomes[outcome.claim.name].judgement
             if not outcome.claim.costs:
                 (line,) = [x for x in page.splitlines() if f"(`{outcome.claim.name}`," in x]
-                assert f"**{command_module.verdict_words(outcome)}**" in line
+                assert f"**{verdict_words(outcome)}**" in line
 
 
 def test_a_failed_run_counts_as_chance_or_forbids_a_verdict(tmp_path):
@@ -697,9 +697,9 @@ def test_a_failed_run_counts_as_chance_or_forbids_a_verdict(tmp_path):
     first, _, goal = evaluate(claims, rows("failed"))
     assert first.part.sides[0][0] == 10.0
     assert first.judgement.verdict == "undecided"
-    assert "1 failed run: counts as chance accuracy" in command_module.remarks(first)
-    assert "worst 10.00 (seed 0) against 90.00 (seed 0)" in command_module.remarks(first)
-    assert command_module.verdict_words(goal) == "not judged: 1 of its runs failed"
+    assert "1 failed run: counts as chance accuracy" in remarks(first)
+    assert "worst 10.00 (seed 0) against 90.00 (seed 0)" in remarks(first)
+    assert verdict_words(goal) == "not judged: 1 of its runs failed"
 
 
 def test_looks_are_those_of_the_sweeps_file_or_the_claims_own(tmp_path):
@@ -727,11 +727,11 @@ def test_seeds_beyond_the_last_look_are_shown_and_do_not_count(tmp_path):
     gains = [1.0, 1.1, 0.9, 5.0, 5.1]
     (outcome,) = evaluate([claim], rows_of_two(gains))
     assert outcome.part.summary(3).mean == pytest.approx(1.0)
-    assert command_module.effect(outcome).startswith("+1.00 [")
-    assert command_module.looks_in_words(outcome) == "3 of 3, 10"
-    assert "2 more seeds do not count yet: 2.62 with all" in command_module.remarks(outcome)
+    assert effect(outcome).startswith("+1.00 [")
+    assert looks_in_words(outcome) == "3 of 3, 10"
+    assert "2 more seeds do not count yet: 2.62 with all" in remarks(outcome)
     (fewer,) = evaluate([claim], rows_of_two(gains[:2]))
-    assert command_module.verdict_words(fewer) == "undecided: 2 seeds, judged at 3"
+    assert verdict_words(fewer) == "undecided: 2 seeds, judged at 3"
 
 
 def test_sides_of_one_training_are_paired():
@@ -818,12 +818,12 @@ def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
 
 def test_no_text_of_a_claim_is_a_formula_in_the_csv():
     claim = replace(CLAIMS[0], claim="=HYPERLINK(1)")
-    (line,) = csv.DictReader(io.StringIO(command_module.to_csv(evaluate([claim], []))))
+    (line,) = csv.DictReader(io.StringIO(to_csv(evaluate([claim], []))))
     assert line["words"] == "'=HYPERLINK(1)"
 
 
 def test_csv_of_an_undecided_claim_is_a_table():
-    text = command_module.to_csv(evaluate(CLAIMS, []))
+    text = to_csv(evaluate(CLAIMS, []))
     assert {line["verdict"] for line in csv.DictReader(io.StringIO(text))} == {"not measured"}
 
 
@@ -832,4 +832,4 @@ def test_an_interval_ends_where_what_it_speaks_of_ends(tmp_path):
     (outcome,) = evaluate([claim], rows_of_two([-90.0, 5.0, 90.0]))
     low, high = outcome.judgement.interval
     assert (low < -100, high > 100) == (True, True)
-    assert command_module.effect(outcome) == "+1.67 [-100.00, 100.00] points"
+    assert effect(outcome) == "+1.67 [-100.00, 100.00] points"

@@ -167,8 +167,8 @@ def of_study(run):
     return run
 
 
-def test_inference_is_measured_when_asked_for_and_then_kept(run_tiny, tmp_path, capsys):
-    run, folder = of_study(run_tiny()), tmp_path / "results"
+def test_inference_is_measured_when_asked_for_and_then_kept(tiny_run, tmp_path, capsys):
+    run, folder = of_study(tiny_run), tmp_path / "results"
 
     def speeds():
         return [row.metrics.get(INFERENCE) for row in read_rows(folder / "s2_best.csv")]
@@ -187,8 +187,8 @@ def test_inference_is_measured_when_asked_for_and_then_kept(run_tiny, tmp_path, 
     assert speeds() == [measured]
 
 
-def test_seconds_of_a_busy_machine_are_left_out_when_asked_for(run_tiny, tmp_path):
-    run, folder = of_study(run_tiny()), tmp_path / "results"
+def test_seconds_of_a_busy_machine_are_left_out_when_asked_for(tiny_run, tmp_path):
+    run, folder = of_study(tiny_run), tmp_path / "results"
     assert main(["collect", str(run.dir), "--untimed", "--results", str(folder)]) == 0
     (row,) = read_rows(folder / "s2_best.csv")
     assert not [name for name in row.metrics if "seconds" in name]

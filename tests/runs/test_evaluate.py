@@ -29,9 +29,9 @@ def test_evaluate_reproduces_bf16_numbers_exactly(run_tiny):
 
 
 def test_evaluate_computes_with_the_threads_of_the_run_and_no_more_than_there_are(
-    run_tiny, monkeypatch
+    tiny_run, monkeypatch
 ):
-    run = run_tiny()
+    run = tiny_run
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     before = torch.get_num_threads()
@@ -41,8 +41,8 @@ def test_evaluate_computes_with_the_threads_of_the_run_and_no_more_than_there_ar
     assert asked == [1, before, os.cpu_count(), before]
 
 
-def test_evaluate_tells_when_a_number_is_not_reproduced(run_tiny, capsys):
-    run = run_tiny()
+def test_evaluate_tells_when_a_number_is_not_reproduced(tiny_run, capsys):
+    run = tiny_run
     metrics = run.record.metrics | {"test/acc": run.record.metrics["test/acc"] / 2}
     run.write(replace(run.record, metrics=metrics))
     assert main([str(run.dir)]) == 1
@@ -56,18 +56,16 @@ def test_evaluate_warns_of_a_run_that_chose_on_the_test_set(run_tiny, capsys):
     assert capsys.readouterr().out.splitlines()[1:] == [f"WARNING {LEAK}"]
 
 
-def test_evaluate_goes_on_after_a_directory_that_is_none(run_tiny, tmp_path, capsys):
-    run = run_tiny()
-    assert main([str(tmp_path / "nowhere"), str(run.dir)]) == 2
+def test_evaluate_goes_on_after_a_directory_that_is_none(tiny_run, tmp_path, capsys):
+    assert main([str(tmp_path / "nowhere"), str(tiny_run.dir)]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")
     assert "not a run directory" in captured.err
     assert "identical" in captured.out
 
 
-def test_evaluate_as_a_command_needs_no_dashboard_and_says_it_in_a_line(run_tiny, tmp_path):
-    run = run_tiny()
-    done = here("fmnist.evaluate", str(run.dir), cwd=tmp_path)
+def test_evaluate_as_a_command_needs_no_dashboard_and_says_it_in_a_line(tiny_run, tmp_path):
+    done = here("fmnist.evaluate", str(tiny_run.dir), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert not (tmp_path / "wandb").exists()
@@ -88,8 +86,8 @@ def test_a_damaged_record_is_one_clear_error(tmp_path, content):
         load_run(tmp_path)
 
 
-def test_a_missing_or_damaged_part_is_one_clear_error(run_tiny):
-    run = run_tiny()
+def test_a_missing_or_damaged_part_is_one_clear_error(tiny_run):
+    run = tiny_run
     (run.dir / "predictions.npz").write_bytes(b"PK nonsense")
     with pytest.raises(RunError, match=r"predictions\.npz"):
         run.predictions()
@@ -101,11 +99,10 @@ def test_a_missing_or_damaged_part_is_one_clear_error(run_tiny):
         run.net("last")
 
 
-def test_an_unfinished_run_is_not_evaluated(run_tiny):
-    run = run_tiny()
-    run.write(replace(run.record, status="failed"))
+def test_an_unfinished_run_is_not_evaluated(tiny_run):
+    tiny_run.write(replace(tiny_run.record, status="failed"))
     with pytest.raises(RunError, match="status is failed"):
-        evaluate(run)
+        evaluate(tiny_run)
 
 
 def test_writing_is_atomic(tmp_path, monkeypatch):

@@ -100,14 +100,21 @@ SIDE_BY_SIDE = [
 ]  # fmt: skip
 
 
-def test_what_terminates_the_command_terminates_the_cells_that_run_side_by_side(tmp_path):
-    stopped = stopping(signal.SIGTERM, os.getpid(), folder=tmp_path, cells=2)
+@pytest.mark.parametrize(
+    ("number", "everybody", "code", "error"),
+    [(signal.SIGTERM, False, 143, "terminated"), (signal.SIGINT, True, 130, "interrupted")],
+)
+def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
+    tmp_path, number, everybody, code, error
+):
+    pids = [os.getpid(), *([0] if everybody else [])]
+    stopped = stopping(number, *pids, folder=tmp_path, cells=2)
     done = here(*SIDE_BY_SIDE, *stopped, cwd=tmp_path)
-    assert done.returncode == 143, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "the same command continues" in done.stdout
     ended = [(run.status, run.record.error) for run in find_runs([tmp_path / "sweep"]).runs]
-    assert ended == [("failed", "terminated")] * 2  # never more than n_jobs
+    assert ended == [("failed", error)] * 2  # never more than n_jobs
 
 
 @pytest.mark.parametrize(
@@ -115,9 +122,10 @@ def test_what_terminates_the_command_terminates_the_cells_that_run_side_by_side(
     [
         (signal.SIGINT, 130, "failed", "interrupted"),
         # Of a killed sweep tests/faults/test_kills.py says what it leaves.
-        pytest.param(signal.SIGKILL, -signal.SIGKILL, "killed", None, marks=pytest.mark.long),
+        (signal.SIGKILL, -signal.SIGKILL, "killed", None),
     ],
 )
+@pytest.mark.long
 def test_what_stops_all_processes_or_only_the_first_stops_the_cells(
     tmp_path, number, code, status, error
 ):

@@ -208,7 +208,8 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(case, tmp_pa
     config = composed(*TINY, "trainer.max_epochs=3", *CONTINUED[case])  # 16 steps an epoch
     whole = Job(tmp_path / "whole")
     train(config, whole)
-    for step in (18, 47):  # early in an epoch, and late in the last one
+    # Early in an epoch; with batch norm's statistics late in the last one, too.
+    for step in (18, 47) if case == "batchnorm" else (18,):
         torn = Job(tmp_path / f"torn{step}")
         with monkeypatch.context() as patch:
             stop_after(patch, step)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from fmnist import workspace
 from fmnist.config.schema import CONF_DIR
+from fmnist.tracking import workspace
 from fmnist.tracking.workspace import read_studies
 from fmnist.workspace import main
 

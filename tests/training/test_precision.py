@@ -73,8 +73,8 @@ def test_a_run_records_what_was_chosen(run_tiny, monkeypatch):
     assert plain.record.channels_last is plain.formats()["channels_last"] is False
 
 
-def test_equal_formats_give_equal_weights_whoever_chose_them(run_tiny):
-    chosen, given = run_tiny(), run_tiny("channels_last=true", "trainer.precision=32-true")
+def test_equal_formats_give_equal_weights_whoever_chose_them(tiny_run, run_tiny):
+    chosen, given = tiny_run, run_tiny("channels_last=true", "trainer.precision=32-true")
     ours, theirs = (read_checkpoint(run.checkpoints / "last.ckpt") for run in (chosen, given))
     for name, tensor in ours["state_dict"].items():
         assert torch.equal(tensor, theirs["state_dict"][name]), name

@@ -112,13 +112,12 @@ def test_metrics_csv_has_a_row_an_epoch_and_the_test_at_the_end(run_tiny):
     assert float(last["test/acc"]) == run.record.metrics["test/acc"]
 
 
-def test_predictions_agree_with_the_record_and_load_without_pickle(run_tiny):
-    run = run_tiny()
-    logits, labels = run.predictions()
+def test_predictions_agree_with_the_record_and_load_without_pickle(tiny_run):
+    logits, labels = tiny_run.predictions()
     assert logits.dtype == np.float32
     assert labels.dtype == np.int64
     assert logits.shape == (200, 10)
-    assert (logits.argmax(1) == labels).mean() == pytest.approx(run.record.metrics["test/acc"])
+    assert (logits.argmax(1) == labels).mean() == pytest.approx(tiny_run.record.metrics["test/acc"])
 
 
 def test_the_bits_of_right_images_are_those_of_both_nets(run_tiny):
@@ -338,12 +337,11 @@ def test_any_exception_leaves_a_failed_record(tmp_path, monkeypatch):
     assert not list((tmp_path / "run").glob(".result*"))
 
 
-def test_a_run_directory_is_never_overwritten(run_tiny, tmp_path):
-    run = run_tiny()
-    before = (run.dir / "result.json").read_bytes()
+def test_a_run_directory_is_never_overwritten(tiny_run):
+    before = (tiny_run.dir / "result.json").read_bytes()
     with pytest.raises(RunError, match="holds a finished run"):
-        train(composed(*TINY), Job(run.dir))
-    assert (run.dir / "result.json").read_bytes() == before
+        train(composed(*TINY), Job(tiny_run.dir))
+    assert (tiny_run.dir / "result.json").read_bytes() == before
 
 
 def test_the_record_can_be_watched_while_the_run_goes_on(tmp_path, monkeypatch):

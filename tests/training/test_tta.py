@@ -47,8 +47,8 @@ def test_shifted_views_have_half_of_the_weight(images):
     torch.testing.assert_close(mean_logits(Corner(), images, "flip_shift")[:, 0], expected)
 
 
-def test_a_run_validates_and_tests_with_its_views_and_can_be_evaluated_again(run_tiny):
-    plain, mirrored = run_tiny(), run_tiny("tta=flip")
+def test_a_run_validates_and_tests_with_its_views_and_can_be_evaluated_again(tiny_run, run_tiny):
+    plain, mirrored = tiny_run, run_tiny("tta=flip")
     for key in ("val/loss", "test/loss"):
         assert plain.record.metrics[key] != mirrored.record.metrics[key]
     assert plain.record.metrics["train/loss"] == mirrored.record.metrics["train/loss"]

@@ -52,8 +52,8 @@ def test_what_was_measured_stands_beside_the_record_for_rows_claims_and_the_repo
     assert set(METRICS) <= merged([row], [row_of(run)])[0].metrics.keys()
 
 
-def test_what_was_measured_of_another_run_does_not_count_and_damage_is_said(run_tiny):
-    run = run_tiny()
+def test_what_was_measured_of_another_run_does_not_count_and_damage_is_said(tiny_run):
+    run = tiny_run
     content = {
         "config_hash": run.record.config_hash, "tested_at": run.record.tested_at,
         "torchvision": "0", "acc": {kind: [0.5] * STRENGTHS for kind in KINDS},

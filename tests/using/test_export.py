@@ -22,13 +22,20 @@ SMALL = ("data.train_size=96", "data.val_size=32", "data.test_size=40")
     "net",
     [pytest.param(n, marks=[pytest.mark.long] * (n in ("alexnet", "googlenet"))) for n in NETS],
 )
-def test_every_net_can_be_exported_and_computes_what_it_was_tested_with(net, run_tiny, tmp_path):
+def test_every_net_is_exported_names_its_run_and_computes_what_it_was_tested_with(
+    net, run_tiny, tmp_path
+):
     run = run_tiny(f"model={net}", *SMALL)
     made = export(run, tmp_path / "net.pt2", "pt2")
     assert made.to_net < 1e-4
     if run.record.precision == "32-true":
         assert made.to_record < 1e-4
-    program = torch.export.load(tmp_path / "net.pt2").module()
+    says = {"classes": "", "config_hash": ""}
+    program = torch.export.load(tmp_path / "net.pt2", extra_files=says).module()
+    assert json.loads(says["classes"]) == run.record.dataset.classes
+    assert says["config_hash"] == run.record.config_hash
+    weights = sum(value.nbytes for value in run.net().state_dict().values())
+    assert (tmp_path / "net.pt2").stat().st_size < weights + 10**6  # no test images are in it
     data = run.data()
     data.load()
     for count in (1, 3, 40):
@@ -51,16 +58,6 @@ def test_an_onnx_file_needs_neither_torch_nor_mean_and_deviation(run_tiny, tmp_p
         assert np.allclose(logits, run.predictions()[0][:count], atol=1e-4)
     says = session.get_modelmeta().custom_metadata_map
     assert json.loads(says["classes"]) == run.record.dataset.classes
-
-
-def test_a_file_names_its_classes_and_its_run(run_tiny, tmp_path):
-    run = run_tiny(*SMALL)
-    export(run, tmp_path / "net.pt2", "pt2")
-    found = {"classes": "", "config_hash": ""}
-    torch.export.load(tmp_path / "net.pt2", extra_files=found)
-    assert json.loads(found["classes"]) == run.record.dataset.classes
-    assert found["config_hash"] == run.record.config_hash
-    assert (tmp_path / "net.pt2").stat().st_size < 10**6  # no test images are in it
 
 
 def test_a_net_whose_logits_are_not_the_recorded_ones_is_not_written(run_tiny, tmp_path, capsys):
