@@ -42,10 +42,10 @@ def reproduce(directory: str, corruptions: bool = False) -> int:
     """Evaluate one run and say what came out; the exit code."""
     try:
         run = load_named(directory)
-        from fmnist.using.reproduce import evaluate
+        from fmnist.using.reproduce import retest
 
-        loss, accuracy = evaluate(run)
-        code = compare(directory, run, loss, accuracy)
+        loss, accuracy = retest(run)
+        code = tell(directory, run, loss, accuracy)
         if corruptions:
             measure_corruptions(run)
     except UserError as error:
@@ -54,7 +54,7 @@ def reproduce(directory: str, corruptions: bool = False) -> int:
     return code
 
 
-def compare(directory: str, run: Run, loss: float, accuracy: float) -> int:
+def tell(directory: str, run: Run, loss: float, accuracy: float) -> int:
     """Say how the test numbers are to the recorded ones; the exit code."""
     recorded, facts = run.record.metrics, known(run.record.dataset)
     same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from fmnist.config.devices import count_devices
 from fmnist.config.published import published
-from fmnist.config.schema import BETTER, select
+from fmnist.config.schema import BETTER, look_up
 from fmnist.config.signature import Parameter, read_signature, takes_metric
 from fmnist.config.words import near, show
 from fmnist.errors import ConfigError
@@ -48,15 +48,15 @@ def check_across(plain: dict[str, Any]) -> None:
 
 
 def _check_batches(plain: dict[str, Any]) -> None:
-    devices = count_devices(select(plain, "trainer.devices"), plain["trainer"].get("accelerator"))
-    batch = select(plain, "data.batch_size")
+    devices = count_devices(look_up(plain, "trainer.devices"), plain["trainer"].get("accelerator"))
+    batch = look_up(plain, "data.batch_size")
     if isinstance(batch, int) and devices is not None and batch % devices:
         raise ConfigError(
             f"data.batch_size={batch}: should be a multiple of trainer.devices={devices}, "
             "as it is the batch of all devices together"
         )
-    train, val = select(plain, "data.train_size"), select(plain, "data.val_size")
-    if select(plain, "data.folds") is not None:  # which say what validates
+    train, val = look_up(plain, "data.train_size"), look_up(plain, "data.val_size")
+    if look_up(plain, "data.folds") is not None:  # which say what validates
         return
     if isinstance(train, int) and isinstance(val, int) and val >= train:
         raise ConfigError(

@@ -16,7 +16,7 @@ from fmnist.config.environment import check_environment
 from fmnist.config.groups import grouping_settings
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
-from fmnist.config.schema import BETTER, SEVERAL, Config, resolve, select
+from fmnist.config.schema import BETTER, SEVERAL, Config, look_up, resolve
 from fmnist.config.signature import Parameter, read_signature, undefined
 from fmnist.config.words import near, near_or_all, show
 from fmnist.errors import ConfigError
@@ -115,14 +115,14 @@ def check(config: DictConfig) -> dict[str, Any]:
         if isinstance(value, dict):
             _check_node(key, value)
     for key, text in RANGES.items():
-        _check_range(key, select(plain, key), text)
+        _check_range(key, look_up(plain, key), text)
     for key in LIMITS:
-        _check_limit(key, select(plain, key))
+        _check_limit(key, look_up(plain, key))
     for key, options in CHOICES.items():
         # A callback of one's own may log what a policy follows.
         if not (key == "scheduler.monitor" and plain["callbacks"]):
-            _check_choice(key, select(plain, key), options)
-    _check_duration(select(plain, "trainer.max_time"))
+            _check_choice(key, look_up(plain, key), options)
+    _check_duration(look_up(plain, "trainer.max_time"))
     check_across(plain)
     check_environment(plain)
     return plain

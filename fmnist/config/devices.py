@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import Any
 
-from fmnist.config.schema import select
+from fmnist.config.schema import look_up
 from fmnist.config.words import show
 from fmnist.errors import ConfigError
 from fmnist.process.machine import allowed_cores
@@ -51,9 +51,9 @@ def check_devices(plain: dict[str, Any]) -> None:
     Raises:
         ConfigError: naming the setting, its value and what there is.
     """
-    accelerator = select(plain, "trainer.accelerator") or "auto"
+    accelerator = look_up(plain, "trainer.accelerator") or "auto"
     _check_compile(plain, accelerator)
-    devices = _listed(select(plain, "trainer.devices"))
+    devices = _listed(look_up(plain, "trainer.devices"))
     wanted = count_devices(devices, accelerator)
     if accelerator == "auto" and wanted in (1, None) and not isinstance(devices, list):
         return  # a CPU is always there
@@ -79,8 +79,8 @@ def _check_compile(plain: dict[str, Any], accelerator: str) -> None:
     """Refuse what torch.compile is known not to do; the rest shows at the first step."""
     if not plain["compile"]:
         return
-    if count_devices(select(plain, "trainer.devices"), accelerator) != 1:
-        devices = show(select(plain, "trainer.devices"))
+    if count_devices(look_up(plain, "trainer.devices"), accelerator) != 1:
+        devices = show(look_up(plain, "trainer.devices"))
         raise ConfigError(f"compile=true: should be false where trainer.devices={devices}, not 1")
     # As torch finds it.
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")

@@ -101,7 +101,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def select(plain: dict[str, Any], key: str) -> Any:
+def look_up(plain: dict[str, Any], key: str) -> Any:
     """The value under a dotted name; None where there is none."""
     node: Any = plain
     for part in key.split("."):

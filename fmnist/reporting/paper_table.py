@@ -18,13 +18,12 @@ from fmnist.errors import RunError
 from fmnist.evidence.claim import EXACT, is_share, unit
 from fmnist.evidence.effects import RESOLUTION, contrast, one_training
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
-from fmnist.evidence.study_settings import StudySetting, averaged_levels, study_settings
+from fmnist.evidence.study_settings import Key, StudySetting, averaged_levels, study_settings
 from fmnist.evidence.text import high_is_good, markdown, number, scope
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.rows import Row
 from fmnist.runs.rows_file import is_rows_file, read_rows
 
-Key = tuple[str, ...]
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},

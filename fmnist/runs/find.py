@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config.readings import key_of
-from fmnist.config.schema import select
+from fmnist.config.schema import look_up
 from fmnist.errors import RunError
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import RESULT, SWEEP, read_manifest
@@ -138,7 +138,7 @@ def setting(run: Run, key: str) -> Any:
     """The option of a group ("model"), or a value of the configuration ("optim.lr"); or None."""
     if key in run.record.choices:
         return run.record.choices[key]
-    node = select(run.config, key)
+    node = look_up(run.config, key)
     return None if isinstance(node, dict) else node
 
 

@@ -17,7 +17,7 @@ from fmnist.sweeps.settle import Step, cap, claims_of, next_look, steps
 Outcomes = dict[str, list[Outcome]]
 
 
-def train(overrides: Sequence[str]) -> int:
+def train_as_typed(overrides: Sequence[str]) -> int:
     """As if it were typed. The exit code.
 
     Ctrl-C reaches it as well, which stops after its step; to be waited for.
@@ -47,13 +47,13 @@ def look_by_look(studies: Sequence[str], extra: Sequence[str], claims: Sequence[
         rows = rows_at_hand()
         outcomes = judged(studies, claims, rows, failing)
         ahead = steps(outcomes, rows, stuck)
-        say(progress(outcomes, rows))
+        tell(progress(outcomes, rows))
         if not ahead:
-            say(verdicts(outcomes, stuck))
+            tell(verdicts(outcomes, stuck))
             return 1 if stuck else 0
         step = ahead[0]
-        say(announced(step, step.cost(rows), extra))
-        code = train([*step.overrides, *extra])
+        tell(announced(step, step.cost(rows), extra))
+        code = train_as_typed([*step.overrides, *extra])
         if code not in (0, 1):  # stopped, or a mistake: nothing more is to be expected
             return code
         rows, name = rows_at_hand(), step.outcome.claim.name
@@ -124,5 +124,5 @@ def verdicts(outcomes: Outcomes, stuck: Sequence[tuple[str, int]]) -> str:
     return "\n".join(lines)
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     print(escaped(text), flush=True)  # before the training that follows writes

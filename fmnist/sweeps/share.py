@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from fmnist.config.devices import count_devices
-from fmnist.config.schema import select
+from fmnist.config.schema import look_up
 from fmnist.process.machine import free_memory, jobs_at_a_time, memory_of, usable_cores
 from fmnist.sweeps.process import CellProcess, start_process
 
@@ -74,8 +74,8 @@ def share_out(
     """
     cores, given = usable_cores(), {**os.environ, **env}.get(THREADS, "").partition(",")[0]
     asked = int(given) if given.isdecimal() and int(given) > 0 else None
-    accelerator = select(config, "trainer.accelerator") or "auto"
-    devices = count_devices(select(config, "trainer.devices"), accelerator)
+    accelerator = look_up(config, "trainer.accelerator") or "auto"
+    devices = count_devices(look_up(config, "trainer.devices"), accelerator)
     gpus = [] if accelerator == "cpu" else list_gpus(config["logger"])
     if gpus:
         alone = devices != 1  # a cell with several GPUs chooses them itself

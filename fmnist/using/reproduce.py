@@ -8,7 +8,7 @@ from fmnist.runs.run import Run
 from fmnist.training.predict import loss_and_accuracy, predict
 
 
-def evaluate(run: Run) -> tuple[float, float]:
+def retest(run: Run) -> tuple[float, float]:
     """Test loss and test accuracy in [0, 1] of a finished run's best checkpoint, computed anew.
 
     On the kind of device that the run used, when there is one, with as many threads.

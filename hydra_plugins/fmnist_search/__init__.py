@@ -153,7 +153,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
             if self.stop_on_failure and study.trials[-1].state.name == "FAIL":
                 log.info("stopped: a trial has failed, and hydra.sweeper.stop_on_failure=true")
                 raise SystemExit(1)
-        if report(study):
+        if tell_best(study):
             return None
         return [*(f"{key}={value}" for key, value in study.best_trial.params.items()), *fixed]
 
@@ -379,7 +379,7 @@ def take_up(study: "Study") -> int:
     return sum(trial.number not in taken_up for trial in ended)
 
 
-def report(study: "Study") -> int:
+def tell_best(study: "Study") -> int:
     """Say which trial is the best: 0, or 1 when none has a result."""
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:

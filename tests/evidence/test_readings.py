@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fmnist.config.readings import OURS, readings
-from fmnist.config.schema import CONF_DIR, config_hash, select
+from fmnist.config.schema import CONF_DIR, config_hash, look_up
 from fmnist.errors import ConfigError
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.outcome import evaluate
@@ -43,7 +43,7 @@ def test_an_experiment_does_what_its_first_reading_says(experiment):
     config, choices, _ = configuration(f"experiment={experiment}")
     for key, levels in config["readings"].items():
         if key != "together":
-            assert choices.get(key, select(config, key)) == levels[0]
+            assert choices.get(key, look_up(config, key)) == levels[0]
     read = [composed(f"experiment={experiment}", *reading) for reading in readings_of(experiment)]
     assert len({config_hash(plain) for plain in read}) == len(read)
 

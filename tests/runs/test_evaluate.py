@@ -11,21 +11,21 @@ from fmnist.errors import RunError
 from fmnist.evaluate import main
 from fmnist.runs.leak import LEAK
 from fmnist.runs.run import load_run, write_atomically
-from fmnist.using.reproduce import evaluate
+from fmnist.using.reproduce import retest
 from tests.conftest import here
 
 
 def test_evaluate_reproduces_the_test_numbers_exactly(run_tiny, capsys):
     run = run_tiny("model=fashioncnn", "aug=on", "channels_last=true")
     metrics = run.record.metrics
-    assert evaluate(run) == (metrics["test/loss"], metrics["test/acc"])
+    assert retest(run) == (metrics["test/loss"], metrics["test/acc"])
     assert main([str(run.dir)]) == 0
     assert "identical" in capsys.readouterr().out
 
 
 def test_evaluate_reproduces_bf16_numbers_exactly(run_tiny):
     run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed")
-    assert evaluate(run)[0] == run.record.metrics["test/loss"]
+    assert retest(run)[0] == run.record.metrics["test/loss"]
 
 
 def test_evaluate_computes_with_the_threads_of_the_run_and_no_more_than_there_are(
@@ -37,7 +37,7 @@ def test_evaluate_computes_with_the_threads_of_the_run_and_no_more_than_there_ar
     before = torch.get_num_threads()
     for threads in (1, 10**9):
         run.write(replace(run.record, threads=threads))
-        evaluate(load_run(run.dir))
+        retest(load_run(run.dir))
     assert asked == [1, before, os.cpu_count(), before]
 
 
@@ -102,7 +102,7 @@ def test_a_missing_or_damaged_part_is_one_clear_error(tiny_run):
 def test_an_unfinished_run_is_not_evaluated(tiny_run):
     tiny_run.write(replace(tiny_run.record, status="failed"))
     with pytest.raises(RunError, match="status is failed"):
-        evaluate(tiny_run)
+        retest(tiny_run)
 
 
 def test_writing_is_atomic(tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def training(tmp_path, monkeypatch):
     def made(gain, limit=99):
         found = Training(tmp_path / "multirun" / "s2_pooling", gain, limit)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(look_by_look, "train", found)
+        monkeypatch.setattr(look_by_look, "train_as_typed", found)
         return found
 
     return made
@@ -90,7 +90,9 @@ def test_a_stopped_one_goes_on_with_the_seeds_that_are_missing(training):
 def test_cells_that_fail_are_not_run_for_ever(training, monkeypatch, capsys):
     training(gain=0.0)
     asked = []
-    monkeypatch.setattr(look_by_look, "train", lambda overrides: asked.append(overrides) or 1)
+    monkeypatch.setattr(
+        look_by_look, "train_as_typed", lambda overrides: asked.append(overrides) or 1
+    )
     assert main(["s2_pooling"]) == 1
     assert len(asked) == 1
     assert "no verdict at 10 seeds: runs failed" in capsys.readouterr().out

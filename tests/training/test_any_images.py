@@ -14,7 +14,7 @@ from fmnist.reporting.detail import detail_of
 from fmnist.reporting.table import Entry
 from fmnist.training.classifier import Classifier
 from fmnist.training.preflight import try_net
-from fmnist.using.reproduce import evaluate
+from fmnist.using.reproduce import retest
 from tests.conftest import TINY, composed, here
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
@@ -45,7 +45,7 @@ def test_a_run_in_colour_is_trained_tested_read_back_and_shown(run_tiny):
     assert (facts.shape, len(facts.classes), len(facts.mean)) == ([3, 32, 32], 30, 3)
     assert run.record.params == 16 * (3 * 25 + 1) + 32 * (16 * 25 + 1) + 30 * (32 * 8 * 8 + 1)
     numbers = run.record.metrics
-    assert evaluate(run) == (numbers["test/loss"], numbers["test/acc"])
+    assert retest(run) == (numbers["test/loss"], numbers["test/acc"])
     path = run.checkpoints / "best.ckpt"
     alone = Classifier.load_from_checkpoint(path, weights_only=True)
     assert alone(torch.zeros(2, 3, 32, 32)).shape == (2, 30)
@@ -58,7 +58,7 @@ def test_a_run_in_colour_is_trained_tested_read_back_and_shown(run_tiny):
 def test_a_run_whose_split_and_noise_are_its_seeds_is_read_back(run_tiny):
     run = run_tiny("data.split_seed=seed", "data.label_noise=0.2", "data.folds=5", "seed=3")
     assert (run.record.dataset.split_seed, run.record.dataset.val_size) == (3, 128)
-    assert evaluate(run) == (run.record.metrics["test/loss"], run.record.metrics["test/acc"])
+    assert retest(run) == (run.record.metrics["test/loss"], run.record.metrics["test/acc"])
 
 
 def test_noise_folds_and_long_tails_are_settings_with_hashes_of_their_own():
