@@ -62,6 +62,7 @@ TINY = (
 
 
 parse, parsed = OmegaConf.load, dict[str, Any]()
+configurations: dict[Any, dict[str, Any]] = {}  # by overrides and environment
 
 
 def load_once(file: Any) -> Any:
@@ -161,8 +162,11 @@ def real_root() -> Path:
 
 def composed(*overrides: str) -> dict[str, Any]:
     """The checked, resolved configuration of these overrides."""
-    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
-        return check(compose("config", overrides=list(overrides)))
+    key = overrides, tuple(os.environ.items())
+    if key not in configurations:  # what is refused is refused each time
+        with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+            configurations[key] = check(compose("config", overrides=list(overrides)))
+    return copy.deepcopy(configurations[key])
 
 
 @pytest.fixture

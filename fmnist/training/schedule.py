@@ -47,7 +47,7 @@ def scheduled(
     if schedule.horizon:
         length = {schedule.horizon: run_length(schedule, trainer, steps_per_epoch())}
     config: dict[str, Any] = {
-        "scheduler": schedule.policy(optimizer, **length, **_peaks(schedule, optimizer)),
+        "scheduler": schedule.policy(optimizer, **length, **peaks(schedule, optimizer)),
         "interval": schedule.interval,
     }
     if schedule.monitor:
@@ -57,7 +57,7 @@ def scheduled(
     return config
 
 
-def _peaks(schedule: Schedule, optimizer: Optimizer) -> dict[str, list[float]]:
+def peaks(schedule: Schedule, optimizer: Optimizer) -> dict[str, list[float]]:
     """Of a policy with a peak: one a group, in proportion to the groups' own rates."""
     peak = getattr(schedule.policy, "keywords", {}).get("max_lr")
     rates = [float(group["lr"]) for group in optimizer.param_groups]

@@ -9,6 +9,7 @@ from fmnist.errors import ConfigError
 from fmnist.training.build import build
 from fmnist.training.groups import parameter_groups
 from fmnist.training.muon import MuonAdamW
+from fmnist.training.schedule import peaks
 from tests.conftest import TINY, composed
 
 
@@ -67,7 +68,7 @@ def test_the_optimiser_of_a_configuration_has_these_groups_and_a_peak_for_each()
     rates = [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups]
     assert rates == [(0.001, 0.01), (0.001, 0.0), (0.01, 0.01), (0.01, 0.0)]
     module = build(composed(*settings, "scheduler=onecycle"))[0]
-    assert module._peaks(optimizer) == {"max_lr": [0.001, 0.001, 0.01, 0.01]}
+    assert peaks(module.schedule, optimizer) == {"max_lr": [0.001, 0.001, 0.01, 0.01]}
 
 
 @pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])

@@ -1,5 +1,6 @@
 """A longer run of a finished one goes on from it, within a sweep."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,13 +61,27 @@ def result(run: Run) -> list[object]:
     return [run.record.metrics, run.record.config_hash, rows, state(states), arrays]
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> Path:
+    """A sweep of which one epoch has been trained."""
+    sweep = listed(tmp_path_factory.mktemp("begun") / "sweep")
+    trained(sweep, 1)
+    return sweep
+
+
+@pytest.fixture
+def sweep(begun, tmp_path) -> Path:
+    return shutil.copytree(begun, tmp_path / "sweep")
+
+
 EVERYTHING = ("aug=on", "model.dropout=0.3", "optim=sgd", "scheduler=plateau", "ema_decay=0.9")
 
 
 @pytest.mark.parametrize("overrides", [(), EVERYTHING], ids=["plain", "everything"])
 def test_it_ends_bit_for_bit_as_if_trained_from_the_start(tmp_path, overrides):
     sweep = listed(tmp_path / "sweep", *overrides)
-    trained(sweep, 1, *overrides)
+    if overrides:  # twice
+        trained(sweep, 1, *overrides)
     second = trained(sweep, 2, *overrides)
     longer = trained(sweep, 3, *overrides)
     assert longer.record.origin == f"reuse_shorter={second.dir} ({second.record.config_hash})"
@@ -76,9 +91,8 @@ def test_it_ends_bit_for_bit_as_if_trained_from_the_start(tmp_path, overrides):
     assert not longer.record.resumed
 
 
-def test_its_seconds_are_those_of_all_epochs_and_say_which_were_inherited(tmp_path):
-    sweep = listed(tmp_path / "sweep")
-    shorter, longer = trained(sweep, 1), trained(sweep, 3)
+def test_its_seconds_are_those_of_all_epochs_and_say_which_were_inherited(sweep):
+    shorter, longer = load_run(sweep / "1"), trained(sweep, 3)
     assert longer.record.inherited_seconds == shorter.record.train_seconds
     assert [row.seconds for row in longer.record.epochs][:1] == [
         row.seconds for row in shorter.record.epochs
@@ -89,11 +103,9 @@ def test_its_seconds_are_those_of_all_epochs_and_say_which_were_inherited(tmp_pa
     assert shorter.record.inherited_seconds is None
 
 
-def test_the_setting_changes_no_hash_and_ends_it(tmp_path):
+def test_the_setting_changes_no_hash_and_ends_it(sweep):
     on, off = composed(*settings(3)), composed(*settings(3, "reuse_shorter=false"))
     assert config_hash(on) == config_hash(off)
-    sweep = listed(tmp_path / "sweep")
-    trained(sweep, 1)
     assert shorter_run(on, sweep / "3") is not None
     assert shorter_run(off, sweep / "3") is None
 
@@ -105,14 +117,13 @@ def test_the_setting_changes_no_hash_and_ends_it(tmp_path):
 )  # fmt: skip
 def test_what_may_depend_on_the_length_begins_anew(tmp_path, override, monkeypatch):
     """Though the shorter run looks finished."""
-    sweep = listed(tmp_path / "sweep", override)
+    sweep = listed(tmp_path / "sweep", override, epochs=(1,))
     monkeypatch.setattr("fmnist.training.shorter.finished_run", lambda *_: pytest.fail("asked"))
     assert shorter_run(composed(*settings(3, override)), sweep / "3") is None
 
 
-def test_a_run_that_is_not_the_beginning_of_the_longer_one_is_left_alone(tmp_path):
-    sweep = listed(tmp_path / "sweep")
-    shorter = trained(sweep, 1)
+def test_a_run_that_is_not_the_beginning_of_the_longer_one_is_left_alone(sweep, tmp_path):
+    shorter = load_run(sweep / "1")
     wanted = composed(*settings(3))
     record = shorter.record
     for other in (
@@ -147,7 +158,5 @@ def test_a_sweep_runs_shorter_cells_first_within_a_seed():
     assert shorter_first(others) == others
 
 
-def test_a_single_run_begins_at_the_beginning(tmp_path):
-    sweep = listed(tmp_path / "sweep")
-    trained(sweep, 1)
+def test_a_single_run_begins_at_the_beginning(sweep):
     assert trained(sweep, 2, group=None).record.origin is None

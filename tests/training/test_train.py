@@ -160,8 +160,9 @@ def test_training_metrics_are_those_of_a_plain_loop(run_tiny):
 
 def test_averaged_weights_are_what_is_validated_and_kept(run_tiny):
     """Against the average worked out by hand, batch norm's statistics included."""
-    arguments = ("model=alternativecnn", "optim=sgd", "patience=null", "channels_last=false")
-    run = run_tiny(*arguments, "trainer.precision=32-true", "ema_decay=0.8")
+    net = ("model=alternativecnn", "optim=sgd", "channels_last=false", "trainer.precision=32-true")
+    arguments = (*net, *SMALLER, "patience=null")
+    run = run_tiny(*arguments, "ema_decay=0.8")
     data, net = composed_data(run.config), seeded_net(run.config)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, fused=True)
     averages = None
@@ -181,7 +182,7 @@ def test_averaged_weights_are_what_is_validated_and_kept(run_tiny):
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(net.eval()(images), labels)
     assert run.record.epochs[-1].val_loss == pytest.approx(float(loss), rel=1e-5)
-    plain = run_tiny(*arguments, "trainer.precision=32-true")
+    plain = run_tiny(*arguments)
     assert not torch.equal(weights(plain), weights(run))
     metrics = run.record.metrics
     assert metrics["train/loss"] == plain.record.metrics["train/loss"]  # training is the same
@@ -227,10 +228,10 @@ def test_it_learns(run_tiny):
 
 
 def test_early_stopping_waits_for_its_patience(run_tiny):
-    run = run_tiny("optim.lr=1e-9", "patience=2", "trainer.max_epochs=20")
+    run = run_tiny(*SMALLER, "optim.lr=1e-9", "patience=2", "trainer.max_epochs=20")
     assert len(run.record.epochs) == 3
     assert run.record.best_epoch == 0
-    longer = run_tiny("optim.lr=1e-9", "patience=null", "trainer.max_epochs=5")
+    longer = run_tiny(*SMALLER, "optim.lr=1e-9", "patience=null", "trainer.max_epochs=5")
     assert len(longer.record.epochs) == 5
 
 
@@ -284,10 +285,12 @@ def test_label_smoothing_raises_the_training_loss_only(run_tiny):
 
 
 def test_bf16_and_channels_last_are_used_and_recorded(run_tiny):
-    run = run_tiny("model=fashioncnn", "trainer.precision=bf16-mixed", "channels_last=true")
+    run = run_tiny(
+        "model=fashioncnn", "trainer.precision=bf16-mixed", "channels_last=true", *SMALLER
+    )
     assert run.record.precision == "bf16-mixed"
     assert run.net("last").features[0].weight.dtype == torch.float32
-    full = run_tiny("model=fashioncnn", "trainer.precision=32-true")
+    full = run_tiny("model=fashioncnn", "trainer.precision=32-true", *SMALLER)
     losses = [r.record.metrics["test/loss"] for r in (run, full)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], abs=0.2)
