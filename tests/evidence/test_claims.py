@@ -17,7 +17,7 @@ from fmnist.claims import main
 from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR, config_hash, resolve
 from fmnist.evidence.claim import ClaimError
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, load_file, looks_of
+from fmnist.evidence.claim_file import CLAIMS_DIR, RESULTS_DIR, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
 from fmnist.evidence.text import effect, looks_in_words, remarks, scope, verdict_words
@@ -659,17 +659,21 @@ def test_asking_less_changes_no_verdict(sweep, tmp_path, capsys):
     assert family_sizes(CLAIMS)["S1"] == len(members) - len(exact_or_costs) == len(members) - 6
 
 
-def test_the_committed_results_give_one_verdict_wherever_they_are_read(tmp_path, capsys):
-    """Without arguments, as a folder, as single tables, and in the page of results."""
+@pytest.fixture(scope="module")
+def committed():
+    """The rows in results/, and what they say of the claims, by name."""
+    rows, _ = read_tables(RESULTS_DIR)
+    return rows, {outcome.claim.name: outcome for outcome in evaluate(CLAIMS, rows)}
+
+
+def test_the_committed_results_give_one_verdict_wherever_they_are_read(committed, capsys):
+    """Without arguments, as single tables, and in the page of results."""
+    assert RESULTS_DIR == CHECKOUT / "results"
     assert main([]) == 0
     shown = capsys.readouterr()
     assert "speedrun.csv" in shown.err
-    rows, _ = read_tables(CHECKOUT / "results")
+    rows, outcomes = committed
     assert f"{len(rows)} runs finished" in shown.out
-    folder = str(CHECKOUT / "results")
-    assert main([folder]) == 0
-    assert capsys.readouterr().out == shown.out
-    outcomes = {o.claim.name: o for o in evaluate(CLAIMS, rows)}
     page = (CHECKOUT / "results/README.md").read_text()
     for study in ("s2_best_worst", "s1_models"):
         some = evaluate(CLAIMS, read_rows(CHECKOUT / f"results/{study}.csv"))
@@ -734,9 +738,8 @@ def test_seeds_beyond_the_last_look_are_shown_and_do_not_count(tmp_path):
     assert verdict_words(fewer) == "undecided: 2 seeds, judged at 3"
 
 
-def test_sides_of_one_training_are_paired():
-    rows, _ = read_tables(CHECKOUT / "results")
-    parts = {o.claim.name: o.part for o in evaluate(CLAIMS, rows) if o.part}
+def test_sides_of_one_training_are_paired(committed):
+    parts = {name: outcome.part for name, outcome in committed[1].items() if outcome.part}
     paired = {name for name, part in parts.items() if part.paired and len(part.sides) > 1}
     assert paired == {
         "formats_lenet5", "precision_bf16", "precision_bf16_onecycle", "recipe_ema", "recipe_tta",
