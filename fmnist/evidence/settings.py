@@ -1,18 +1,22 @@
 """Two settings, or more, side by side: which runs each has, and what differs between them.
 
-A setting is what differs in the seed alone. Which runs are compared by their seeds, and how sure a
-difference is: `fmnist.evidence.effects`; about which images: `fmnist.evidence.images`.
+A setting is what differs in the seed alone. Its runs lie in folders, or are rows of a table, as
+committed ones are. Which are compared by their seeds, and how sure a difference is:
+`fmnist.evidence.effects`; about which images: `fmnist.evidence.images`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.claim import as_people_write, is_share
 from fmnist.evidence.effects import RESOLUTION, Comparison, compare_sides, one_training
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import Row, is_value, row_of
+from fmnist.runs.rows import Row, canonical, is_value, rows_of
+from fmnist.runs.rows_file import read_rows
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
 
@@ -26,20 +30,30 @@ class Setting:
 
     Args:
         name: what tells it from the others.
-        runs: by seed; of two runs of one seed the later one.
-        rows: likewise.
-        place: the folder that was named.
+        rows: by seed; of two runs of one seed the later one.
+        runs: likewise; none where only their rows are known, from a table.
+        place: the folder or the table that was named.
+        failed: runs that failed; in none of the numbers.
     """
 
     name: str
-    runs: dict[int, Run]
     rows: dict[int, Row]
+    runs: dict[int, Run]
     place: str = ""
+    failed: int = 0
 
     @property
     def settings(self) -> dict[str, str]:
         """As text by dotted name, without the seed."""
         return next(iter(self.rows.values())).settings
+
+    @property
+    def seeds(self) -> str:
+        """ "seeds 0, 1, 2, 3, 4, 5, ... (1 failed run left out)"."""
+        seeds = sorted(self.rows)
+        words = ", ".join(map(str, seeds[:6])) + (", ..." if len(seeds) > 6 else "")
+        left_out = f" ({self.failed} failed run{'s' * (self.failed > 1)} left out)"
+        return f"seed{'s' * (len(seeds) > 1)} {words}" + left_out * bool(self.failed)
 
     def values(self, metric: str) -> dict[int, float]:
         """By seed; accuracies, F1 and recall in percent. Seeds without the metric are left out."""
@@ -50,28 +64,48 @@ class Setting:
         }
 
 
-def read_settings(given: Sequence[Runs]) -> list[Setting]:
-    """The settings of runs, of folders of seeds or of sweeps; each of the latter has several.
+def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Setting]:
+    """The settings of runs, of folders of seeds, of sweeps or of tables; the latter have several.
+
+    Args:
+        given: runs, folders, and CSV files of `fmnist.results`.
+        where: KEY=VALUE,...: only runs with one of these values; also of `seed`, `experiment`.
 
     Raises:
         RunError: nothing finished is there, or more than can be looked at beside each other.
     """
     groups: dict[tuple[str, frozenset[tuple[str, str]]], Setting] = {}
+    failed: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
     for item in given:
-        runs = _runs_of(item)
         place = shown(Path(item)) if isinstance(item, str | Path) else ""
-        if not (done := [run for run in runs if run.record.status == "finished"]):
+        found = _selected(list(_rows(item)), where)
+        if not any(row.finished for row, _ in found):
             raise RunError(f"{place or 'runs'}: no run here has finished")
-        for run in sorted(done, key=lambda run: run.record.started):
-            row = row_of(run)
-            key = place, frozenset(row.asked.items())
-            group = groups.setdefault(key, Setting("", {}, {}, place or shown(run.dir)))
-            group.runs[run.record.seed], group.rows[run.record.seed] = run, row
+        for row, run in sorted(found, key=lambda pair: pair[0].facts["started"]):
+            key = place, row.did
+            if not row.finished:
+                failed[key] += 1
+                continue
+            at = place or (shown(run.dir) if run else "")
+            group = groups.setdefault(key, Setting("", {}, {}, at))
+            group.rows[row.seed] = row
+            if run is not None:
+                group.runs[row.seed] = run
     if len(groups) > MOST:
         raise RunError(
-            f"{len(groups)} settings: should be at most {MOST}; fmnist report compares more"
+            f"{len(groups)} settings: should be at most {MOST}; --where KEY=VALUE,... chooses "
+            "some, fmnist report compares more"
         )
-    return _named(list(groups.values()))
+    return _named([replace(item, failed=failed[key]) for key, item in groups.items()])
+
+
+def _rows(item: Runs) -> Iterator[tuple[Row, Run | None]]:
+    """Those that came to an end, with their run where there is a folder of it."""
+    if isinstance(item, str | Path) and Path(item).suffix == ".csv":
+        yield from ((row, None) for row in read_rows(Path(item)))
+        return
+    for run in _runs_of(item):
+        yield from ((row, run) for row in rows_of([run]))
 
 
 def _runs_of(item: Runs) -> list[Run]:
@@ -80,6 +114,32 @@ def _runs_of(item: Runs) -> list[Run]:
     if isinstance(item, str | Path):
         return find_runs([item]).runs
     return [run for part in item for run in _runs_of(part)]
+
+
+def _selected(
+    found: list[tuple[Row, Run | None]], where: Sequence[str]
+) -> list[tuple[Row, Run | None]]:
+    """Those with the values that are asked for.
+
+    Raises:
+        RunError: no run has such a setting or such a value.
+    """
+    for text in where:
+        key, _, values = text.partition("=")
+        has = [_value(row, key) for row, _ in found]
+        wanted = {canonical(value) for value in values.split(",")}
+        if not any(has):
+            known = {"seed", "experiment"}.union(*(row.settings for row, _ in found))
+            raise RunError(f"--where {text}: no run has a setting {key}{near_or_all(key, known)}")
+        for value in sorted(wanted - {*has}):
+            raise RunError(f"--where {text}: no run has {key}={value}{near_or_all(value, {*has})}")
+        found = [pair for pair, value in zip(found, has, strict=True) if value in wanted]
+    return found
+
+
+def _value(row: Row, key: str) -> str:
+    """Of a setting, as text; "" where there is none."""
+    return row.facts[key] if key in ("seed", "experiment") else row.settings.get(key, "")
 
 
 def differing(settings: Sequence[Setting]) -> dict[str, list[str]]:
@@ -93,11 +153,14 @@ def _named(settings: list[Setting]) -> list[Setting]:
     """By what differs, where that is short: an option of a group says more than its values."""
     found = differing(settings)
     short = [key for key in found if key.rpartition(".")[0] not in found]
+    experiments = [next(iter(item.rows.values())).facts["experiment"] for item in settings]
     if 0 < len(short) <= 2:
         names = [
             ", ".join(f"{key}={item.settings.get(key) or 'none'}" for key in short)
             for item in settings
         ]
+    elif all(experiments) and len(set(experiments)) == len(settings):
+        names = experiments
     else:
         names = [Path(item.place).name for item in settings]
     if len(set(names)) < len(names):

@@ -13,7 +13,8 @@ from fmnist.reporting.detail import Gallery, test_images
 from fmnist.reporting.gallery import samples
 from fmnist.reporting.page import fill
 from fmnist.reporting.run_figures import whole_epochs
-from fmnist.reporting.side_by_side import SideBySide, common_seeds, images_lines, verdict_line
+from fmnist.reporting.same_images import class_rows, images_lines
+from fmnist.reporting.side_by_side import SideBySide, common_runs, verdict_line
 from fmnist.runs.evaluation import Evaluation
 from fmnist.runs.record import epoch_ends
 from fmnist.runs.run import write_text
@@ -30,7 +31,7 @@ def write_page(found: SideBySide, path: Path) -> None:
     """
     letters = found.letters
     with rc_context(STYLE):
-        curves = [_curves(found, *what) for what in CURVES]
+        curves = [_curves(found, *what) for what in CURVES if common_runs(found.sides)]
         scores = [_class_dots(found)] if found.classes else []
         galleries, note = _galleries(found)
         svgs = {chart.name: chart.svg() for chart in [*curves, *scores]}
@@ -40,8 +41,8 @@ def write_page(found: SideBySide, path: Path) -> None:
     html = fill(
         "compare", " against ".join(names), svgs, found=found, curves=curves, scores=scores,
         verdicts=[verdict_line(item, (place[item.first], letters[0])) for item in found.against],
-        image_lines=[
-            images_lines(images, pair)
+        by_image=[
+            (pair, images, images_lines(images, pair), class_rows(images))
             for images, pair in zip(found.images, pairs, strict=True)
             if images
         ],
@@ -111,10 +112,8 @@ def _galleries(found: SideBySide) -> tuple[list[Gallery], str]:
     """What one of the first two sides gets right and the other wrong, or why it is not shown."""
     if len(found.evaluations) < 2 or not found.images[0]:
         return [], "the runs have no predictions of the same images"
-    one, other = found.sides[:2]
-    seed = common_seeds([one, other])[0]
     try:
-        pixels = test_images(one.runs[seed], found.evaluations[0]).numpy()
+        pixels = test_images(common_runs(found.sides)[0], found.evaluations[0]).numpy()
     except UserError as error:
         return [], str(error)
     first, second = found.evaluations[:2]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fmnist.reporting.side_by_side import Line, SideBySide, images_lines, verdict_line
+from fmnist.reporting.same_images import SameImages, class_rows, images_lines
+from fmnist.reporting.side_by_side import Line, SideBySide, verdict_line
 
 WIDTH, LEAST = 80, 8  # of a terminal, and of a column: longer values are cut
 
@@ -10,7 +11,7 @@ WIDTH, LEAST = 80, 8  # of a terminal, and of a column: longer values are cut
 def compare_text(found: SideBySide) -> str:
     """Everything, for a terminal."""
     parts = [
-        f"{letter}  {side.name}   {_seeds(list(side.runs))}, {side.place}"
+        f"{letter}  {side.name}   {side.seeds}, {side.place}"
         for letter, side in zip(found.letters, found.sides, strict=True)
     ]
     first = found.letters[0]
@@ -24,16 +25,20 @@ def compare_text(found: SideBySide) -> str:
     if any(found.images):
         parts += ["", "test images"]
         for letter, images in zip(found.letters[1:], found.images, strict=True):
-            parts += images_lines(images, (letter, first)) if images else []
+            if images:
+                parts += images_lines(images, (letter, first))
+                parts += ["", *_class_lines(images, (letter, first))]
     parts += ["", "verdict on test accuracy, over matched seeds"]
     others = {side.name: letter for side, letter in zip(found.sides, found.letters, strict=True)}
     parts += [verdict_line(item, (others[item.first], first)) for item in found.against]
     return "\n".join([*parts, *(f"left out: {note}" for note in found.notes)])
 
 
-def _seeds(seeds: list[int]) -> str:
-    words = ", ".join(map(str, sorted(seeds)[:6])) + (", ..." if len(seeds) > 6 else "")
-    return f"seed{'s' * (len(seeds) > 1)} {words}"
+def _class_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
+    """Who is right alone, by class; or why that is not known."""
+    if not found.classes:
+        return [f"not by class: {found.note}"]
+    return aligned([(f"right alone, seed {found.seed}", *letters, "p"), *class_rows(found)])
 
 
 def columns(title: str, letters: str, lines: Sequence[Line]) -> list[str]:
@@ -45,6 +50,12 @@ def columns(title: str, letters: str, lines: Sequence[Line]) -> list[str]:
     while (over := sum(widths) + 2 * (len(widths) - 1) - WIDTH) > 0 and max(widths[1:]) > LEAST:
         widest = max(range(1, len(widths)), key=widths.__getitem__)
         widths[widest] = max(LEAST, widths[widest] - over)
+    return aligned(rows, widths)
+
+
+def aligned(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
+    """The first column to the left, the others to the right."""
+    widths = widths or [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
             _cut(text, width).ljust(width) if place == 0 else _cut(text, width).rjust(width)

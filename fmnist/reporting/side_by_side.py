@@ -7,19 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fmnist.errors import RunError
 from fmnist.evidence.claim import is_share
 from fmnist.evidence.effects import RESOLUTION, Comparison
-from fmnist.evidence.images import Crossed, McNemar, crossed, mcnemar
 from fmnist.evidence.settings import Setting, difference, differing
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
-from fmnist.runs.run import Run
+from fmnist.reporting.same_images import SameImages, same_images
 
 if TYPE_CHECKING:
     from fmnist.runs.evaluation import Evaluation
+    from fmnist.runs.run import Run
 
 T = TypeVar("T")
 # (what, its column of a row, digits after the point)
@@ -43,23 +42,6 @@ class Line:
     what: str
     values: list[str]
     difference: str = ""
-
-
-@dataclass(frozen=True)
-class SameImages:
-    """Two sides on the same test images.
-
-    Args:
-        seed: of the two runs that are looked at image by image.
-        mcnemar: of these two.
-        all: over all common seeds, covering other seeds and other images; None: one seed.
-        seeds: how many those are.
-    """
-
-    seed: int
-    mcnemar: McNemar
-    all: Crossed | None
-    seeds: int
 
 
 @dataclass
@@ -102,6 +84,7 @@ def side_by_side(sides: Sequence[Setting]) -> SideBySide:
         [
             Line(key, [text or "none" for text in values])
             for key, values in differing(sides).items()
+            if len({text or "none" for text in values}) > 1
         ],
         [line for what, metric, digits in MEASURES if (line := _line(sides, what, metric, digits))],
         [line for what, metric, digits in COSTS if (line := _line(sides, what, metric, digits))],
@@ -112,7 +95,7 @@ def side_by_side(sides: Sequence[Setting]) -> SideBySide:
             found.against.append(difference(other, sides[0]))
         except RunError as error:
             found.notes.append(f"{other.name}: {error}")
-        found.images.append(_attempt(found, other.name, partial(_images, other, sides[0])))
+        found.images.append(_attempt(found, other.name, partial(same_images, other, sides[0])))
     found.evaluations = _attempt(found, "calibration", lambda: _evaluations(sides)) or []
     found.calibration = _calibration(found.evaluations)
     return found
@@ -158,39 +141,18 @@ def _classes(sides: Sequence[Setting]) -> list[Line]:
     return [line for _, line in sorted(lines, key=lambda item: -item[0])]
 
 
-def common_seeds(sides: Sequence[Setting]) -> list[int]:
-    """That all sides have."""
-    return [seed for seed in sorted(sides[0].runs) if all(seed in side.runs for side in sides)]
-
-
-def _right(run: Run) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which test images the best checkpoint is right about, bool [N], and the labels, int64 [N]."""
-    logits, labels = run.predictions()
-    return logits.argmax(1) == labels, labels
-
-
-def _images(first: Setting, second: Setting) -> SameImages | None:
-    seeds = common_seeds([first, second])
-    if not seeds:
-        return None
-    differences, pair = [], None
-    for seed in seeds:
-        (right, labels), (other, others) = _right(first.runs[seed]), _right(second.runs[seed])
-        if not np.array_equal(labels, others):
-            raise RunError("tested on other images, so that these are not compared one by one")
-        pair = pair or mcnemar(right, other)
-        differences.append(right.astype(np.float64) - other)
-    assert pair is not None
-    many = crossed(np.stack(differences)) if len(seeds) > 1 else None
-    return SameImages(seeds[0], pair, many, len(seeds))
+def common_runs(sides: Sequence[Setting]) -> "list[Run]":
+    """One a side, of the first seed that all have; none where a side has rows alone."""
+    seeds = [seed for seed in sorted(sides[0].runs) if all(seed in side.runs for side in sides)]
+    if not all(side.runs for side in sides):
+        return []
+    return [side.runs[seeds[0] if seeds else min(side.runs)] for side in sides]
 
 
 def _evaluations(sides: Sequence[Setting]) -> "list[Evaluation]":
     from fmnist.runs.evaluation import evaluation_of
 
-    seeds = common_seeds(sides)
-    runs = [side.runs[seeds[0] if seeds else min(side.runs)] for side in sides]
-    return list(map(evaluation_of, runs))
+    return list(map(evaluation_of, common_runs(sides)))
 
 
 def _calibration(evaluations: "Sequence[Evaluation]") -> list[Line]:
@@ -222,21 +184,3 @@ def verdict_line(found: Comparison, letters: tuple[str, str]) -> str:
     if found.verdict == "undecided":
         return f"{words}: undecided"
     return f"{words}: {letters[0] if mean > 0 else letters[1]} is higher"
-
-
-def images_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
-    """McNemar's test of two runs, and where there are more seeds the interval over both."""
-    m, (one, other) = found.mcnemar, letters
-    lines = [
-        f"seed {found.seed}: right in {one} alone {m.only_first:,}, in {other} alone "
-        f"{m.only_second:,}, in both {m.both:,}, in neither {m.neither:,}",
-        f"  {one} - {other}: {m.difference:+.2f} points [{m.low:+.2f}, {m.high:+.2f}] on other "
-        f"images; McNemar's p {p_words(m.p)}",
-    ]
-    if found.all is not None:
-        mean, half = 100 * found.all.mean, 100 * found.all.both
-        lines.append(
-            f"{found.seeds} seeds: {one} - {other}: {mean:+.2f} points [{mean - half:+.2f}, "
-            f"{mean + half:+.2f}] on other seeds and images"
-        )
-    return lines

@@ -105,12 +105,6 @@ class Row:
         return frozenset((k, v) for k, v in pairs if is_value(k) and k not in left_out)
 
     @property
-    def asked(self) -> dict[str, str]:
-        """Its settings without a memory format that nobody asked for: it only rounds otherwise."""
-        left_out = () if self.settings.get(CHOSEN) == "set" else FORMATS[:1]
-        return {key: value for key, value in self.settings.items() if key not in left_out}
-
-    @property
     def key(self) -> tuple[str, str]:
         """A second run with the same key replaces the first."""
         return self.facts["config_hash"], self.facts["git_commit"]

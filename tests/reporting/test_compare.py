@@ -1,5 +1,6 @@
 """`python -m fmnist.compare`: settings beside each other, in a terminal and as a page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,11 @@ from fmnist.compare import main
 from fmnist.errors import RunError
 from fmnist.evidence.images import mcnemar
 from fmnist.evidence.settings import compare, differing, read_settings
+from fmnist.reporting.same_images import read_labels
+from fmnist.runs.bits import RIGHT, Right, write_right
+from fmnist.runs.find import find_runs
+from fmnist.runs.rows import class_metrics, rows_of
+from fmnist.runs.rows_file import write_rows
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
 ACCURACIES = {"avg": (0.70, 0.71, 0.72), "max": (0.80, 0.81, 0.82)}
@@ -16,9 +22,10 @@ ACCURACIES = {"avg": (0.70, 0.71, 0.72), "max": (0.80, 0.81, 0.82)}
 
 def put_seeds(folder: Path, pooling: str, accuracies: tuple[float, ...]) -> Path:
     """A run for every accuracy; of 20 test images the first are right, as many as it says."""
+    data = {"name": "synthetic", "train_size": 100, "test_size": 20}
     for seed, accuracy in enumerate(accuracies):
         metrics = dict.fromkeys(a_record().metrics, accuracy)
-        config = CONFIG | {"model": {"pooling": pooling}, "seed": seed}
+        config = CONFIG | {"model": {"pooling": pooling}, "data": data, "seed": seed}
         epochs = [an_epoch(number, accuracy - 0.1 + number / 20) for number in range(3)]
         run = put_record(
             folder / f"{pooling}{seed}",
@@ -28,6 +35,7 @@ def put_seeds(folder: Path, pooling: str, accuracies: tuple[float, ...]) -> Path
         labels = np.arange(FACTS.test_size) % 10
         said = np.where(np.arange(20) < round(20 * accuracy), labels, (labels + 1) % 10)
         np.savez(run / "predictions.npz", logits=np.eye(10, dtype=np.float32)[said], labels=labels)
+        write_right(run / RIGHT, {f"{pooling}{seed}": Right(said == labels, said == labels)})
     return folder
 
 
@@ -51,6 +59,74 @@ def test_a_sweep_is_compared_by_its_settings_in_eighty_columns(
     assert lines[-1].startswith("B - A: +10.00 points [+7.73, +12.27], 3 seeds, p 0.0003")
     assert lines[-1].endswith("B is higher")
     assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
+
+
+@pytest.fixture
+def table(sweep: Path, tmp_path: Path) -> Path:
+    """Of the sweep's runs; that of a seed more of avg failed."""
+    put_seeds(sweep, "avg", (*ACCURACIES["avg"], 0.5))
+    rows = rows_of(find_runs([sweep]).runs)
+    failed = [replace(row, facts=row.facts | {"status": "failed"}) for row in rows if row.seed == 3]
+    write_rows(tmp_path / "table.csv", [row for row in rows if row.seed < 3] + failed)
+    return tmp_path / "table.csv"
+
+
+def test_a_table_is_compared_as_the_folders_that_it_was_collected_from(
+    table: Path, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(table)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("A  model.pooling=avg   seeds 0, 1, 2 (1 failed run left out), ")
+    assert main([str(sweep), "--where", "seed=0,1,2"]) == 0
+    folders = capsys.readouterr().out.splitlines()
+    start = folders.index(next(line for line in folders if line.startswith("settings")))
+    shared = [line for line in folders[start:] if "calibration" not in line]
+    missing = [line for line in shared if line not in lines]
+    assert all(line.startswith(("ECE", "confidence", "right alone", "class ")) for line in missing)
+    assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
+    assert "not by class: the test images found here are not those of the table" in lines
+
+
+def test_of_a_table_some_settings_and_seeds_are_chosen(
+    table: Path, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(table), str(sweep), "--where", "model.pooling=max", "seed=1,2"]) == 0
+    out = capsys.readouterr().out
+    assert f"seeds 1, 2, {table}" in out
+    assert f"seeds 1, 2, {sweep}" in out
+    assert "+0.00 points" in out
+    for where, says in {
+        "model.poolin=max": "no run has a setting model.poolin; did you mean model.pooling?",
+        "model.pooling=maxx": "no run has model.pooling=maxx; did you mean max?",
+    }.items():
+        assert main([str(table), "--where", where]) == 2
+        assert says in capsys.readouterr().err
+    assert main([str(table), "--where", "seed=3"]) == 2
+    assert "no run here has finished" in capsys.readouterr().err
+
+
+def test_of_a_table_the_data_set_says_the_classes(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [next(iter(side.rows.values())) for side in read_settings([table])]
+    labels, names = read_labels(rows[0])
+    made = []
+    for row, right in zip(rows, (labels != 6, labels != 9), strict=True):
+        logits = np.eye(10)[np.where(right, labels, (labels + 1) % 10)]
+        kept = {k: v for k, v in row.metrics.items() if "class" not in k}
+        metrics = kept | class_metrics(logits, labels, names)
+        made.append(replace(row, metrics=metrics, right=Right(right, right)))
+    write_rows(tmp_path / "made.csv", made)
+    assert main([str(tmp_path / "made.csv"), "--html", str(tmp_path / "page.html")]) == 0
+    table = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    start = table.index("right alone, seed 0 B A p")
+    assert table[start + 1 : start + 4] == [
+        f"{names[6]} 2 0 1.00", f"{names[9]} 0 2 1.00", f"{names[0]} 0 0 1.00"
+    ]  # fmt: skip
+    html = (tmp_path / "page.html").read_text()
+    assert "A table of runs has no curves" in html
+    assert html.count("<svg") == 1
+    assert f'<td class="label">{names[6]}</td><td class="number">2</td>' in html
 
 
 def test_the_page_shows_curves_classes_and_what_one_side_alone_gets_right(

@@ -1,13 +1,10 @@
 """Which test images a run was right about, one bit each."""
 
-import re
-
 import numpy as np
 import pytest
 
 from fmnist.errors import RunError
 from fmnist.runs.bits import Right, read_right, write_right
-from tests.conftest import CHECKOUT
 
 
 def right(count: int, seed: int) -> Right:
@@ -66,16 +63,3 @@ def test_half_a_file_and_no_file_are_one_line(tmp_path):
         read_right(path)
     with pytest.raises(RunError, match="cannot be read"):
         read_right(tmp_path / "none.npz")
-
-
-def test_the_documents_question_about_committed_runs_is_answered(monkeypatch):
-    text = (CHECKOUT / "docs/record.md").read_text()
-    (code,) = re.findall(r"```python\n([^`]*mcnemar[^`]*)```", text)
-    monkeypatch.chdir(CHECKOUT)
-    lines, names = code.rstrip().splitlines(), {}
-    exec("\n".join(lines[:-1]), names)
-    found = eval(lines[-1].partition("#")[0], names)
-    assert found.both + found.neither + found.only_first + found.only_second == 10_000
-    first, second = names["first"], names["second"]
-    difference = first.metrics["test/acc_last"] - second.metrics["test/acc_last"]
-    assert found.difference == pytest.approx(100 * difference, abs=0.001)

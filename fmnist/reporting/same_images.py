@@ -1,0 +1,185 @@
+"""Two settings on the same test images: who is right alone, in all and of every class.
+
+Which images a run was right about its predictions say, or the bits beside a table of rows; the
+labels likewise, or the data set, where it is on this machine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fmnist.config.published import published
+from fmnist.errors import RunError, UserError
+from fmnist.evidence.images import Crossed, McNemar, crossed, mcnemar
+from fmnist.evidence.settings import Setting
+from fmnist.evidence.text import p_words
+from fmnist.runs.record import known
+from fmnist.runs.rows import Row
+
+Labels = NDArray[np.int64]  # [N]
+
+
+@dataclass(frozen=True)
+class SameImages:
+    """Two sides on the same test images.
+
+    Args:
+        seed: of the two runs that are looked at image by image.
+        mcnemar: of these two.
+        classes: likewise of the images of each class, the most different first; none where the
+            labels are not known.
+        all: over all common seeds, covering other seeds and other images; None: one seed.
+        seeds: how many those are.
+        note: why there are no classes.
+    """
+
+    seed: int
+    mcnemar: McNemar
+    classes: list[tuple[str, McNemar]]
+    all: Crossed | None
+    seeds: int
+    note: str = ""
+
+
+def same_images(first: Setting, second: Setting) -> SameImages | None:
+    """First against second; None where they have no seed in common.
+
+    Raises:
+        RunError: what a run was right about is not known, or they were tested on other images.
+    """
+    common = [seed for seed in sorted(first.rows) if seed in second.rows]
+    seeds = [seed for seed in common if _has_bits(first, seed) and _has_bits(second, seed)]
+    if not common:
+        return None
+    if not seeds:
+        raise RunError("which test images its runs were right about was not kept")
+    pairs = [_pair(first, second, seed) for seed in seeds]
+    (one, other), differences = pairs[0], [a.astype(np.float64) - b for a, b in pairs]
+    many = crossed(np.stack(differences)) if len(seeds) > 1 else None
+    note, classes = "", list[tuple[str, McNemar]]()
+    try:
+        labels, names = _labels(first, second, seeds[0])
+        classes = _by_class(one, other, labels, names)
+    except UserError as error:
+        note = str(error)
+    return SameImages(seeds[0], mcnemar(one, other), classes, many, len(seeds), note)
+
+
+def _has_bits(side: Setting, seed: int) -> bool:
+    return seed in side.runs or side.rows[seed].right is not None
+
+
+def _right(side: Setting, seed: int) -> tuple[NDArray[np.bool_], Labels | None]:
+    """Which test images the best checkpoint is right about, bool [N], and the labels, if known."""
+    if seed in side.runs:
+        logits, labels = side.runs[seed].predictions()
+        return logits.argmax(1) == labels, labels
+    right = side.rows[seed].right
+    assert right is not None
+    return right.best, None
+
+
+def _pair(
+    first: Setting, second: Setting, seed: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    (one, labels), (other, others) = _right(first, seed), _right(second, seed)
+    if labels is not None and others is not None:
+        same = np.array_equal(labels, others)
+    else:
+        same = first.rows[seed].tested == second.rows[seed].tested and len(one) == len(other)
+    if not same:
+        raise RunError("tested on other images, so that these are not compared one by one")
+    return one, other
+
+
+def _labels(first: Setting, second: Setting, seed: int) -> tuple[Labels, Sequence[str]]:
+    """Of the test images, and the names of their classes."""
+    for side in (first, second):
+        if seed in side.runs:
+            run = side.runs[seed]
+            return run.predictions()[1], known(run.record.dataset).classes
+    labels, names = read_labels(first.rows[seed])
+    for side in (first, second):
+        _refuse_other_labels(side.rows[seed], labels, names)
+    return labels, names
+
+
+def read_labels(row: Row) -> tuple[Labels, Sequence[str]]:
+    """The labels of the images that a row of a table was tested on, from the data set.
+
+    Raises:
+        UserError: it is somebody's own, or not on this machine.
+    """
+    from fmnist.data.datamodule import ImageData
+
+    name, _ = row.tested
+    if name not in published():
+        raise RunError(f"the labels of {name} cannot be found by a table")
+    given = {
+        key: int(value)
+        for key in ("train_size", "test_size", "classes")
+        if (value := row.settings.get(f"data.{key}", "null")) != "null"
+    }
+    data = ImageData(name, **given)  # type: ignore[arg-type]
+    data.download = False  # and so it is looked for in FMNIST_DATA
+    found = data.read()
+    assert found.test is not None
+    return found.test.labels.numpy(), found.classes
+
+
+def _refuse_other_labels(row: Row, labels: Labels, names: Sequence[str]) -> None:
+    """The recall of every class is known from the table: the labels must say the same.
+
+    Raises:
+        RunError: they do not.
+    """
+    assert row.right is not None
+    if len(labels) == len(row.right.best):
+        recall = [float(row.right.best[labels == k].mean()) for k in range(len(names))]
+        told = [row.metrics.get(f"test/recall/{name}", np.nan) for name in names]
+        if np.allclose(recall, told, atol=1e-5):
+            return
+    raise RunError("the test images found here are not those of the table")
+
+
+def _by_class(
+    one: NDArray[np.bool_], other: NDArray[np.bool_], labels: Labels, names: Sequence[str]
+) -> list[tuple[str, McNemar]]:
+    found = [
+        (name, mcnemar(one[labels == k], other[labels == k]))
+        for k, name in enumerate(names)
+        if (labels == k).any()
+    ]
+    return sorted(found, key=lambda item: -abs(item[1].difference))
+
+
+def images_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
+    """McNemar's test of two runs, and where there are more seeds the interval over both."""
+    m, (one, other) = found.mcnemar, letters
+    lines = [
+        f"seed {found.seed}: right in {one} alone {m.only_first:,}, in {other} alone "
+        f"{m.only_second:,}, in both {m.both:,}, in neither {m.neither:,}",
+        f"  {one} - {other}: {m.difference:+.2f} points [{m.low:+.2f}, {m.high:+.2f}] on other "
+        f"images; McNemar's p {p_words(m.p)}",
+    ]
+    if found.all is not None:
+        mean, half = 100 * found.all.mean, 100 * found.all.both
+        lines.append(
+            f"{found.seeds} seeds: {one} - {other}: {mean:+.2f} points [{mean - half:+.2f}, "
+            f"{mean + half:+.2f}] on other seeds and images"
+        )
+    return lines
+
+
+def class_rows(found: SameImages, most: int = 10) -> list[tuple[str, str, str, str]]:
+    """Of every class: its name, how often first and second alone are right, and p.
+
+    p is that of McNemar's test, times the number of classes.
+    """
+    factor = len(found.classes)
+    return [
+        (name, f"{m.only_first:,}", f"{m.only_second:,}", p_words(min(1.0, factor * m.p)))
+        for name, m in found.classes[:most]
+    ]
