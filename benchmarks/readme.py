@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import records, speedrun
+from benchmarks.command import command
 from benchmarks.table import commit, described, read, shown
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
@@ -201,4 +202,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -12,7 +12,7 @@ from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.estimate import rows_at_hand
-from fmnist.sweeps.forecast import plan_in_words, power
+from fmnist.sweeps.forecast import plan_in_words, power, power_of_two
 
 
 @command
@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep, rows = sweep_of(asked.overrides), rows_at_hand()
     seeds = {text for cell in sweep.cells for text in cell.overrides if text.startswith("seed=")}
     print(escaped(plan_in_words(sweep, rows)))
-    if said := power(asked.overrides, len(seeds), rows):
+    said = power(asked.overrides, len(seeds), rows) or power_of_two(sweep, len(seeds), rows)
+    if said:
         print(escaped(said))
     return 0
 

@@ -14,9 +14,12 @@ that S seeds leave in them is taken off:
     v_seed = var_s(mean_i d) / S
     v_image = max(0, var_i(mean_s d) - MS_rest / S) / I
     half width = sqrt(t(S - 1)^2 v_seed + 1.96^2 v_image)
+
+Of some seeds only the mean may be known. They count in v_seed; v_image is that of the others.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +43,16 @@ class Crossed:
     both: float
 
 
-def crossed(differences: NDArray[np.float64], level: float = 0.05) -> Crossed:
+def crossed(
+    differences: NDArray[np.float64], level: float = 0.05, means: Sequence[float] = ()
+) -> Crossed:
     """Both intervals of a mean.
 
     Args:
         differences: float [S, I], right A - right B by seed and image, in {-1, 0, 1}; or right, in
             {0, 1}, for one accuracy.
         level: 1 - level is how often the intervals cover.
+        means: of all seeds, where there are more than those of which every image is known.
 
     Raises:
         ValueError: fewer than two seeds or two images.
@@ -57,13 +63,15 @@ def crossed(differences: NDArray[np.float64], level: float = 0.05) -> Crossed:
         raise ValueError(f"{list(differences.shape)}: should be seeds by images, two of each")
     seeds, images = differences.shape
     by_seed, by_image = differences.mean(axis=1), differences.mean(axis=0)
-    mean = float(differences.mean())
-    rest = differences - by_seed[:, None] - by_image[None, :] + mean
+    rest = differences - by_seed[:, None] - by_image[None, :] + differences.mean()
     rest_variance = float((rest**2).sum()) / ((seeds - 1) * (images - 1))
-    v_seed = float(by_seed.var(ddof=1)) / seeds
     v_image = max(0.0, float(by_image.var(ddof=1)) - rest_variance / seeds) / images
-    t, z = float(stdtrit(seeds - 1, 1 - level / 2)), float(ndtri(1 - level / 2))
-    return Crossed(mean, t * math.sqrt(v_seed), math.sqrt(t**2 * v_seed + z**2 * v_image))
+    every = np.asarray(means) if len(means) else by_seed
+    v_seed = float(every.var(ddof=1)) / len(every)
+    t, z = float(stdtrit(len(every) - 1, 1 - level / 2)), float(ndtri(1 - level / 2))
+    return Crossed(
+        float(every.mean()), t * math.sqrt(v_seed), math.sqrt(t**2 * v_seed + z**2 * v_image)
+    )
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ What a claim is: `fmnist.evidence.claim`; which runs count and how they are comp
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product, takewhile
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
 from fmnist.config.words import near
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RIGHT_OF = {"test/acc": "best", "test/acc_last": "last"}  # which net's bits a metric is the mean of
-CHANCE = 0.1  # accuracy, of ten classes
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,8 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         note = f"its runs lack {names}: collect their directories again{option}"
     elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
         note = "none of its runs came so far"
-    excuse = _no_verdict(claim, failed)
+    known = all(row.chance is not None for row in chosen if not row.finished)
+    excuse = _no_verdict(claim, failed, known)
     counted = [row if row.finished else at_chance(row, claim.metric) for row in chosen]
     parts = [] if note else _parts(claim, finished if excuse else counted)
     looks = looks_of(claim)
@@ -188,9 +188,9 @@ def counts_whole(metric: str) -> bool:
     return metric.startswith("epochs_to/")
 
 
-def _no_verdict(claim: Claim, failed: int) -> str:
+def _no_verdict(claim: Claim, failed: int, chance_known: bool) -> str:
     """Why the rules give none, whatever the numbers are; else ""."""
-    if failed and not (claim.higher and _is_accuracy(claim.metric)):
+    if failed and not (claim.higher and _is_accuracy(claim.metric) and chance_known):
         return f"{failed} of its runs failed"
     if any(map(counts_whole, claim.metrics)) and not claim.higher:
         return "whole numbers"
@@ -202,8 +202,10 @@ def _is_accuracy(metric: str) -> bool:
 
 
 def at_chance(row: Row, metric: str) -> Row:
-    """A failed run as one that knows nothing."""
-    return replace(row, metrics=row.metrics | {metric: CHANCE}) if _is_accuracy(metric) else row
+    """A failed run as one that knows nothing, as far as it is known what that is."""
+    if row.chance is None or not _is_accuracy(metric):
+        return row
+    return replace(row, metrics=row.metrics | {metric: row.chance})
 
 
 def _lacks(row: Row, metric: str) -> bool:
@@ -331,6 +333,7 @@ def _part(
     values = per_seed(rows, sides)
     if not values:
         return None
+    right = _right(rows, sides)
     return Part(
         label,
         rule,
@@ -342,14 +345,20 @@ def _part(
         resolution=_resolution(metric),
         exact=metric in EXACT,
         whole=counts_whole(metric),
-        right=_right(rows, sides),
+        right=_stacked(right.values()),
+        right_seeds=tuple(right),
     )
 
 
-def _right(rows: Sequence[Row], sides: Sequence[Side]) -> "tuple[NDArray[np.float64], ...]":
-    """Of every side, by seed and image: see `Part`. Of the seeds before the first without bits."""
+def _right(
+    rows: Sequence[Row], sides: Sequence[Side]
+) -> "dict[int, tuple[NDArray[np.float64], ...]]":
+    """By seed, of every side the share of its runs that were right about each image.
+
+    Of the seeds whose runs have all kept that.
+    """
     if sides[0].metric not in RIGHT_OF or not any(row.right for row in rows):
-        return ()
+        return {}
     import numpy as np
 
     images = {len(row.right.best) for row in rows if row.right}
@@ -359,9 +368,19 @@ def _right(rows: Sequence[Row], sides: Sequence[Side]) -> "tuple[NDArray[np.floa
             return np.nan  # makes NaN of all that it is averaged with
         return getattr(row.right, RIGHT_OF[metric]).astype(float)
 
-    seeds = per_seed(rows, sides, bits).values()
-    known = list(takewhile(lambda side: not any(np.isnan(x).any() for x in side), seeds))
-    return tuple(np.stack(side) for side in zip(*known, strict=True))
+    seeds = per_seed(rows, sides, bits)
+    return {s: shares for s, shares in seeds.items() if not any(np.isnan(x).any() for x in shares)}
+
+
+def _stacked(
+    shares: "Collection[tuple[NDArray[np.float64], ...]]",
+) -> "tuple[NDArray[np.float64], ...]":
+    """Of every side: seed by image."""
+    if not shares:
+        return ()
+    import numpy as np
+
+    return tuple(np.stack(side) for side in zip(*shares, strict=True))
 
 
 def _resolution(metric: str) -> float:

@@ -166,9 +166,8 @@ def remarks(outcome: Outcome) -> list[str]:
             "epoch more than allowed"
         )
     part, statement = outcome.part, outcome.statement
-    if wider := outcome.judgement.wider:
-        ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
-        made.insert(0, f"on other images, too: [{ends}]")
+    if wider := wider_words(outcome):
+        made.insert(0, f"on other images, too: {wider}")
     made += readings_in_words(outcome)
     made += likelihoods(outcome)
     if part and statement and not statement.exact:
@@ -178,6 +177,18 @@ def remarks(outcome: Outcome) -> list[str]:
             do = "seeds do" if extra > 1 else "seed does"
             made.append(f"{extra} more {do} not count yet: {mean} with all")
     return made + ([outcome.claim.note] if outcome.claim.note else [])
+
+
+def wider_words(outcome: Outcome) -> str:
+    """The interval that covers other images, too: "[0.19, 0.53]", or "[0.19, 0.53], by the images
+    of 4 seeds" where not all have kept them; "" where there is none.
+    """
+    wider, part, statement = outcome.judgement.wider, outcome.part, outcome.statement
+    if wider is None or part is None or statement is None:
+        return ""
+    ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
+    known = sum(seed in part.right_seeds for seed in part.seeds[: statement.shown])
+    return f"[{ends}]" + f", by the images of {known} seeds" * (known < statement.shown)
 
 
 READINGS_TOLD = (

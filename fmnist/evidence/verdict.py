@@ -46,8 +46,9 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
    that of all looks taken together, so that it never contradicts the verdict.
 
 All this is about other seeds of these settings, on these 10,000 test images and this split. Beside
-the interval of an accuracy stands one that covers other test images, too, where every run judged
-has kept which images it was right about (`fmnist.evidence.images`); it decides nothing.
+the interval of an accuracy stands one that covers other test images, too, where the runs of two
+seeds or more have kept which images they were right about (`fmnist.evidence.images`); it decides
+nothing.
 """
 
 import math
@@ -98,7 +99,8 @@ class Part:
         resolution, exact: see `summarize`.
         whole: the numbers are whole.
         right: of every side float [S, I], the share of its runs that were right, by seed and test
-            image, of the first S seeds; empty where that is not known.
+            image, of those seeds of which that is known.
+        right_seeds: which these are.
         good: which end of the numbers; "": the metric's name says it.
     """
 
@@ -113,6 +115,7 @@ class Part:
     exact: bool = False
     whole: bool = False
     right: "tuple[NDArray[np.float64], ...]" = field(default=(), compare=False, repr=False)
+    right_seeds: tuple[int, ...] = ()
     good: Literal["high", "low", ""] = ""
 
     def summary(self, n: int | None = None) -> Summary:
@@ -302,18 +305,24 @@ def interval_of(statement: Statement, tail: float) -> tuple[float, float] | None
 def _wider(
     statement: Statement, tail: float, ends: tuple[float, float] | None
 ) -> tuple[float, float] | None:
-    """The interval `ends`, made to cover other test images, too; None where bits are missing.
+    """The interval `ends`, made to cover other test images, too; None where no two seeds have bits.
 
     It is never the narrower one: the seeds' part is here paired by image and so by seed, which by
     chance may give less than Welch's.
     """
     from fmnist.evidence.images import crossed
 
-    part = statement.weakest
-    if ends is None or not part.right or len(part.right[0]) < statement.shown:
+    part, lows, highs = statement.weakest, [], []
+    if ends is None or not part.right:
         return None
     difference = part.right[0] if len(part.right) == 1 else part.right[0] - part.right[1]
-    found = [crossed(100 * difference[:n], 2 * tail) for n in statement.taken]
-    low = max(item.mean - item.both for item in found)
-    high = min(item.mean + item.both for item in found)
-    return min(low, ends[0]), max(high, ends[1])
+    for n in statement.taken:
+        known = sum(seed in part.seeds[:n] for seed in part.right_seeds)
+        if known < 2:
+            continue
+        sides = [values[:n] for values in part.sides]
+        means = sides[0] if len(sides) == 1 else [a - b for a, b in zip(*sides, strict=True)]
+        found = crossed(100 * difference[:known], 2 * tail, means)
+        lows.append(found.mean - found.both)
+        highs.append(found.mean + found.both)
+    return (min(max(lows), ends[0]), max(min(highs), ends[1])) if lows else None

@@ -31,6 +31,7 @@ from fmnist.evidence.text import (
     seeds_in_words,
     shown_metric,
     verdict_words,
+    wider_words,
 )  # fmt: skip
 from fmnist.reporting.charts import STYLE, Chart, lone_svg
 from fmnist.reporting.factorial_figure import factorial_figure, largest_in_words
@@ -247,9 +248,8 @@ def sentence(item: Told) -> str:
     elif item.published:
         words += f" where the source saw {item.published}"
     words += "."
-    if wider := judgement.wider:
-        ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
-        words += f" On other images, too: [{ends}]."
+    if wider := wider_words(outcome):
+        words += f" On other images, too: {wider}."
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):

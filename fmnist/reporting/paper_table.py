@@ -40,6 +40,7 @@ class PaperTable:
         lines: of every setting by metric: the mean over seeds.
         best: of every metric the settings that are bold.
         failed: runs of a setting that failed.
+        chance: whether they count, as it is known what chance accuracy is.
         averaged: factors that are averaged over.
         about: what the numbers speak of, in words.
     """
@@ -49,6 +50,7 @@ class PaperTable:
     lines: Mapping[Key, Mapping[str, Summary]]
     best: Mapping[str, frozenset[Key]]
     failed: Mapping[Key, int]
+    chance: bool
     averaged: tuple[str, ...]
     about: str
 
@@ -74,7 +76,8 @@ class PaperTable:
         else:
             words.append(f"Nothing is bold: fewer than {FEWEST} seeds cannot tell which are worse")
         if any(self.failed.values()):
-            words.append("Failed runs count as chance accuracy")
+            counted = "count as chance accuracy" if self.chance else "are left out"
+            words.append(f"Failed runs {counted}")
         return ". ".join([*words, self.about]) + "."
 
 
@@ -112,9 +115,10 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
                 lines.setdefault(key, {})[metric] = summary
         best[metric] = not_beaten(names, values, metric)
     failed = {key: _failed(key, names, settings) for key in lines}
+    chance = all(row.finished or row.chance is not None for row in rows)
     averaged = tuple(name for name in factors if name not in names)
     about = scope(row.tested for row in rows)
-    return PaperTable(rows[0].facts["study"], names, lines, best, failed, averaged, about)
+    return PaperTable(rows[0].facts["study"], names, lines, best, failed, chance, averaged, about)
 
 
 def _failed(key: Key, names: Sequence[str], settings: Sequence[StudySetting]) -> int:

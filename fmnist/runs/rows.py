@@ -89,6 +89,15 @@ class Row:
         return name, facts.test_size if facts else None
 
     @property
+    def chance(self) -> float | None:
+        """Accuracy of a net that knows nothing; None: how many classes there are is not known."""
+        given = {key: self.settings.get(f"data.{key}") for key in ("name", "classes")}
+        if given["name"] not in published() or "data.source._target_" in self.settings:
+            return None
+        known = len(published()[given["name"]].classes)
+        return 1 / (known if given["classes"] in (None, "null") else int(given["classes"]))
+
+    @property
     def leaks(self) -> bool:
         """Whether the test images chose the epoch."""
         return self.settings.get("data.select_on") == "test"

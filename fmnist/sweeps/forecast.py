@@ -1,19 +1,20 @@
 """What a command would run, how long that takes and what it can show, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fmnist.evidence.claim import Claim, unit
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.outcome import evaluate, family_sizes
-from fmnist.evidence.power import POWER, sizes_at
+from fmnist.evidence.power import POWER, detectable, pooled_deviation, sizes_at
+from fmnist.evidence.statistics import FEWEST, LEVEL
 from fmnist.evidence.study import ablations, axes
 from fmnist.evidence.text import number, seeds_in_words, shown_metric
-from fmnist.runs.rows import Row
+from fmnist.runs.rows import Row, newest
 from fmnist.runs.run import finished_run
 from fmnist.runs.text import shown
 from fmnist.sweeps.cells import Sweep
-from fmnist.sweeps.estimate import estimate, time_in_words
+from fmnist.sweeps.estimate import alike, estimate, time_in_words
 from fmnist.sweeps.plan import names_of
 from fmnist.sweeps.settle import claims_of
 
@@ -61,6 +62,36 @@ def power(overrides: Sequence[str], seeds: int, rows: Sequence[Row]) -> str:
         lines.append(f"{claim.name:27}{sizes_in_words(claim, sizes, shown_metric(outcome))}")
     head = f"shows  with {100 * POWER:g} % power, by the deviations over seeds at hand; this has "
     return "\n".join([f"{head}{seeds_in_words(seeds)}", *lines]) if lines else ""
+
+
+def power_of_two(sweep: Sweep, seeds: int, rows: Iterable[Row]) -> str:
+    """What two settings of any sweep can show when they are compared alone; "" where it has one.
+
+    By the deviations over seeds of runs with its settings; where none was run twice, of all others.
+    """
+    settings = {
+        tuple(text for text in cell.overrides if not text.startswith("seed="))
+        for cell in sweep.cells
+    }
+    if len(settings) < 2:
+        return ""
+    if seeds < FEWEST:
+        return f"shows  nothing: fewer than {FEWEST} seeds decide nothing"
+    rows = [row for row in newest(rows) if row.finished and "test/acc" in row.metrics]
+    others: dict[frozenset[tuple[str, str]], list[Row]] = {}
+    for row in rows:
+        others.setdefault(row.did, []).append(row)
+    own = [alike(settings_of(overrides), rows) for overrides in settings]
+    for groups, whose in ((own, "these"), (list(others.values()), "other")):
+        deviation = pooled_deviation([[100 * r.metrics["test/acc"] for r in g] for g in groups])
+        if deviation is not None:
+            size = detectable([deviation, deviation], seeds, LEVEL / 2)
+            return (
+                f"shows  a difference of {size:.2f} points of test accuracy between two of its "
+                f"settings with {100 * POWER:g} % power, by the deviation over seeds of runs with "
+                f"{whose} settings, {deviation:.2f}; this has {seeds_in_words(seeds)}"
+            )
+    return "shows  unknown: no two seeds of a setting are at hand"
 
 
 def sizes_in_words(claim: Claim, sizes: Mapping[int, float], metric: str) -> str:

@@ -113,8 +113,8 @@ def of_training_images(runs: Sequence["Run"]) -> OutOfSample | None:
 
 
 def _folds(run: "Run") -> tuple[int, int]:
-    data = run.config["data"]
-    return int(data["folds"]), int(data["split_seed"])
+    """How many, and the seed of the split, which may be the run's."""
+    return int(run.config["data"]["folds"]), known(run.record.dataset).split_seed
 
 
 def _validation_logits(run: "Run") -> NDArray[np.float32]:

@@ -706,6 +706,16 @@ def test_a_failed_run_counts_as_chance_or_forbids_a_verdict(tmp_path):
     assert verdict_words(goal) == "not judged: 1 of its runs failed"
 
 
+def test_chance_is_that_of_the_data_set():
+    def chance(*overrides):
+        return row(*overrides, seed=0, test_acc=90).chance
+
+    assert chance() == 0.1
+    assert chance("data=cifar100") == 0.01
+    assert chance("data=synthetic", "data.classes=4") == 0.25
+    assert chance("data=npz", "data.root=mine.npz") is None
+
+
 def test_looks_are_those_of_the_sweeps_file_or_the_claims_own(tmp_path):
     looks = {claim.name: looks_of(claim) for claim in CLAIMS}
     assert looks["s2_best_worst"] == (10, 20)

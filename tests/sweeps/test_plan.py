@@ -11,7 +11,7 @@ from fmnist.process.machine import processor_name
 from fmnist.runs.rows import Row
 from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.estimate import estimate, seconds_of, time_in_words
-from fmnist.sweeps.forecast import power
+from fmnist.sweeps.forecast import power, power_of_two
 from tests.conftest import TINY, composed
 from tests.evidence.test_claims import CLAIMS
 from tests.evidence.test_claims import row as claim_row
@@ -90,6 +90,22 @@ def test_it_says_per_claim_what_difference_its_looks_can_show():
     assert "unknown: no two seeds" in power(["ablation=s2_pooling"], 10, [])
     assert power(["ablation=s2_pooling", "trainer.max_epochs=1"], 10, rows) == ""
     assert power(["optim=sgd,adam"], 1, rows) == ""
+
+
+def test_it_says_what_two_settings_of_any_sweep_can_show():
+    rows = [
+        claim_row("aug=on", f"optim={name}", seed=seed, test_acc=mean + seed)
+        for name, mean in (("sgd", 88), ("adam", 90))
+        for seed in range(3)
+    ]
+    size = detectable([1.0, 1.0], 5, 0.025)
+    for asked, whose in (("aug=on", "these"), ("aug=off", "other")):
+        said = power_of_two(sweep_of([asked, "optim=sgd,adam", "seed=0,1,2,3,4"]), 5, rows)
+        assert f"a difference of {size:.2f} points of test accuracy between two" in said
+        assert f"of runs with {whose} settings, 1.00; this has 5 seeds" in said
+    assert "fewer than 3 seeds" in power_of_two(sweep_of(["optim=sgd,adam"]), 0, rows)
+    assert "no two seeds" in power_of_two(sweep_of(["optim=sgd,adam", "seed=0,1,2"]), 3, rows[:1])
+    assert power_of_two(sweep_of(["seed=0,1,2"]), 3, rows) == ""
 
 
 @pytest.mark.parametrize(

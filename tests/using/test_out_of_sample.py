@@ -11,7 +11,7 @@ from fmnist.reporting.label_check import check_labels
 from fmnist.runs.run import load_run
 from fmnist.using.out_of_sample import of_test_images, of_training_images
 
-FOLDS = ("data.folds=2", "model=logistic", "data.val_size=null")
+FOLDS = ("data.folds=2", "model=logistic", "data.val_size=null", "data.split_seed=seed")
 
 
 @pytest.fixture
