@@ -209,7 +209,7 @@ def test_a_run_killed_at_any_step_ends_bit_for_bit_as_if_it_had_not(case, tmp_pa
     whole = Job(tmp_path / "whole")
     train(config, whole)
     # Early in an epoch; with batch norm's statistics late in the last one, too.
-    for step in (18, 47) if case == "batchnorm" else (18,):
+    for step in (18, 47) if case == "average" else (18,):
         torn = Job(tmp_path / f"torn{step}")
         with monkeypatch.context() as patch:
             stop_after(patch, step)
