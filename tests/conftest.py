@@ -1,6 +1,7 @@
 """What the tests share: small data, composed configurations, whole runs, the command line."""
 
 import copy
+import gc
 import importlib
 import logging
 import os
@@ -40,6 +41,9 @@ for name in [name for name in os.environ if name.startswith("WANDB_")]:
 
 CHECKOUT = Path(__file__).parents[1]
 TEMPORARY = tempfile.gettempdir()
+
+# Composing makes objects by the ten thousand, and the collector looks through all that there are.
+gc.set_threshold(100_000, 50, 50)
 
 # Files that take longest, most first: begun last, they would keep one processor waiting.
 LONG = (
