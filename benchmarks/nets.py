@@ -88,7 +88,7 @@ def main() -> None:
                         f"{100 * numbers['val/acc']:.2f}", len(record.epochs),
                         f"{known(record.train_seconds):.1f}",
                     )  # fmt: skip
-    table.write(arguments.csv, keep=["data", "net"])
+                table.write(arguments.csv, keep=["data", "net"])  # a run takes minutes
 
 
 if __name__ == "__main__":

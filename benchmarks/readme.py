@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import records, speedrun
 from benchmarks.command import command
-from benchmarks.table import commit, described, read, shown
+from benchmarks.table import commit, origins, read, shown
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
@@ -71,7 +71,7 @@ def nets(rows: list[dict[str, str]]) -> str:
         if row["data"] == first
     ]
     head = ["net", f"parameters, {first}", *(f"{name}, test %" for name in sets)]
-    return f"{markdown(head, lines)}\n\n{described(rows[0])}"
+    return f"{markdown(head, lines)}\n\n{origins(rows)}"
 
 
 def studies(outcomes: list[Outcome]) -> str:
@@ -149,6 +149,7 @@ TABLES = {
     "throughput": shown,
     "startup": shown,
     "sweeps": shown,
+    "cells": shown,
     "roofline": roofline,
     "nets": nets,
     "newcomer": shown,

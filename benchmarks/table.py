@@ -101,7 +101,20 @@ def shown(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows of a CSV, at least one, as markdown, and where they were measured."""
     columns = list(rows[0])
     columns = columns[: columns.index(ORIGIN)]
-    return f"{markdown(columns, rows)}\n\n{described(rows[0])}"
+    return f"{markdown(columns, rows)}\n\n{origins(rows)}"
+
+
+def origins(rows: Sequence[Mapping[str, str]]) -> str:
+    """Where rows were measured: one sentence, or one for each of them that differ."""
+    found: dict[str, list[int]] = {}
+    for number, row in enumerate(rows, 1):
+        found.setdefault(described(row), []).append(number)
+    if len(found) == 1:
+        return next(iter(found))
+    return " ".join(
+        f"Row{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}: {sentence}"
+        for sentence, lines in found.items()
+    )
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

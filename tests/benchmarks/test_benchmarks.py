@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks import (
+    cells,
     formats,
     load,
     newcomer,
@@ -24,12 +25,13 @@ from benchmarks import (
     throughput,
 )
 from benchmarks.command import command
-from benchmarks.table import Table, ratio, read, shown
+from benchmarks.table import Table, origins, ratio, read, shown
 from fmnist.errors import UserError
 from fmnist.runs.rows import row_of
 from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY
 from tests.evidence.test_claims import run_dir
+from tests.records import a_record, put_record
 
 ORIGIN = ["rounds", "processor", "threads", "torch", "commit", "dirty"]
 SMALL = [text for text in TINY if not text.startswith(("logger", "trainer.max_epochs"))]
@@ -85,6 +87,47 @@ def test_sweeps_compare_launchers_by_their_own_times(monkeypatch, tmp_path, caps
 def test_a_sweep_that_fails_is_no_measurement(tmp_path):
     with pytest.raises(sweeps.UserError, match="no such setting"):
         sweeps.timed(["nonsense=1"], tmp_path / "sweep")
+
+
+@pytest.mark.long
+def test_a_cell_costs_what_more_cells_take_longer(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(readme.ROOT))
+    monkeypatch.setattr(cells, "LOGGERS", ("csv",))
+    monkeypatch.setattr(cells, "MANY", 3)
+    out = str(tmp_path / "cells.csv")
+    monkeypatch.setattr(sys, "argv", ["cells", "--rounds", "1", "--csv", out])
+    cells.main()
+    (row,) = read(tmp_path / "cells.csv")
+    assert row["cells"] == "3"
+    assert 0 < float(row["beside it, s a cell"]) < float(row["s"])
+
+
+def test_a_sweep_that_ran_costs_what_its_records_say(monkeypatch, tmp_path):
+    # Two at a time: four cells of 12 s, 10 of them training, in 24 s and 2 s of waiting.
+    for number, second in enumerate((0, 0, 14, 14)):
+        put_record(
+            tmp_path / "some_sweep" / str(number),
+            a_record(
+                seed=number, choices={"logger": "csv"}, git_commit="a" * 40,
+                started=f"2026-01-01T00:00:{second:02}+00:00",
+            ),
+        )  # fmt: skip
+    out = tmp_path / "cells.csv"
+    ran = ["--rounds", "0", "--ran", str(tmp_path / "some_sweep"), "--csv", str(out)]
+    monkeypatch.setattr(sys, "argv", ["cells", *ran])
+    cells.main()
+    (row,) = read(out)
+    assert row["sweep"] == "some_sweep at aaaaaaaaa"
+    assert (row["cells"], row["at a time"], row["s"]) == ("4", "2", "26.0")
+    assert row["beside it, s a cell"] == "3.00"
+
+
+def test_rows_of_two_measurements_each_say_where_they_are_from():
+    one = dict(zip(ORIGIN, ["2", "a processor", "2", "2.15.0", "a" * 40, "False"], strict=True))
+    other = one | {"commit": "b" * 40}
+    assert origins([one, one]).startswith("Medians of 2 interleaved rounds at commit `aaaaaaaaa`")
+    assert origins([one, other, one]).startswith("Rows 1, 3: Medians")
+    assert "Row 2: Medians of 2 interleaved rounds at commit `bbbbbbbbb`" in origins([one, other])
 
 
 def test_roofline_counts_the_share_of_the_measured_peak(monkeypatch, tmp_path, capsys):
