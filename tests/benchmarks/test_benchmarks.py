@@ -170,8 +170,8 @@ def test_formats_are_compared_with_plain_fp32(monkeypatch, tmp_path, capsys):
 
 
 def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
-    made, build = [], roofline.build
-    monkeypatch.setattr(roofline, "build", lambda node: made.append(build(node)) or made[-1])
+    made, build = [], roofline.build_node
+    monkeypatch.setattr(roofline, "build_node", lambda node: made.append(build(node)) or made[-1])
     config = throughput.compose(["model=googlenet", "optim=sgd"])  # two auxiliary heads
     step = roofline.training_step(config, True, torch.device("cpu"))
     parameters = list(made[0].parameters())
