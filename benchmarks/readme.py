@@ -4,7 +4,7 @@ With RUN_DIR (of `make train`) its record becomes results/first_run.json. Then t
 README.md and docs/*.md between `<!-- NAME -->` and `<!-- /NAME -->` are written: first-run from
 that file, the tables from results/NAME.csv, the accuracies at size from the rows of all studies as
 well (where the same seed was not timed), and what became of the claims (studies, comparisons, own)
-from those rows.
+from those rows. What is said of the nets that come with the package is from their records.
 """
 
 import re
@@ -22,9 +22,11 @@ from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import markdown, readings_word, scope
 from fmnist.reporting.findings import SOURCES, counted, finding, heading
 from fmnist.reporting.results_page import verdict_lines
+from fmnist.runs.corrupted import METRIC, read_corrupted
+from fmnist.runs.pretrained import PREFIX, load_named, pretrained_names
 from fmnist.runs.record import Record, known, read_record, record_json
 from fmnist.runs.rows import Row
-from fmnist.runs.run import load_run, write_atomically
+from fmnist.runs.run import WEIGHTS, load_run, write_atomically
 from fmnist.runs.text import announcement, epoch_line, metrics_table, threads_text, totals_line
 
 ROOT = Path(__file__).parents[1]
@@ -144,6 +146,20 @@ def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]
     ]
 
 
+def pretrained() -> str:
+    """A line a net that comes with the package, from its record."""
+    lines = []
+    for name in pretrained_names():
+        run = load_named(f"{PREFIX}{name}")
+        damaged = known(read_corrupted(run.dir, run.record)).metrics()[METRIC]
+        accuracies = (f"{100 * x:.2f}" for x in (run.record.metrics["test/acc"], damaged))
+        size = f"{(run.dir / WEIGHTS).stat().st_size / 1e6:.2f}"
+        experiment = f"`experiment={run.record.choices['experiment']}`"
+        lines.append((f"`{name}`", experiment, f"{run.record.params:,}", *accuracies, size))
+    return markdown(["name", "made by", "parameters", "test images, %", "damaged ones, %", "MB"],
+                    lines)  # fmt: skip
+
+
 # The measured tables: results/NAME.csv stands between the markers <!-- NAME -->.
 TABLES = {
     "throughput": shown,
@@ -170,6 +186,7 @@ def render(
     texts = {
         "first-run": first_run(first), "studies": studies(outcomes),
         "comparisons": comparisons(outcomes), "own": own(outcomes, about),
+        "pretrained": pretrained(),
     }  # fmt: skip
     texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
     for name, text in texts.items():

@@ -17,12 +17,14 @@ from fmnist.runs.run import WEIGHTS, Run, load_run
 
 FOLDER = Path(__file__).parents[1] / "weights"
 SUMS = "SHA256SUMS"
-PRETRAINED_HELP = "a net that comes with fmnist, instead of a run: lenet5"
 PREFIX = "pretrained/"  # of their names where a run's directory is expected
 
 
 def pretrained_names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{WEIGHTS}"))
+
+
+PRETRAINED_HELP = f"a net that comes with fmnist, instead of a run: {', '.join(pretrained_names())}"
 
 
 def pretrained(name: str) -> Run:

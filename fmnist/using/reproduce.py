@@ -1,6 +1,7 @@
 """The test numbers of a finished run, computed anew."""
 
 import torch
+from torch import Tensor
 
 from fmnist.errors import RunError, UserError
 from fmnist.runs.latency import recorded_threads
@@ -10,6 +11,15 @@ from fmnist.training.predict import loss_and_accuracy, predict
 
 def retest(run: Run) -> tuple[float, float]:
     """Test loss and test accuracy in [0, 1] of a finished run's best checkpoint, computed anew.
+
+    Raises:
+        UserError: see `predict_again`.
+    """
+    return loss_and_accuracy(*predict_again(run))
+
+
+def predict_again(run: Run) -> tuple[Tensor, Tensor]:
+    """Test logits float32 [N, C] and labels int64 [N] of a finished run's best checkpoint.
 
     On the kind of device that the run used, when there is one, with as many threads.
 
@@ -25,7 +35,7 @@ def retest(run: Run) -> tuple[float, float]:
     try:
         batches = run.same_data().test_batches(device)
         with recorded_threads(run):
-            return loss_and_accuracy(*predict(net, batches, device, **run.formats()))
+            return predict(net, batches, device, **run.formats())
     except UserError:
         raise
     except Exception as error:  # a record can describe settings that fit neither each other nor us

@@ -262,7 +262,7 @@ def test_the_readme_shows_every_table_that_there_is(tmp_path):
         "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
     }
     text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
-    blocks = ("studies", "comparisons", "own")
+    blocks = ("studies", "comparisons", "own", "pretrained")
     text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in blocks)
     made = readme.render(text, first, tables, outcomes, about)
     for source in ("S1", "S2", "fmnist"):
@@ -273,6 +273,7 @@ def test_the_readme_shows_every_table_that_there_is(tmp_path):
         numbers = r" \| ".join(map(str, counts))
         assert re.search(rf"\| \*\*{name}\*\*[^|]* \| {numbers} \|", made)
     assert "| end | 4.2 |" in made
+    assert "| `lenet5` | `experiment=accuracy_lenet5` | 61,706 |" in made
     assert "| x | 2 threads |" in made
     assert "1 threads" not in made
     assert made.count("\nold\n") == len(readme.TABLES) - len(tables)

@@ -1,4 +1,4 @@
-"""The net that comes with the package: it is the one that was published, and it can be used."""
+"""The nets that come with the package: they are those that were published, and can be used."""
 
 import shutil
 from pathlib import Path
@@ -9,28 +9,37 @@ import torch
 from PIL import Image
 
 import fmnist
+from benchmarks import pretrained
 from fmnist.config.schema import config_hash
 from fmnist.errors import RunError
 from fmnist.evaluate import main as evaluate
 from fmnist.predict import main as predict
 from fmnist.runs import pretrained as module
+from fmnist.runs.bits import RIGHT
+from fmnist.runs.corrupted import CORRUPTED
 from fmnist.runs.run import WEIGHTS
 
+every = pytest.mark.parametrize("name", module.pretrained_names())
 
-def test_its_record_is_that_of_its_experiment_and_names_no_machine_of_ours() -> None:
-    run = fmnist.load_run("pretrained/lenet5")
-    assert run.record.params == sum(p.numel() for p in run.net().parameters()) == 61_706
-    now = fmnist.compose([f"experiment={run.record.choices['experiment']}"])
+
+@every
+def test_its_record_is_that_of_its_experiment_and_names_no_machine_of_ours(name: str) -> None:
+    run = fmnist.load_run(f"pretrained/{name}")
+    assert run.record.params == sum(p.numel() for p in run.net().parameters()) < 100_000
+    now = fmnist.compose(run.record.overrides)
     assert run.record.config_hash == config_hash(run.record.config) == config_hash(now)
     text = (run.dir / "result.json").read_text()
     assert "/work" not in text
     assert "/home" not in text
     card = (run.dir / "README.md").read_text()
     assert f"{100 * run.record.metrics['test/acc']:.2f} % of the 10,000" in card
+    for words in ("Trained on 55,000", "| Shirt |", "| jpeg |", "confident learning"):
+        assert words in card
 
 
+@every
 def test_it_names_a_picture_right_after_the_installation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Trousers, dark on a bright ground, as a photograph has them; there are no data here."""
     monkeypatch.chdir(tmp_path)
@@ -39,20 +48,41 @@ def test_it_names_a_picture_right_after_the_installation(
     pixels[10:40, 30:70] = 40
     pixels[40:112, 30:46] = pixels[40:112, 54:70] = 40
     Image.fromarray(pixels).save("trousers.png")
-    assert predict(["--pretrained", "lenet5", "trousers.png"]) == 0
+    assert predict(["--pretrained", name, "trousers.png"]) == 0
     assert "Trouser" in capsys.readouterr().out.splitlines()[1]
-    (answer,) = fmnist.predict("pretrained/lenet5", ["trousers.png"])
+    (answer,) = fmnist.predict(f"pretrained/{name}", ["trousers.png"])
     assert (answer.label, answer.name) == ("Trouser", "trousers.png")
     assert answer.probability > 0.5
 
 
+@every
 def test_its_accuracy_comes_out_of_the_data_again(
-    real_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, real_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(real_root.parent)
     monkeypatch.setenv("FMNIST_DATA", str(real_root))
-    evaluate(["--pretrained", "lenet5"])
-    assert "test acc 0.9261 loss 0.21" in capsys.readouterr().out
+    evaluate(["--pretrained", name])
+    accuracy = fmnist.load_run(f"pretrained/{name}").record.metrics["test/acc"]
+    assert f"test acc {accuracy:.4f} loss " in capsys.readouterr().out
+
+
+def test_its_files_are_those_that_the_command_makes_of_it(
+    real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(module.FOLDER, tmp_path / "weights")
+    monkeypatch.setenv("FMNIST_DATA", str(real_root))
+    for where in (module, pretrained):
+        monkeypatch.setattr(where, "FOLDER", tmp_path / "weights")
+    pretrained.main(["pretrained/lenet5", "again"])
+    for name in (WEIGHTS, RIGHT, CORRUPTED, "README.md"):
+        first, again = (module.FOLDER / net / name for net in ("lenet5", "again"))
+        assert again.read_bytes().replace(b"# again", b"# lenet5") == first.read_bytes()
+    assert fmnist.load_run("pretrained/again").record.status == "finished"
+
+
+def test_a_run_with_other_settings_than_its_experiment_is_not_packaged(run_tiny) -> None:
+    with pytest.raises(RunError, match="is no run of experiment=None, as it stands in conf/"):
+        pretrained.main([str(run_tiny().dir), "tiny"])
 
 
 def test_files_that_are_not_those_published_are_refused(
