@@ -1,5 +1,6 @@
 """Settings beside each other as a page of the report's style."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
@@ -15,6 +16,7 @@ from fmnist.reporting.page import fill
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.same_images import class_rows, images_lines
 from fmnist.reporting.side_by_side import SideBySide, common_runs, verdict_line
+from fmnist.reporting.titles import title_of
 from fmnist.runs.evaluation import Evaluation
 from fmnist.runs.record import epoch_ends
 from fmnist.runs.run import write_text
@@ -38,8 +40,11 @@ def write_page(found: SideBySide, path: Path) -> None:
     pairs = [(letter, letters[0]) for letter in letters[1:]]
     names = [side.name for side in found.sides]
     place = dict(zip(names, letters, strict=True))
+    records = [run.record for side in found.sides for run in side.runs.values()]
+    varied = [line.what for line in found.settings]
+    short = [key for key in varied if key.rpartition(".")[0] not in varied]
     html = fill(
-        "compare", " against ".join(names), svgs, found=found, curves=curves, scores=scores,
+        "compare", title_of(records, short) or " against ".join(names), svgs, found=found, curves=curves, scores=scores,
         verdicts=[verdict_line(item, (place[item.first], letters[0])) for item in found.against],
         by_image=[
             (pair, images, images_lines(images, pair), class_rows(images))
@@ -59,29 +64,53 @@ CURVES = (
 
 def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> Chart:
     """A thin line a run, a thick one for the mean over seeds as far as all were trained."""
-    figure, axes = new_figure()
-    longest, ends = 1, []
-    for letter, side, color, marker in zip(
-        found.letters, found.sides, SERIES, MARKERS, strict=False
-    ):
-        lines = [
+    lines = [
+        [
             [factor * getattr(row, key) for row in epoch_ends(run.record.epochs)]
             for run in side.runs.values()
         ]
-        heights = [mean(values) for values in zip(*lines, strict=False)]
-        for line in lines if len(lines) > 1 else []:
+        for side in found.sides
+    ]
+    means = [[mean(values) for values in zip(*each, strict=False)] for each in lines]
+    longest = max(len(line) for each in lines for line in each)
+    ends = "; ".join(
+        f"{letter} ends at {heights[-1]:.4g}"
+        for letter, heights in zip(found.letters, means, strict=True)
+    )
+    if longest == 1:
+        return _bars(found, key, title, unit, [heights[0] for heights in means])
+    figure, axes = new_figure()
+    for letter, side, each, heights, color, marker in zip(
+        found.letters, found.sides, lines, means, SERIES, MARKERS, strict=False
+    ):
+        for line in each if len(each) > 1 else []:
             axes.plot(range(1, len(line) + 1), line, color=color, linewidth=0.7, alpha=0.45)
         (thick,) = axes.plot(
             range(1, len(heights) + 1), heights, color=color, marker=marker, label=letter
         )
         name_on_hover(thick, side.name)
-        longest = max(longest, *map(len, lines))
-        ends.append(f"{letter} ends at {heights[-1]:.4g}")
     axes.set(xlabel="epoch", ylabel=unit)
     whole_epochs(axes, range(1, longest + 1))
-    axes.legend()
-    caption = f"Thick: mean over seeds; thin: each seed. {'; '.join(ends)}."
-    return Chart(key, title, caption, figure)
+    axes.legend(loc="lower right" if key.endswith("acc") else "upper right")
+    several = any(len(each) > 1 for each in lines)
+    thin = "Thick: mean over seeds; thin: each seed. " if several else ""
+    return Chart(key, title, f"{thin}{ends}.", figure)
+
+
+def _bars(found: SideBySide, key: str, title: str, unit: str, values: Sequence[float]) -> Chart:
+    """What curves of one epoch would show as single dots."""
+    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
+    places = range(len(values))
+    axes.barh(places, values, height=0.6, color=SERIES[: len(values)])
+    for place, value in zip(places, values, strict=True):
+        axes.text(value, place, f" {value:.4g}", va="center", fontsize=8)
+    axes.set_yticks(places, list(found.letters))
+    axes.set(xlabel=unit, xlim=(0, 100 if key.endswith("acc") else 1.2 * max(values) or 1))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    pairs = zip(found.letters, values, strict=True)
+    said = "; ".join(f"{letter} {value:.4g}" for letter, value in pairs)
+    return Chart(key, f"{title} after one epoch", f"{said}. Means over seeds.", figure)
 
 
 def _class_dots(found: SideBySide) -> Chart:

@@ -48,7 +48,8 @@ def write_report(
     table = read_table(paths)
     names = ", ".join(path.resolve().name for path in paths)
     with rc_context(STYLE):
-        page = Page(title_of(table) or names, table, target)
+        records = [row.record for row in table.rows if row.run]
+        page = Page(title_of(records, [*table.factors]) or names, table, target)
         page.values["folders"] = names
         only = table.rows[0] if len(table.rows) == 1 else None
         if only is not None and only.finished and not compare:

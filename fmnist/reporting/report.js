@@ -6,7 +6,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const key = (row, column) => {
     const cell = row.cells[column];
     const text = cell.dataset.value ?? cell.textContent.trim();
-    const number = Number(text);
+    const number = Number(text.split(" ")[0].replaceAll(",", "")); // "1,200", "71.20 ± 0.30"
     return text === "" || Number.isNaN(number) ? text : number;
   };
   const compare = (a, b) => {

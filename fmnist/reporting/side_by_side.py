@@ -79,12 +79,14 @@ def side_by_side(sides: Sequence[Setting]) -> SideBySide:
     """
     if len(sides) < 2:
         raise RunError(f"{sides[0].place}: one setting; should be two or more")
+    asked = differing(sides)
     found = SideBySide(
         list(sides),
         [
             Line(key, [text or "none" for text in values])
-            for key, values in differing(sides).items()
+            for key, values in asked.items()
             if len({text or "none" for text in values}) > 1
+            if not (key.endswith("._target_") and key.removesuffix("._target_") in asked)
         ],
         [line for what, metric, digits in MEASURES if (line := _line(sides, what, metric, digits))],
         [line for what, metric, digits in COSTS if (line := _line(sides, what, metric, digits))],

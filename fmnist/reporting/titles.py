@@ -1,23 +1,21 @@
 """What a report calls itself: data set, net, what varies, how long, over which seeds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from fmnist.reporting.table import Table
 from fmnist.runs.record import Record
 
 MOST = 3  # factors that are named
 
 
-def title_of(table: Table) -> str:
+def title_of(records: Sequence[Record], factors: Sequence[str]) -> str:
     """ "FashionMNIST · LeNet5 · activation · 10 epochs · 5 seeds"; "" without a record."""
-    records = [row.record for row in table.rows if row.run]
     if not records:
         return ""
     epochs = [record.max_epochs for record in records]
     parts = [
         _one_or_count((data_of(record) for record in records), "data sets"),
         _one_or_count((net_of(record) for record in records), "nets"),
-        _varied([*table.factors]),
+        _varied(factors),
         _epochs([number for number in epochs if number]),
         _seeds({record.seed for record in records}),
     ]
@@ -39,7 +37,7 @@ def _one_or_count(names: Iterable[str], what: str) -> str:
     return next(iter(known)) if len(known) == 1 else f"{len(known)} {what}" if known else ""
 
 
-def _varied(factors: list[str]) -> str:
+def _varied(factors: Sequence[str]) -> str:
     if len(factors) > MOST:
         return f"{len(factors)} factors"
     return " × ".join(name.rpartition(".")[2] for name in factors)  # noqa: RUF001

@@ -47,10 +47,10 @@ def table(tmp_path: Path) -> Table:
 
 def test_the_title_says_data_net_what_varies_how_long_and_how_many_seeds(table: Table) -> None:
     words = f"{FACTS.name} · LeNet5 · pooling × dropout · 1 epoch · 3 seeds"  # noqa: RUF001
-    assert title_of(table) == words
-    one = Table(table.rows[:1], {})
-    assert title_of(one) == f"{FACTS.name} · LeNet5 · 1 epoch · seed 0"
-    assert title_of(Table([], {})) == ""
+    records = [row.record for row in table.rows]
+    assert title_of(records, list(table.factors)) == words
+    assert title_of(records[:1], []) == f"{FACTS.name} · LeNet5 · 1 epoch · seed 0"
+    assert title_of([], []) == ""
 
 
 def test_what_trained_one_epoch_has_bars_and_dots_not_curves_of_one_point(table: Table) -> None:
