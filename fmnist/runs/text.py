@@ -1,6 +1,7 @@
 """What the terminal says before and after a run."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,24 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
     name = optim["_target_"].rpartition(".")[2]
     leak = [f"WARNING {LEAK}"] if data.select_on == "test" else []
     val = "no val" if leak else f"{data.val_size:,} val"
-    return "\n".join(
-        [
-            f"net     {net_name}, {record.params:,} parameters, "
-            f"{known(record.flops) / 1e6:.2f} MFLOPs an image",
-            f"optim   {name} lr={optim['lr']:g}, batch {config['data']['batch_size']}, "
-            f"{', '.join(extras)}",
-            f"data    {data.name}{unchecked(data)}, {data.train_size:,} train, {val}, "
-            f"{data.test_size:,} test, "
-            f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
-            f"device  {record.device}, {record.precision}, "
-            f"{length_text(trainer)}, seed {record.seed}",
-            f"run     {shown(run_dir)}",
-            *leak,
-        ]
+    lines = [
+        f"net     {net_name}, {record.params:,} parameters, "
+        f"{known(record.flops) / 1e6:.2f} MFLOPs an image",
+        f"optim   {name} lr={optim['lr']:g}, batch {config['data']['batch_size']}, "
+        f"{', '.join(extras)}",
+        f"data    {data.name}{unchecked(data)}, {data.train_size:,} train, {val}, "
+        f"{data.test_size:,} test, "
+        f"augmentation {choices.get('aug', 'on') if augments(aug) else 'off'}",
+        f"device  {record.device}, {record.precision}, {length_text(trainer)}, seed {record.seed}",
+    ]
+    return "\n".join([*map(in_eighty, lines), f"run     {shown(run_dir)}", *map(in_eighty, leak)])
+
+
+def in_eighty(line: str) -> str:
+    """A line that a terminal of 80 columns can show: what is too much stands below it."""
+    indent = " " * len("device  ")
+    return textwrap.fill(
+        line, 79, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 

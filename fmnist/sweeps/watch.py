@@ -21,6 +21,7 @@ from fmnist.sweeps.plan import names_of
 log = logging.getLogger(__name__)
 
 BAR = 12  # characters
+LEAST = 15  # likewise, of a name
 POLL = 1.0  # seconds between looks at the records of cells that run elsewhere
 
 
@@ -104,6 +105,20 @@ def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) 
     return left / max(1, sum(state == "running" for state in states.values()))
 
 
+def is_terminal() -> bool:
+    """Whether lines that were printed can be drawn anew."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def shorten(name: str, most: int) -> str:
+    """A cell's name without its middle, where there is no room for it: seeds stand at the end."""
+    most = max(most, LEAST)
+    if len(name) <= most:
+        return name
+    tail = (most - 3) // 2
+    return f"{name[: most - 3 - tail]}...{name[-tail:]}"
+
+
 class Board:
     """How the cells of a sweep stand: a line for what has happened, and a table of what happens.
 
@@ -117,7 +132,7 @@ class Board:
 
     def __init__(self, folder: Path, cells: Sequence[Cell], names: Mapping[str, str]) -> None:
         self.folder, self.cells, self.names = folder, cells, names
-        self.terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self.terminal = is_terminal()
         self.lock = threading.RLock()
         self.drawn = 0  # lines of the table that stands in the terminal
         self.runs = dict[str, Run]()
@@ -156,15 +171,18 @@ class Board:
                 if state != "running" or not self.terminal:
                     ended = sum(self.states[c.dir] in ("finished", "failed") for c in self.cells)
                     where = "began" if state == "running" else state
-                    counted = f"[{ended}/{len(self.cells)}]"
-                    log.info(
-                        "%s %-8s %s  %s",
-                        counted,
-                        where,
-                        self.names[cell.dir],
-                        state_in_words(run, state),
-                    )
+                    counted = f"[{ended}/{len(self.cells)}] {where:8}"
+                    words = state_in_words(run, state)
+                    log.info("%s", self._line(counted, self.names[cell.dir], words))
             self.draw()
+
+    def _line(self, counted: str, name: str, words: str) -> str:
+        """In a terminal cut to one line: the table at the end of the sweep has whole reasons."""
+        if not self.terminal:
+            return f"{counted} {name}  {words}"
+        most = shutil.get_terminal_size().columns - 1
+        name = shorten(name, most - len(counted) - len(words) - 3)
+        return f"{counted} {name}  {words}"[:most]
 
     def draw(self) -> None:
         """The table, in a terminal, in the place of the one before."""
@@ -173,7 +191,8 @@ class Board:
         with self.lock:
             self.erase()
             size = shutil.get_terminal_size()
-            lines = [line[: size.columns - 1] for line in self.table(max(1, size.lines - 3))]
+            most, width = max(1, size.lines - 3), size.columns - 1
+            lines = [line[:width] for line in self.table(most, width)]
             print("\n".join(lines), flush=True)
             self.drawn = len(lines)
 
@@ -183,11 +202,12 @@ class Board:
                 print(f"\x1b[{self.drawn}F\x1b[J", end="", flush=True)
             self.drawn = 0
 
-    def table(self, most: int) -> list[str]:
+    def table(self, most: int, width: int) -> list[str]:
         """Its lines: what there is of every state and how long it will take; the running cells.
 
         Args:
             most: rows of cells.
+            width: of the terminal, in characters; names are shortened for it.
         """
         counted = Counter(self.states.values())
         words = [f"{counted['finished']} of {len(self.cells)} finished"]
@@ -207,10 +227,13 @@ class Board:
         if left is not None and counted["running"] + counted["missing"]:
             words.append(f"about {duration(left)} left")
         running = [cell.dir for cell in self.cells if self.states[cell.dir] == "running"]
-        width = max((len(self.names[name]) for name in running[:most]), default=0)
-        rows = [f"{self.names[name]:{width}}  {_progress(self.runs[name])}" for name in running]
-        rest = [f"and {len(rows) - most} more"] if len(rows) > most else []
-        return [", ".join(words), *rows[:most], *rest]
+        told = {name: _progress(self.runs[name]) for name in running[:most]}
+        room = width - 2 - max(map(len, told.values()), default=0)
+        names = [shorten(self.names[name], room) for name in told]
+        wide = max(map(len, names), default=0)
+        rows = [f"{name:{wide}}  {text}" for name, text in zip(names, told.values(), strict=True)]
+        rest = [f"and {len(running) - most} more"] if len(running) > most else []
+        return [", ".join(words), *rows, *rest]
 
 
 def _progress(run: Run) -> str:

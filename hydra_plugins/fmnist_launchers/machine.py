@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -68,7 +68,6 @@ class MachineLauncher(Launcher):
         from fmnist.sweeps.process import CellProcess, stopped_together
 
         setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         share = self._share(self.cells or len(job_overrides))
         jobs, running = list[JobReturn](), dict["CellProcess", tuple[DictConfig, JobReturn]]()
         with stopped_together(running):

@@ -9,6 +9,7 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Space = dict[str, BaseDistribution]
 
 log = logging.getLogger(__name__)
+DIGITS = 8  # of a number that is short enough for people
 TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 
 
@@ -219,7 +221,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
             for trial in trials
         ]
         for number, trial in enumerate(trials, ended + 1):
-            words = " ".join(f"{key}={value}" for key, value in trial.params.items())
+            words = brief([f"{key}={value}" for key, value in trial.params.items()])
             log.info("\n[%d/%d] %s", number, self.n_trials, words)
         returned, given_up = self._run(trials, of_trials, ended * self.seeds)
         jobs = iter(returned)
@@ -273,7 +275,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         self.launcher.cells = self.n_jobs * self.seeds  # the same for every trial
         varied = [*self.varied(), "seed"]
         names = {
-            cell.dir: " ".join(text for text in cell.overrides if key_of(text) in varied)
+            cell.dir: brief([text for text in cell.overrides if key_of(text) in varied])
             for cell in cells
         }
         with watch(self.folder, cells, names):
@@ -290,6 +292,17 @@ def with_seeds(cell: list[str], first: int, count: int) -> list[list[str]]:
     own = [int(text.partition("=")[2]) for text in cell if key_of(text) == "seed"]
     rest = [text for text in cell if key_of(text) != "seed"]
     return [[*rest, f"seed={sum(own) + first + number}"] for number in range(count)]
+
+
+def brief(overrides: Sequence[str]) -> str:
+    """Overrides for people: "lr=0.001544 scheduler=step" in place of 17 digits."""
+    words = []
+    for key, _, value in (text.partition("=") for text in overrides):
+        with suppress(ValueError):
+            long = len(value) > DIGITS and not value.isdigit()
+            value = f"{float(value):.4g}" if long else value
+        words.append(f"{key.rpartition('.')[2]}={value}")
+    return " ".join(words)
 
 
 def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":

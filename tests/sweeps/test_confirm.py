@@ -13,7 +13,7 @@ from fmnist.sweeps.confirm import compare_all, comparison_in_words
 from fmnist.sweeps.process import start_cell
 from fmnist.sweeps.pruning import epoch_values, is_pruned, look
 from fmnist.train import train
-from hydra_plugins.fmnist_search import SearchSweeper, search_space, with_seeds
+from hydra_plugins.fmnist_search import SearchSweeper, brief, search_space, with_seeds
 from tests.conftest import TINY, composed
 from tests.records import A_SEARCH, CONFIG, a_record, an_epoch, put_record
 
@@ -65,6 +65,16 @@ def test_seeds_are_counted_from_the_searchs_own():
     assert with_seeds(["a=1"], 0, 1) == [["a=1"]]
     assert with_seeds(["a=1"], 0, 2) == [["a=1", "seed=0"], ["a=1", "seed=1"]]
     assert with_seeds(["seed=7", "a=1"], 2, 1) == [["a=1", "seed=9"]]
+
+
+def test_a_trial_is_called_by_short_words():
+    cell = [
+        "optim.lr=0.0015440217262524959",
+        "scheduler=step",
+        "seed=1234567890",
+        "model.dropout=0.5",
+    ]
+    assert brief(cell) == "lr=0.001544 scheduler=step seed=1234567890 dropout=0.5"
 
 
 def side(folder, rate, accuracies):

@@ -16,6 +16,7 @@ from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQu
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.runs.find import find_runs
+from fmnist.sweeps import watch
 from tests.conftest import CHECKOUT, TINY, command, here, once
 from tests.stopping import stopping
 
@@ -43,6 +44,17 @@ def test_files_take_the_place_of_the_plugins_settings_completely(name, plugin):
     assert config.hydra.job.env_set.OMP_NUM_THREADS == "1"
 
 
+def on_screen(text):
+    """What is left to read in a terminal that knows how to go up, and to clear what is below."""
+    lines = [""]
+    for up, said in re.findall(r"(?:\x1b\[(\d+)F\x1b\[J)?([^\x1b]*)", text):
+        if up:
+            lines[len(lines) - int(up) - 1 :] = [""]
+        first, *rest = said.split("\n")
+        lines = [*lines[:-1], lines[-1] + first, *rest]
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize(
     "launcher",
     [
@@ -51,7 +63,8 @@ def test_files_take_the_place_of_the_plugins_settings_completely(name, plugin):
         pytest.param("ray", marks=[RAY, pytest.mark.long]),
     ],
 )
-def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, launcher):
+def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, monkeypatch, launcher):
+    monkeypatch.setattr(watch, "is_terminal", lambda: launcher == "machine")
     arguments = [
         "fmnist.train", "-m", f"hydra/launcher={launcher}", *TINY, "optim=sgd",
         "model.activation=relu", "optim.lr=0.01,1e30", "hydra.sweep.dir=sweep",
@@ -65,6 +78,11 @@ def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, launcher):
     assert "failed   optim.lr=1e+30  " in text
     assert "training diverged" in text
     assert "1 of 2 cells finished" in text
+    if launcher == "machine":  # what has ended stands there still; of the table nothing is left
+        screen = on_screen(done.stdout)
+        assert screen.count("[") == 2
+        assert " running" not in screen
+        assert max(map(len, screen.splitlines()[:-3])) < 80
     runs = find_runs([tmp_path / "sweep"]).runs
     assert sorted(run.status for run in runs) == ["failed", "finished"]
     assert [run.record.threads for run in runs] == [1, 1]

@@ -78,9 +78,13 @@ def test_the_table_of_a_terminal_shows_what_runs_and_how_long_it_will_take(sweep
     cells = listed_cells(sweep)
     with locked(sweep / "seed=3-x"):
         board = Board(sweep, cells, {cell.dir: cell.overrides[1] for cell in cells})
-        summary, row = board.table(10)
+        summary, row = board.table(10, 79)
+        board.names = dict.fromkeys(board.names, "optim.weight_decay=0.0001 seed=3")
+        narrow = board.table(10, 79)[1]
     assert summary.startswith("2 of 5 finished, 1 failed, 1 running, 1 to come, about ")
     assert row == "seed=3  epoch 3/4  [=========---]  val acc 0.8200  10.0 s an epoch"
+    assert len(narrow) == 79
+    assert narrow.startswith("optim.we...1 seed=3  epoch 3/4 ")
     put_record(sweep / "seed=3-x", finished(0.9, 0.9))
     os.utime(sweep / "seed=3-x" / "result.json", ns=(1, 1))
     assert [cell.dir for cell in board._read()] == ["seed=3-x"]
