@@ -21,8 +21,9 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("fmnist") is None:  # a checkout or a wheel of it will do as well
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "fmnist[notebook]"], check=True)
+SOURCE = "fmnist[notebook]"  # or the folder of a checkout, a wheel, "git+https://..."
+if importlib.util.find_spec("fmnist") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", SOURCE], check=True)
 
 # %% [markdown]
 # ## Train
