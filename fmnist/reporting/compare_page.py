@@ -40,11 +40,8 @@ def write_page(found: SideBySide, path: Path) -> None:
     pairs = [(letter, letters[0]) for letter in letters[1:]]
     names = [side.name for side in found.sides]
     place = dict(zip(names, letters, strict=True))
-    records = [run.record for side in found.sides for run in side.runs.values()]
-    varied = [line.what for line in found.settings]
-    short = [key for key in varied if key.rpartition(".")[0] not in varied]
     html = fill(
-        "compare", title_of(records, short) or " against ".join(names), svgs, found=found, curves=curves, scores=scores,
+        "compare", _title(found), svgs, found=found, curves=curves, scores=scores,
         verdicts=[verdict_line(item, (place[item.first], letters[0])) for item in found.against],
         by_image=[
             (pair, images, images_lines(images, pair), class_rows(images))
@@ -54,6 +51,15 @@ def write_page(found: SideBySide, path: Path) -> None:
         galleries=galleries, galleries_note=note,
     )  # fmt: skip
     write_text(path, html)
+
+
+def _title(found: SideBySide) -> str:
+    """As a report's; where there are rows alone, the names of the sides."""
+    if not common_runs(found.sides):
+        return " against ".join(side.name for side in found.sides)
+    varied = [line.what for line in found.settings]
+    short = [key for key in varied if key.rpartition(".")[0] not in varied]
+    return title_of([run.record for side in found.sides for run in side.runs.values()], short)
 
 
 CURVES = (

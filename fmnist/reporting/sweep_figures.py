@@ -111,7 +111,8 @@ def _heatmap(
         value, middle = grid[i, j], (low + high) / 2
         color = MUTED if math.isnan(value) else "#ffffff" if value < middle else "#111111"
         text = "none" if math.isnan(value) else f"{value:.2f}"
-        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=8, color=color)
+        narrow = {"fontsize": 7, "rotation": 90} if len(columns) > 8 else {"fontsize": 8}
+        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=color, **narrow)
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     if sum(map(len, columns)) > 40:
@@ -158,7 +159,7 @@ def _lines(
     if sum(map(len, columns)) > 40:
         axes.tick_params(axis="x", rotation=35)
     axes.set(xlabel=across, ylabel="test accuracy (%)")
-    if len(factors[down]) > 3:  # beside the lines: among many there is no room
+    if len(factors[down]) > 3 or len(columns) > 5:  # beside the lines, among which is no room
         axes.legend(title=down, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
         axes.legend(title=down)
