@@ -43,6 +43,8 @@ def test_the_wheel_carries_every_option_and_nothing_else(site):
         "hydra_plugins",
     }
     assert [path.name for path in site.glob("bin/*")] == ["fmnist"]
+    (wheel,) = site.parent.glob("fmnist-*.whl")
+    assert wheel.stat().st_size <= 3e6  # weights included
 
 
 def test_constraints_pin_every_dependency_by_name_and_version_only():
