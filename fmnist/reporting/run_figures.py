@@ -289,8 +289,8 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
             axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-1.5, 101.5), ylim=(-1.5, 101.5))
         low = sum(curves[k].area < 0.5 for k in defined) > len(defined) / 2  # of precisions
-        place = "lower right" if name == "roc" else "upper right" if low else "lower left"
-        axes.legend(loc=place, frameon=True, facecolor=PAPER, edgecolor="none", framealpha=0.85)
+        axes.legend(loc="lower right" if name == "roc" else "upper right" if low else "lower left",
+                    frameon=True, facecolor=PAPER, edgecolor="none", framealpha=0.85)  # fmt: skip
         caption = (
             f"The four hardest classes in colour. A perfect class touches the {what} corner. "
             "The table of classes has all areas."

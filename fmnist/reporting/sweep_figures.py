@@ -107,12 +107,13 @@ def _heatmap(
         np.ma.masked_invalid(grid), cmap=SEQUENTIAL, vmin=low, vmax=max(high, low + 1e-6),
         edgecolors=PAPER, linewidth=1.5,
     )  # fmt: skip
+    narrow = len(columns) > 8
     for i, j in np.ndindex(*grid.shape):
         value, middle = grid[i, j], (low + high) / 2
         color = MUTED if math.isnan(value) else "#ffffff" if value < middle else "#111111"
         text = "none" if math.isnan(value) else f"{value:.2f}"
-        narrow = {"fontsize": 7, "rotation": 90} if len(columns) > 8 else {"fontsize": 8}
-        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=color, **narrow)
+        axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=color,
+                  fontsize=7 if narrow else 8, rotation=90 if narrow else 0)  # fmt: skip
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
     axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
     if sum(map(len, columns)) > 40:
