@@ -15,12 +15,13 @@ from fmnist.runs.run import load_run
 from fmnist.using.export import export
 
 NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
+LARGE = ("alexnet", "alternativecnn", "cnnmodel5", "googlenet")  # of whose kind are smaller ones
 SMALL = ("data.train_size=96", "data.val_size=32", "data.test_size=40")
 
 
 @pytest.mark.parametrize(
     "net",
-    [pytest.param(n, marks=[pytest.mark.long] * (n in ("alexnet", "googlenet"))) for n in NETS],
+    [pytest.param(net, marks=[pytest.mark.long] * (net in LARGE)) for net in NETS],
 )
 def test_every_net_is_exported_names_its_run_and_computes_what_it_was_tested_with(
     net, run_tiny, tmp_path
