@@ -56,12 +56,15 @@ def shown_metric(outcome: Outcome) -> str:
 
 def possible_interval(outcome: Outcome) -> tuple[float, float] | None:
     """It ends where what it speaks of ends: a value at 0, a share at 100 %."""
-    if outcome.judgement.interval is None:
+    return _possible(outcome, outcome.judgement.interval)
+
+
+def _possible(outcome: Outcome, ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    if ends is None:
         return None
     most = 100.0 if is_share(shown_metric(outcome)) else math.inf
     least = 0.0 if outcome.claim.values else -most
-    low, high = outcome.judgement.interval
-    return max(low, least), min(high, most)
+    return max(ends[0], least), min(ends[1], most)
 
 
 def effect(outcome: Outcome) -> str:
@@ -166,8 +169,6 @@ def remarks(outcome: Outcome) -> list[str]:
             "epoch more than allowed"
         )
     part, statement = outcome.part, outcome.statement
-    if wider := wider_words(outcome):
-        made.insert(0, f"on other images, too: {wider}")
     made += readings_in_words(outcome)
     made += likelihoods(outcome)
     if part and statement and not statement.exact:
@@ -179,11 +180,18 @@ def remarks(outcome: Outcome) -> list[str]:
     return made + ([outcome.claim.note] if outcome.claim.note else [])
 
 
+def both_intervals(outcome: Outcome) -> str:
+    """The effect with the interval over seeds and beside it that which covers other images, too."""
+    wider = wider_words(outcome)
+    return effect(outcome) + (f"; on other images, too: {wider}" if wider else "")
+
+
 def wider_words(outcome: Outcome) -> str:
     """The interval that covers other images, too: "[0.19, 0.53]", or "[0.19, 0.53], by the images
     of 4 seeds" where not all have kept them; "" where there is none.
     """
-    wider, part, statement = outcome.judgement.wider, outcome.part, outcome.statement
+    wider = _possible(outcome, outcome.judgement.wider)
+    part, statement = outcome.part, outcome.statement
     if wider is None or part is None or statement is None:
         return ""
     ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
@@ -203,7 +211,7 @@ def readings_lines(outcomes: Iterable[Outcome]) -> list[list[str]]:
     """A line of READINGS for every reading of the claims that were measured under several."""
     return [
         [
-            outcome.claim.name, item.reading, effect(item), looks_in_words(item),
+            outcome.claim.name, item.reading, both_intervals(item), looks_in_words(item),
             p_words(item.judgement.p), verdict_alone(item),
         ]
         for outcome in outcomes

@@ -17,6 +17,7 @@ from fmnist.evidence.text import (
     remarks,
     shown_metric,
     verdict_words,
+    wider_words,
 )
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.leak import leak_warning
@@ -61,6 +62,8 @@ def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
         details.append(f"published {difference:+.2f}")
     elif (published := claim.about or claim.costs) and part:
         details.append(f"published {number(published[part.label], part.label)}")
+    wider = wider_words(outcome)
+    details += [f"on other images, too: {wider}"] if wider else []
     details += remarks(outcome)
     return " ".join(words) + (f" [{'; '.join(details)}]" if details else "")
 

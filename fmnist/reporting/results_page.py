@@ -11,7 +11,7 @@ from fmnist.evidence.study import axes, is_ablation
 from fmnist.evidence.text import (
     READINGS,
     READINGS_TOLD,
-    effect,
+    both_intervals,
     looks_in_words,
     markdown,
     number,
@@ -157,7 +157,7 @@ def verdict_lines(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[
         lines.append(
             [
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
-                effect(outcome) + (f" ({part.label})" if part.label else ""),
+                both_intervals(outcome) + (f" ({part.label})" if part.label else ""),
                 published,
                 looks_in_words(outcome),
                 p_words(outcome.judgement.p),

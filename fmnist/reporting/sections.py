@@ -299,7 +299,7 @@ def _claims(table: Table) -> dict[str, Any]:
     from fmnist.evidence.text import (
         READINGS,
         READINGS_TOLD,
-        effect,
+        both_intervals,
         looks_in_words,
         readings_lines,
         remarks,
@@ -312,7 +312,7 @@ def _claims(table: Table) -> dict[str, Any]:
         return {"claims_note": " ".join(str(error).split())}
     claims = [
         {"name": o.claim.name, "source": o.claim.source, "words": o.claim.claim,
-         "effect": effect(o), "seeds": looks_in_words(o), "p": o.judgement.p,
+         "effect": both_intervals(o), "seeds": looks_in_words(o), "p": o.judgement.p,
          "verdict": verdict_words(o), "remarks": remarks(o),
          "leak": leak_warning(o.leaking, o.runs)}
         for o in outcomes

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from fmnist.evidence.claim_file import load_file
 from fmnist.evidence.images import crossed
 from fmnist.evidence.outcome import evaluate
-from fmnist.evidence.text import remarks
+from fmnist.evidence.text import both_intervals
 from fmnist.reporting.claims_table import to_csv
 from fmnist.runs.bits import Right
 from tests.evidence.test_claims import claim_file, row
@@ -101,7 +101,7 @@ def test_an_accuracy_claim_has_a_second_interval_by_the_bits_of_its_net(tmp_path
     assert low == pytest.approx(min(found.mean - found.both, own_low))
     assert high == pytest.approx(max(found.mean + found.both, own_high))
     assert high - low > own_high - own_low
-    assert remarks(outcome)[0] == f"on other images, too: [{low:.2f}, {high:.2f}]"
+    assert both_intervals(outcome).endswith(f"; on other images, too: [{low:.2f}, {high:.2f}]")
     assert f"{round(low, 6)},{round(high, 6)}" in to_csv([outcome])
 
 
@@ -127,7 +127,7 @@ def test_seeds_without_bits_count_by_their_accuracy_and_fewer_than_two_with_bits
     assert outcome.judgement.wider == pytest.approx(
         (min(found.mean - found.both, low), max(found.mean + found.both, high))
     )
-    assert remarks(outcome)[0].endswith("], by the images of 2 seeds")
+    assert both_intervals(outcome).endswith("], by the images of 2 seeds")
     assert judged(tmp_path, [lost[0], rows[1], *lost[:2], *rows[6:]]).judgement.wider is None
     other = with_bits("off", 0, 0.9, images=100)
     assert judged(tmp_path, [other, *rows[1:]]).judgement.wider is None
