@@ -4,15 +4,26 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fmnist.evidence.claim import is_share
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize, welch
 from fmnist.evidence.superiority import Chance, beats
+from fmnist.runs.rows import Row
 
-RESOLUTION = 0.01  # points: one image of 10,000
+RESOLUTION = 0.01  # points: one image of 10,000, where nothing else is known
 # Two sides that differ in nothing else come of one training, or as good as: they are paired by
 # seed. Between other configurations equal seeds have little in common.
 ONE_TRAINING = (
     "tta", "ema_decay", "data.select_on", "trainer.precision", "channels_last",
 )  # fmt: skip
+
+
+def resolution_of(metric: str, rows: Iterable[Row]) -> float:
+    """Of one run's number, in points: an image of those that were tested. Losses have none."""
+    if not is_share(metric):
+        return 0.0
+    counts = {row.images for row in rows} - {None}
+    known = [count for count in counts if count]
+    return 100 / min(known) if metric.startswith("test/") and known else RESOLUTION
 
 
 def one_training(settings: Iterable[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmnist.config.words import near
 from fmnist.evidence.claim import EXACT, Claim, ClaimError, Selection, asked_by_name, is_share
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
-from fmnist.evidence.effects import RESOLUTION, one_training
+from fmnist.evidence.effects import one_training, resolution_of
 from fmnist.evidence.matching import (
     WHOLE,
     Side,
@@ -342,7 +342,7 @@ def _part(
         margin,
         value,
         paired=one_training(compared(sides)),
-        resolution=_resolution(metric),
+        resolution=1.0 if counts_whole(metric) else resolution_of(metric, rows),
         exact=metric in EXACT,
         whole=counts_whole(metric),
         right=_stacked(right.values()),
@@ -381,13 +381,6 @@ def _stacked(
     import numpy as np
 
     return tuple(np.stack(side) for side in zip(*shares, strict=True))
-
-
-def _resolution(metric: str) -> float:
-    """Of one run's number: an epoch, or one image of 10,000; seconds have none."""
-    if counts_whole(metric):
-        return 1.0
-    return RESOLUTION if is_share(metric) else 0.0
 
 
 def published_difference(claim: Claim, claims: Iterable[Claim]) -> float | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
-from fmnist.evidence.claim import as_people_write, is_share
-from fmnist.evidence.effects import RESOLUTION, Comparison, compare_sides, one_training
+from fmnist.evidence.claim import as_people_write
+from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, is_value, rows_of
 from fmnist.runs.rows_file import read_rows
@@ -184,8 +184,10 @@ def difference(first: Setting, second: Setting, metric: str = "test/acc") -> Com
         words = " and ".join(", ".join(map(str, side)) or "none" for side in sides)
         raise RunError(f"{metric}: no seed in common: seeds {words}")
     paired = one_training(filter(is_value, differing([first, second])))
-    resolution = RESOLUTION if is_share(metric) else 0.0
-    return compare_sides(first.name, second.name, both, paired=paired, resolution=resolution)
+    rows = [*first.rows.values(), *second.rows.values()]
+    return compare_sides(
+        first.name, second.name, both, paired=paired, resolution=resolution_of(metric, rows)
+    )
 
 
 def compare(first: Runs, second: Runs, metric: str = "test/acc") -> Comparison:

@@ -16,7 +16,7 @@ from pathlib import Path
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.claim import EXACT, is_share, unit
-from fmnist.evidence.effects import RESOLUTION, contrast, one_training
+from fmnist.evidence.effects import contrast, one_training, resolution_of
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
 from fmnist.evidence.study_settings import Key, StudySetting, averaged_levels, study_settings
 from fmnist.evidence.text import high_is_good, markdown, number, scope
@@ -107,7 +107,7 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
         values = averaged_levels(factors, settings, names, metric)
         if not any(values.values()):
             raise RunError(f"{metric}: no seed has all levels of {', '.join(names)}")
-        resolution = RESOLUTION if is_share(metric) else 0.0
+        resolution = resolution_of(metric, rows)
         for key, by_seed in values.items():
             if by_seed:
                 exact = metric in EXACT

@@ -10,7 +10,7 @@ import numpy as np
 
 from fmnist.errors import RunError
 from fmnist.evidence.claim import is_share
-from fmnist.evidence.effects import RESOLUTION, Comparison
+from fmnist.evidence.effects import Comparison, resolution_of
 from fmnist.evidence.settings import Setting, difference, differing
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
@@ -119,7 +119,8 @@ def _line(sides: Sequence[Setting], what: str, metric: str, digits: int) -> Line
     if not any(values):
         return None
     share = is_share(metric)
-    resolution, bounds = (RESOLUTION, (0.0, 100.0)) if share else (0.0, (0.0, math.inf))
+    bounds = (0.0, 100.0 if share else math.inf)
+    resolution = resolution_of(metric, [row for side in sides for row in side.rows.values()])
     exact = metric in ("params", "flops")
     summaries = [summarize(v, resolution, exact) if v else None for v in values]
     texts = [mean_words(item, digits, bounds) if item else "none" for item in summaries]

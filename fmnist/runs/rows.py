@@ -89,6 +89,11 @@ class Row:
         return name, facts.test_size if facts else None
 
     @property
+    def images(self) -> int | None:
+        """On how many it was tested; None: not known."""
+        return len(self.right.best) if self.right else self.tested[1]
+
+    @property
     def chance(self) -> float | None:
         """Accuracy of a net that knows nothing; None: how many classes there are is not known."""
         given = {key: self.settings.get(f"data.{key}") for key in ("name", "classes")}
