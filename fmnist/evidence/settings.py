@@ -16,7 +16,7 @@ from fmnist.evidence.claim import as_people_write
 from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, is_value, rows_of
-from fmnist.runs.rows_file import read_rows
+from fmnist.runs.rows_file import read_rows, read_tables
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
 
@@ -68,7 +68,7 @@ def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Sett
     """The settings of runs, of folders of seeds, of sweeps or of tables; the latter have several.
 
     Args:
-        given: runs, folders, and CSV files of `fmnist.results`.
+        given: runs, folders of them, and tables of `fmnist.results` or a folder of these.
         where: KEY=VALUE,...: only runs with one of these values; also of `seed`, `experiment`.
 
     Raises:
@@ -101,9 +101,12 @@ def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Sett
 
 def _rows(item: Runs) -> Iterator[tuple[Row, Run | None]]:
     """Those that came to an end, with their run where there is a folder of it."""
-    if isinstance(item, str | Path) and Path(item).suffix == ".csv":
-        yield from ((row, None) for row in read_rows(Path(item)))
-        return
+    if isinstance(item, str | Path):
+        path = Path(item)
+        rows = read_rows(path) if path.suffix == ".csv" else []
+        if rows := rows or (read_tables(path)[0] if path.is_dir() else []):
+            yield from ((row, None) for row in rows)
+            return
     for run in _runs_of(item):
         yield from ((row, run) for row in rows_of([run]))
 

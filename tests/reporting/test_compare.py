@@ -96,6 +96,8 @@ def test_of_a_table_some_settings_and_seeds_are_chosen(
     assert f"seeds 1, 2, {table}" in out
     assert f"seeds 1, 2, {sweep}" in out
     assert "+0.00 points" in out
+    assert main([str(table.parent), "--where", "seed=2"]) == 0  # a folder of tables
+    assert f"A  model.pooling=avg   seed 2, {table.parent}" in capsys.readouterr().out
     for where, says in {
         "model.poolin=max": "no run has a setting model.poolin; did you mean model.pooling?",
         "model.pooling=maxx": "no run has model.pooling=maxx; did you mean max?",
