@@ -168,7 +168,11 @@ class SearchSweeper(SearchOptions, CellSweeper):
         wanted = [cell for together in zip(*cells.values(), strict=True) for cell in together]
         log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
         planned = self._plan(wanted)
-        self._launch([cell.overrides for cell in planned], 0, planned)
+        sides_of = {tuple(cell): name for name, own in cells.items() for cell in own}
+        names = {
+            cell.dir: f"{sides_of[tuple(cell.overrides)]} {cell.overrides[-1]}" for cell in planned
+        }
+        self._launch([cell.overrides for cell in planned], 0, planned, names)
         runs = {
             tuple(cell.overrides): finished_run(self.folder / cell.dir, cell.config_hash)
             for cell in planned
@@ -263,9 +267,14 @@ class SearchSweeper(SearchOptions, CellSweeper):
         return plan(wanted, self.load, self.varied(), [], "", own_names=own_names)
 
     def _launch(
-        self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None
-    ) -> Sequence[JobReturn]:
-        """What the launcher returns, after the cells are listed in sweep.json."""
+        self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Sequence[JobReturn]:  # fmt: skip
+        """What the launcher returns, after the cells are listed in sweep.json.
+
+        Args:
+            names: of the cells, for people, by folder; None: what tells a trial's from others.
+        """
         from fmnist.config.readings import key_of
         from fmnist.sweeps.plan import write_manifest
         from fmnist.sweeps.watch import watch
@@ -274,7 +283,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         write_manifest(self.folder, cells)
         self.launcher.cells = self.n_jobs * self.seeds  # the same for every trial
         varied = [*self.varied(), "seed"]
-        names = {
+        names = names or {
             cell.dir: brief([text for text in cell.overrides if key_of(text) in varied])
             for cell in cells
         }

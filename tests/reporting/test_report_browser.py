@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmnist.compare import main as compare
 from fmnist.report import main
 from fmnist.runs.run import Run
 from tests.conftest import CHECKOUT
@@ -123,6 +124,15 @@ def sweep_page(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report" / "report.html"
 
 
+@pytest.fixture(scope="module")
+def pages(sweep_page: Path, trained: Run) -> list[Path]:
+    """A sweep's report, a run's, and settings beside each other."""
+    compared = sweep_page.with_name("compare.html")
+    sides = [str(sweep_page.parents[1] / name) for name in ("c0", "c3", "c6")]
+    assert compare([*sides, "--html", str(compared)]) == 0
+    return [sweep_page, trained.dir / "report" / "report.html", compared]
+
+
 def column(browser: Chromium, index: int) -> list[str]:
     """The texts of one column of the table of runs, top to bottom, without hidden rows."""
     script = (
@@ -134,9 +144,9 @@ def column(browser: Chromium, index: int) -> list[str]:
 
 
 def test_no_error_no_request_and_a_script_in_a_name_does_nothing(
-    browser: Chromium, sweep_page: Path, trained: Run
+    browser: Chromium, pages: list[Path]
 ) -> None:
-    for page in (sweep_page, trained.dir / "report" / "report.html"):
+    for page in pages:
         browser.screen(1280, 900)
         browser.open(page)
         requests = [
@@ -147,7 +157,8 @@ def test_no_error_no_request_and_a_script_in_a_name_does_nothing(
         assert [url for url in requests if not url.startswith("data:")] == [page.as_uri()]
         bad = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
         assert [event for event in browser.events if event["method"] in bad] == []
-        assert browser.evaluate("document.title").endswith("fmnist report")
+        kind = "compare" if page.stem == "compare" else "report"
+        assert browser.evaluate("document.title").endswith(f"fmnist {kind}")
 
 
 def test_columns_sort_as_numbers_both_ways_and_gaps_stay_last(
@@ -182,9 +193,9 @@ def test_the_filter_keeps_the_rows_with_all_words(browser: Chromium, sweep_page:
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_no_screen_has_to_be_moved_sideways(
-    browser: Chromium, sweep_page: Path, trained: Run, width: int
+    browser: Chromium, pages: list[Path], width: int
 ) -> None:
-    for page in (sweep_page, trained.dir / "report" / "report.html"):
+    for page in pages:
         browser.screen(width, 800)
         browser.open(page)
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
@@ -218,13 +229,13 @@ def axe() -> str:
 
 @pytest.mark.parametrize("where", ["light", "dark", "phone", "print"])
 def test_axe_finds_nothing_that_keeps_somebody_from_reading_it(
-    browser: Chromium, axe: str, sweep_page: Path, trained: Run, where: str
+    browser: Chromium, axe: str, pages: list[Path], where: str
 ) -> None:
     run = (
         "axe.run().then(found => JSON.stringify(found.violations.map("
         "each => each.id + ': ' + each.nodes.map(node => node.target).join(', '))))"
     )
-    for page in (sweep_page, trained.dir / "report" / "report.html"):
+    for page in pages:
         browser.screen(390 if where == "phone" else 1400, 900, where == "dark")
         if where == "print":
             browser.call("Emulation.setEmulatedMedia", media="print")
