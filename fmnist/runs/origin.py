@@ -20,7 +20,7 @@ def package_versions() -> dict[str, str]:
 
 
 def code_version() -> tuple[str | None, bool | None]:
-    """The commit of this checkout, and whether it was changed since; both None outside one."""
+    """The commit of this checkout, and whether its code was changed since; None outside one."""
     checkout = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
@@ -31,7 +31,8 @@ def code_version() -> tuple[str | None, bool | None]:
     try:
         # An installed package may lie inside somebody else's repository.
         if Path(git("rev-parse", "--show-toplevel")).resolve() == checkout:
-            dirty = bool(git("status", "--porcelain"))
+            # Rows of results are no code: measuring writes them one after another.
+            dirty = bool(git("status", "--porcelain", "--", ".", ":(exclude)results"))
             return git("rev-parse", "HEAD"), dirty
     except (OSError, subprocess.SubprocessError):
         pass
