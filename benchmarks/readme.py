@@ -170,6 +170,7 @@ TABLES = {
     "nets": nets,
     "newcomer": shown,
     "speedrun": speedrun.shown,
+    "speedrun_gpu": speedrun.shown,
     "accuracy": speedrun.shown,
     "records": records.shown,
 }
