@@ -100,9 +100,17 @@ def evaluate(
         ClaimError: a claim names an experiment or a setting that does not compose, or there is no
             claim of that name.
     """
-    rows, sizes = newest(rows), family_sizes(claims)
-    asked = asked_by_name(claims, only)
-    return [_outcome(claim, rows, sizes[claim.source]) for claim in claims if claim.name in asked]
+    rows, sizes = list(rows), family_sizes(claims)
+    names = asked_by_name(claims, only)
+    asked = [claim for claim in claims if claim.name in names]
+    # What another study has run again changes no verdict: a claim's own study counts first.
+    own = {study: newest(rows, study) for study in {study_of(claim) for claim in asked}}
+    return [_outcome(claim, own[study_of(claim)], sizes[claim.source]) for claim in asked]
+
+
+def study_of(claim: Claim) -> str:
+    """The ablation or experiment that tests it; "" where none is named."""
+    return claim.sweep.partition(" ")[0].partition("=")[2]
 
 
 def family_sizes(claims: Iterable[Claim]) -> Counter[str]:

@@ -274,13 +274,21 @@ def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str,
     return metrics
 
 
-def newest(rows: Iterable[Row]) -> list[Row]:
+def newest(rows: Iterable[Row], study: str = "") -> list[Row]:
     """One row a configuration: a finished one before a failed one, then the latest.
 
     Equal settings are one, whatever their hash, which counts how updates are rounded.
+
+    Args:
+        rows: of any runs.
+        study: whose own runs count before those that another has with the same settings and seed.
     """
     latest: dict[tuple[int, frozenset[tuple[str, str]]], Row] = {}
-    for row in sorted(rows, key=lambda row: (row.finished, row.facts["started"])):
+
+    def counts(row: Row) -> tuple[bool, bool, str]:
+        return row.finished, row.facts["study"] == study, row.facts["started"]
+
+    for row in sorted(rows, key=counts):
         latest[row.seed, row.did] = row
     return list(latest.values())
 

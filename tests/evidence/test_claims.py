@@ -314,6 +314,21 @@ def test_rows_of_before_a_group_existed_and_of_another_machine_count_with_later_
     assert len(newest([*rows, again])) == len(rows)
 
 
+def test_what_another_study_runs_again_changes_no_verdict(tmp_path):
+    rows = [row("model=lenet5", f"aug={aug}", seed=s, test_acc=90 + s + (aug == "on"))
+            for s in range(5) for aug in ("on", "off")]  # fmt: skip
+    claim = replace(lenet(tmp_path, AUG), sweep="ablation=own_study")
+    rows = [replace(item, facts=item.facts | {"study": "own_study"}) for item in rows]
+    later = replace(
+        rows[0],
+        facts=rows[0].facts | {"study": "another", "started": "2099-01-01"},
+        metrics=dict.fromkeys(rows[0].metrics, 0.5),
+    )
+    (alone,), (beside,) = evaluate([claim], rows), evaluate([claim], [*rows, later])
+    assert beside.judgement == alone.judgement
+    assert newest([*rows, later])[0].facts["study"] == "another"  # where nobody's study is asked
+
+
 def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
     rows = [row("model=lenet5", f"aug={aug}", seed=s, test_acc=90 + (aug == "on"))
             for s in (0, 1, 2) for aug in ("on", "off")]  # fmt: skip
