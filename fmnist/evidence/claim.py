@@ -79,6 +79,11 @@ class Claim:
     note: str = ""
 
     @property
+    def study(self) -> str:
+        """The ablation or experiment whose runs test it; "" where none is named."""
+        return self.sweep.partition(" ")[0].partition("=")[2]
+
+    @property
     def values(self) -> dict[str, float]:
         """The published values or goals, by metric."""
         return self.about or self.at_least or self.at_most or self.costs

@@ -166,8 +166,7 @@ def looks_of(claim: Claim) -> tuple[int, ...]:
     Raises:
         ClaimError: the file declares something else.
     """
-    key, _, study = claim.sweep.split()[0].partition("=")
-    return claim.looks or (declared_looks(study) if key == "ablation" else ())
+    return claim.looks or declared_looks(claim.study)
 
 
 @cache

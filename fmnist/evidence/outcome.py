@@ -104,13 +104,8 @@ def evaluate(
     names = asked_by_name(claims, only)
     asked = [claim for claim in claims if claim.name in names]
     # What another study has run again changes no verdict: a claim's own study counts first.
-    own = {study: newest(rows, study) for study in {study_of(claim) for claim in asked}}
-    return [_outcome(claim, own[study_of(claim)], sizes[claim.source]) for claim in asked]
-
-
-def study_of(claim: Claim) -> str:
-    """The ablation or experiment that tests it; "" where none is named."""
-    return claim.sweep.partition(" ")[0].partition("=")[2]
+    own = {study: newest(rows, study) for study in {claim.study for claim in asked}}
+    return [_outcome(claim, own[claim.study], sizes[claim.source]) for claim in asked]
 
 
 def family_sizes(claims: Iterable[Claim]) -> Counter[str]:
@@ -232,7 +227,7 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     if unknown := unknown_settings(rows, sides):
         known = {key for row in rows for key in row.settings}
         return f"no run has a setting {unknown[0]}{near(unknown[0], known)}"
-    study = [row for row in rows if claim.sweep.split()[0] == f"ablation={row.facts['study']}"]
+    study = [row for row in rows if row.facts["study"] == claim.study]
     terms = [term for item in sides for term in item.terms]
     wrong = [(row, term, misses(row, term)) for row in study for term in terms]
     # Runs of another level say nothing; those that have the claim's own settings do.

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from fmnist.config.published import published
@@ -107,7 +107,7 @@ class Row:
         """Whether the test images chose the epoch."""
         return self.settings.get("data.select_on") == "test"
 
-    @property
+    @cached_property
     def did(self) -> frozenset[tuple[str, str]]:
         """Its configuration but for the seed, the same whenever and wherever it was run.
 

@@ -72,7 +72,7 @@ def claims_of(study: str, claims: Iterable[Claim]) -> list[Claim]:
         if (
             sweep_of_readings(experiments(claim)[0]) == study
             if is_read(claim)
-            else claim.sweep.split()[0] == f"ablation={study}"
+            else claim.study == study
         )
     ]
 
