@@ -122,6 +122,8 @@ def rows(paths: "str | Path | Iterable[str | Path]") -> "DataFrame":
 def compare(first: "Runs", second: "Runs", metric: str = "test/acc") -> "Comparison":
     """Whether one setting is higher than another, over the seeds that both have.
 
+    A failed run's accuracy is that of chance; of other metrics failed runs allow no verdict.
+
     Args:
         first, second: runs of one setting each: a folder of seeds, a run, or runs.
         metric: a column of `rows`; in percent, and differences in points, where it is a share.

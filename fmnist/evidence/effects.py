@@ -72,6 +72,7 @@ class Comparison:
     Args:
         together: how many comparisons are made with it, itself among them.
         beats: how often a run of `first` is above one of `second`; None for one seed.
+        excuse: why there is no verdict; "" where there can be one.
     """
 
     first: str
@@ -79,6 +80,7 @@ class Comparison:
     difference: Summary
     together: int = 1
     beats: Chance | None = None
+    excuse: str = ""
 
     @property
     def p(self) -> float:
@@ -93,10 +95,15 @@ class Comparison:
         return self.p < LEVEL
 
     @property
+    def decided(self) -> bool:
+        """Whether the seeds show which one is higher; a few seeds show nothing."""
+        return not self.excuse and self.difference.n >= FEWEST and self.significant
+
+    @property
     def verdict(self) -> str:
-        """Which one is higher, as far as the seeds show it; a few seeds show nothing."""
-        if self.difference.n < FEWEST or not self.significant:
-            return "undecided"
+        """Which one is higher, as far as the seeds show it."""
+        if not self.decided:
+            return f"not judged: {self.excuse}" if self.excuse else "undecided"
         return f"{self.first if self.difference.mean > 0 else self.second} is higher"
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from fmnist.config.words import near
 from fmnist.evidence.claim import EXACT, Claim, ClaimError, Selection, asked_by_name, is_share
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.effects import one_training, resolution_of
+from fmnist.evidence.failed import at_chance, excuse
 from fmnist.evidence.matching import (
     WHOLE,
     Side,
@@ -151,7 +152,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
     sides = [side(selection, claim.metric) for selection in claim.selections]
     chosen = select(rows, sides)
     finished = [row for row in chosen if row.finished]
-    failed = len(chosen) - len(finished)
+    failed = [row for row in chosen if not row.finished]
     lacking, never = (
         [row for row in finished if any(test(row, name) for name in claim.metrics)]
         for test in (_lacks, _never)
@@ -163,12 +164,11 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         note = f"its runs lack {names}: collect their directories again{option}"
     elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
         note = "none of its runs came so far"
-    known = all(row.chance is not None for row in chosen if not row.finished)
-    excuse = _no_verdict(claim, failed, known)
-    counted = [row if row.finished else at_chance(row, claim.metric) for row in chosen]
-    parts = [] if note else _parts(claim, finished if excuse else counted)
+    why = excuse(failed, claim.metric, higher=bool(claim.higher)) or _no_verdict(claim)
+    counted = [at_chance(row, claim.metric) for row in chosen]
+    parts = [] if note else _parts(claim, finished if why else counted)
     looks = looks_of(claim)
-    statement = Statement(tuple(parts), looks, max(1, family), excuse, readings) if parts else None
+    statement = Statement(tuple(parts), looks, max(1, family), why, readings) if parts else None
     if finished and not parts and not note:
         note = _unmatched(claim, finished, sides)
     return Outcome(
@@ -178,7 +178,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         else judge(statement),
         statement,
         runs=len(finished),
-        failed=failed,
+        failed=len(failed),
         lacking=len(lacking),
         never=len(never),
         leaking=sum(row.leaks for row in finished),
@@ -191,24 +191,11 @@ def counts_whole(metric: str) -> bool:
     return metric.startswith("epochs_to/")
 
 
-def _no_verdict(claim: Claim, failed: int, chance_known: bool) -> str:
+def _no_verdict(claim: Claim) -> str:
     """Why the rules give none, whatever the numbers are; else ""."""
-    if failed and not (claim.higher and _is_accuracy(claim.metric) and chance_known):
-        return f"{failed} of its runs failed"
     if any(map(counts_whole, claim.metrics)) and not claim.higher:
         return "whole numbers"
     return ""
-
-
-def _is_accuracy(metric: str) -> bool:
-    return "/acc" in metric and not metric.endswith("setback")
-
-
-def at_chance(row: Row, metric: str) -> Row:
-    """A failed run as one that knows nothing, as far as it is known what that is."""
-    if row.chance is None or not _is_accuracy(metric):
-        return row
-    return replace(row, metrics=row.metrics | {metric: row.chance})
 
 
 def _lacks(row: Row, metric: str) -> bool:

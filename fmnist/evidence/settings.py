@@ -2,18 +2,19 @@
 
 A setting is what differs in the seed alone. Its runs lie in folders, or are rows of a table, as
 committed ones are. Which are compared by their seeds, and how sure a difference is:
-`fmnist.evidence.effects`; about which images: `fmnist.evidence.images`.
+`fmnist.evidence.effects`; about which images: `fmnist.evidence.images`; what a run that failed
+counts as: `fmnist.evidence.failed`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.claim import as_people_write
 from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
+from fmnist.evidence.failed import at_chance, excuse, failed_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, is_value, rows_of
 from fmnist.runs.rows_file import read_rows, read_tables
@@ -26,42 +27,55 @@ Runs = str | Path | Run | Iterable[str | Path | Run]
 
 @dataclass(frozen=True)
 class Setting:
-    """The finished runs of one setting.
+    """The runs of one setting that came to an end.
 
     Args:
         name: what tells it from the others.
-        rows: by seed; of two runs of one seed the later one.
+        rows: the finished ones by seed; of two of one seed the later one.
         runs: likewise; none where only their rows are known, from a table.
         place: the folder or the table that was named.
-        failed: runs that failed; in none of the numbers.
+        failed: by seed, where no run of that seed has finished.
     """
 
     name: str
     rows: dict[int, Row]
     runs: dict[int, Run]
     place: str = ""
-    failed: int = 0
+    failed: dict[int, Row] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> dict[int, Row]:
+        """Finished and failed ones by seed."""
+        return dict(sorted((self.failed | self.rows).items()))
 
     @property
     def settings(self) -> dict[str, str]:
         """As text by dotted name, without the seed."""
-        return next(iter(self.rows.values())).settings
+        return next(iter(self.ended.values())).settings
 
     @property
     def seeds(self) -> str:
-        """ "seeds 0, 1, 2, 3, 4, 5, ... (1 failed run left out)"."""
-        seeds = sorted(self.rows)
+        """ "seeds 0, 1, 2, 3, 4, 5, ... (1 failed)"."""
+        seeds = list(self.ended)
         words = ", ".join(map(str, seeds[:6])) + (", ..." if len(seeds) > 6 else "")
-        left_out = f" ({self.failed} failed run{'s' * (self.failed > 1)} left out)"
-        return f"seed{'s' * (len(seeds) > 1)} {words}" + left_out * bool(self.failed)
+        failed = f" ({len(self.failed)} failed)" if self.failed else ""
+        return f"seed{'s' * (len(seeds) > 1)} {words}{failed}"
 
     def values(self, metric: str) -> dict[int, float]:
         """By seed; accuracies, F1 and recall in percent. Seeds without the metric are left out."""
+        rows = self.rows if excuse(self.failed.values(), metric) else self.ended
+        counted = {seed: at_chance(row, metric) for seed, row in rows.items()}
         return {
             seed: as_people_write(metric, row.metrics[metric])
-            for seed, row in self.rows.items()
+            for seed, row in counted.items()
             if metric in row.metrics
         }
+
+
+def failed_remark(side: Setting, metric: str = "test/acc") -> str:
+    """What its failed runs count as; "" where none failed."""
+    failed = side.failed.values()
+    return failed_words(len(failed), not excuse(failed, metric)) if failed else ""
 
 
 def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Setting]:
@@ -75,28 +89,29 @@ def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Sett
         RunError: nothing finished is there, or more than can be looked at beside each other.
     """
     groups: dict[tuple[str, frozenset[tuple[str, str]]], Setting] = {}
-    failed: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
     for item in given:
         place = shown(Path(item)) if isinstance(item, str | Path) else ""
         found = _selected(list(_rows(item)), where)
         if not any(row.finished for row, _ in found):
             raise RunError(f"{place or 'runs'}: no run here has finished")
         for row, run in sorted(found, key=lambda pair: pair[0].facts["started"]):
-            key = place, row.did
-            if not row.finished:
-                failed[key] += 1
-                continue
             at = place or (shown(run.dir) if run else "")
-            group = groups.setdefault(key, Setting("", {}, {}, at))
-            group.rows[row.seed] = row
-            if run is not None:
+            group = groups.setdefault((place, row.did), Setting("", {}, {}, at))
+            (group.rows if row.finished else group.failed)[row.seed] = row
+            if row.finished and run is not None:
                 group.runs[row.seed] = run
     if len(groups) > MOST:
         raise RunError(
             f"{len(groups)} settings: should be at most {MOST}; --where KEY=VALUE,... chooses "
             "some, fmnist report compares more"
         )
-    return _named([replace(item, failed=failed[key]) for key, item in groups.items()])
+    return _named([_without_repeated(item) for item in groups.values()])
+
+
+def _without_repeated(item: Setting) -> Setting:
+    """A seed whose run failed, and was run again until it finished, has not failed."""
+    failed = {seed: row for seed, row in item.failed.items() if seed not in item.rows}
+    return replace(item, failed=failed)
 
 
 def _rows(item: Runs) -> Iterator[tuple[Row, Run | None]]:
@@ -156,7 +171,7 @@ def _named(settings: list[Setting]) -> list[Setting]:
     """By what differs, where that is short: an option of a group says more than its values."""
     found = differing(settings)
     short = [key for key in found if key.rpartition(".")[0] not in found]
-    experiments = [next(iter(item.rows.values())).facts["experiment"] for item in settings]
+    experiments = [next(iter(item.ended.values())).facts["experiment"] for item in settings]
     if 0 < len(short) <= 2:
         names = [
             ", ".join(f"{key}={item.settings.get(key) or 'none'}" for key in short)
@@ -187,10 +202,11 @@ def difference(first: Setting, second: Setting, metric: str = "test/acc") -> Com
         words = " and ".join(", ".join(map(str, side)) or "none" for side in sides)
         raise RunError(f"{metric}: no seed in common: seeds {words}")
     paired = one_training(filter(is_value, differing([first, second])))
-    rows = [*first.rows.values(), *second.rows.values()]
-    return compare_sides(
+    rows = [*first.ended.values(), *second.ended.values()]
+    found = compare_sides(
         first.name, second.name, both, paired=paired, resolution=resolution_of(metric, rows)
     )
+    return replace(found, excuse=excuse([row for row in rows if not row.finished], metric))
 
 
 def compare(first: Runs, second: Runs, metric: str = "test/acc") -> Comparison:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from fmnist.evidence.claim import as_people_write
 from fmnist.evidence.factorial import HasValues
+from fmnist.evidence.failed import at_chance
 from fmnist.evidence.matching import MACHINE, over_seeds
-from fmnist.evidence.outcome import at_chance
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.runs.rows import CHOSEN, Row, newest
 
@@ -27,7 +27,7 @@ class StudySetting:
 
     def values(self, metric: str) -> dict[int, float]:
         """By seed, in percent where it is a share; a failed run's accuracy is that of chance."""
-        rows = {s: r if r.finished else at_chance(r, metric) for s, r in self.rows.items()}
+        rows = {seed: at_chance(row, metric) for seed, row in self.rows.items()}
         return {
             s: as_people_write(metric, r.metrics[metric])
             for s, r in rows.items()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fmnist.evidence.claim import is_share, unit
+from fmnist.evidence.failed import failed_words
 from fmnist.evidence.outcome import Outcome
 from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
@@ -159,8 +160,7 @@ def remarks(outcome: Outcome) -> list[str]:
     made = []
     if outcome.failed:
         counted = outcome.statement is not None and not outcome.statement.excuse
-        how = "counts as chance accuracy" if counted else "counts against any verdict"
-        made.append(f"{outcome.failed} failed run{'s' * (outcome.failed > 1)}: {how}")
+        made.append(failed_words(outcome.failed, counted))
     if outcome.lacking:
         made.append(f"{runs_in_words(outcome.lacking)} without the metric left out")
     if outcome.never:

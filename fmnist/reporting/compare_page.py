@@ -124,11 +124,11 @@ def _class_dots(found: SideBySide) -> Chart:
     names = [line.what for line in found.classes][::-1]
     figure, axes = new_figure((HALF[0], 0.9 + 0.3 * len(names)))
     means = np.array([
-        [mean(side.values(f"test/recall/{name}").values()) for name in names]
-        for side in found.sides
+        [mean(side.values(f"test/recall/{name}").values() or [np.nan]) for name in names]
+        for side in found.sides  # of one whose runs all failed there is none
     ])  # fmt: skip
     places = np.arange(len(names))
-    axes.hlines(places, means.min(0), means.max(0), color=MUTED, linewidth=1)
+    axes.hlines(places, np.nanmin(means, 0), np.nanmax(means, 0), color=MUTED, linewidth=1)
     for letter, row, color, marker in zip(found.letters, means, SERIES, MARKERS, strict=False):
         axes.plot(row, places, marker, color=color, label=letter)
     axes.set_yticks(places, names)

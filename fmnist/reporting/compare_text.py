@@ -31,6 +31,7 @@ def compare_text(found: SideBySide) -> str:
     parts += ["", "verdict on test accuracy, over matched seeds"]
     others = {side.name: letter for side, letter in zip(found.sides, found.letters, strict=True)}
     parts += [verdict_line(item, (others[item.first], first)) for item in found.against]
+    parts += found.remarks
     return "\n".join([*parts, *(f"left out: {note}" for note in found.notes)])
 
 

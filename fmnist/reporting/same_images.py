@@ -32,16 +32,18 @@ class SameImages:
         classes: likewise of the images of each class, the most different first; none where the
             labels are not known.
         seeds: how many they have in common.
+        known: of how many of these it is known which images they were right about.
         note: why there are no classes.
         mean, half: over all these seeds, in points, and half of the interval that covers other
-            seeds and other images; NaN: one seed. It is never narrower than that of other seeds
-            alone, whose engine does not pair the seeds of two trainings.
+            seeds and other images; a failed run counts as chance; NaN where fewer than two are
+            known.
     """
 
     seed: int
     mcnemar: McNemar
     classes: list[tuple[str, McNemar]]
     seeds: int
+    known: int
     note: str = ""
     mean: float = math.nan
     half: float = math.nan
@@ -61,17 +63,38 @@ def same_images(first: Setting, second: Setting) -> SameImages | None:
         raise RunError("which test images its runs were right about was not kept")
     pairs = [_pair(first, second, seed) for seed in seeds]
     (one, other), differences = pairs[0], [a.astype(np.float64) - b for a, b in pairs]
-    mean = half = math.nan
-    if len(seeds) > 1:
-        many = crossed(100 * np.stack(differences))
-        mean, half = many.mean, max(many.both, difference(first, second).half_width)
+    means = _means(first, second)
+    mean, half = _over_seeds(first, second, differences, means)
     note, classes = "", list[tuple[str, McNemar]]()
     try:
         labels, names = _labels(first, second, seeds[0])
         classes = _by_class(one, other, labels, names)
     except UserError as error:
         note = str(error)
-    return SameImages(seeds[0], mcnemar(one, other), classes, len(seeds), note, mean, half)
+    return SameImages(
+        seeds[0], mcnemar(one, other), classes, len(means), len(seeds), note, mean, half
+    )
+
+
+def _means(first: Setting, second: Setting) -> list[float]:
+    """First minus second of every seed that both have, in points."""
+    one, other = first.values("test/acc"), second.values("test/acc")
+    return [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
+
+
+def _over_seeds(
+    first: Setting, second: Setting, differences: Sequence[NDArray[np.float64]],
+    means: Sequence[float],
+) -> tuple[float, float]:  # fmt: skip
+    """Mean and half of the interval.
+
+    It is never narrower than that of other seeds alone, whose engine does not pair the seeds of two
+    trainings.
+    """
+    if len(differences) < 2:
+        return math.nan, math.nan
+    many = crossed(100 * np.stack(differences), means=means)
+    return many.mean, max(many.both, difference(first, second).half_width)
 
 
 def _has_bits(side: Setting, seed: int) -> bool:
@@ -171,11 +194,12 @@ def images_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
         f"  {one} - {other}: {m.difference:+.2f} points [{m.low:+.2f}, {m.high:+.2f}] on other "
         f"images; McNemar's p {p_words(m.p)}",
     ]
-    if found.seeds > 1:
+    if found.known > 1:
         low, high = found.mean - found.half, found.mean + found.half
+        by = f", by the images of {found.known}" * (found.known < found.seeds)
         lines.append(
             f"{found.seeds} seeds: {one} - {other}: {found.mean:+.2f} points [{low:+.2f}, "
-            f"{high:+.2f}] on other seeds and images"
+            f"{high:+.2f}] on other seeds and images{by}"
         )
     return lines
 

@@ -11,7 +11,7 @@ import numpy as np
 from fmnist.errors import RunError
 from fmnist.evidence.claim import is_share
 from fmnist.evidence.effects import Comparison, resolution_of
-from fmnist.evidence.settings import Setting, difference, differing
+from fmnist.evidence.settings import Setting, difference, differing, failed_remark
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
 from fmnist.reporting.same_images import SameImages, same_images
@@ -70,6 +70,15 @@ class SideBySide:
         """By which the sides are called in heads of columns."""
         return "ABCDEF"[: len(self.sides)]
 
+    @property
+    def remarks(self) -> list[str]:
+        """What the failed runs of each side count as."""
+        return [
+            f"{letter}: {remark}; other numbers are of finished runs"
+            for letter, side in zip(self.letters, self.sides, strict=True)
+            if (remark := failed_remark(side))
+        ]
+
 
 def side_by_side(sides: Sequence[Setting]) -> SideBySide:
     """Everything of settings that have been read.
@@ -120,7 +129,7 @@ def _line(sides: Sequence[Setting], what: str, metric: str, digits: int) -> Line
         return None
     share = is_share(metric)
     bounds = (0.0, 100.0 if share else math.inf)
-    resolution = resolution_of(metric, [row for side in sides for row in side.rows.values()])
+    resolution = resolution_of(metric, [row for side in sides for row in side.ended.values()])
     exact = metric in ("params", "flops")
     summaries = [summarize(v, resolution, exact) if v else None for v in values]
     texts = [mean_words(item, digits, bounds) if item else "none" for item in summaries]
@@ -179,11 +188,11 @@ def verdict_line(found: Comparison, letters: tuple[str, str]) -> str:
     """ "B - A: +0.52 points [+0.10, +0.94], 3 seeds, p 0.03: B is higher"."""
     mean, n = found.difference.mean, found.difference.n
     words = f"{letters[0]} - {letters[1]}: {mean:+.2f} points"
-    if n > 1:
+    if n > 1 and not found.excuse:
         words += f" [{found.low:+.2f}, {found.high:+.2f}]"
     words += f", {n} seed{'s' * (n != 1)}"
-    if p := p_words(found.p):
+    if (p := p_words(found.p)) and not found.excuse:
         words += f", p {p}"
-    if found.verdict == "undecided":
-        return f"{words}: undecided"
+    if not found.decided:
+        return f"{words}: {found.verdict}"
     return f"{words}: {letters[0] if mean > 0 else letters[1]} is higher"

@@ -27,7 +27,7 @@ def comparison_in_words(found: Comparison) -> str:
     """ "the winner is better than the default by 0.80 [0.30, 1.30] points of test accuracy"."""
     mean, low, high = found.difference.mean, found.low, found.high
     seeds = f"on {found.difference.n} fresh seeds"
-    if found.verdict == "undecided":
+    if not found.decided:
         interval = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] points of test accuracy"
         return f"{found.first} is not shown to differ from {found.second}: {interval} {seeds}"
     better, other = (found.first, found.second) if mean > 0 else (found.second, found.first)

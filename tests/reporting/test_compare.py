@@ -8,8 +8,11 @@ import pytest
 
 from fmnist.compare import main
 from fmnist.errors import RunError
+from fmnist.evidence.claim import Claim
 from fmnist.evidence.images import mcnemar
+from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.settings import compare, differing, read_settings
+from fmnist.evidence.text import remarks
 from fmnist.reporting.same_images import read_labels
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
@@ -77,8 +80,11 @@ def test_a_table_is_compared_as_the_folders_that_it_was_collected_from(
 ) -> None:
     assert main([str(table)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("A  model.pooling=avg   seeds 0, 1, 2 (1 failed run left out), ")
-    assert main([str(sweep), "--where", "seed=0,1,2"]) == 0
+    assert lines[0].startswith("A  model.pooling=avg   seeds 0, 1, 2, 3 (1 failed), ")
+    chosen = ["--where", "seed=0,1,2"]
+    assert main([str(table), *chosen]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main([str(sweep), *chosen]) == 0
     folders = capsys.readouterr().out.splitlines()
     start = folders.index(next(line for line in folders if line.startswith("settings")))
     shared = [line for line in folders[start:] if "calibration" not in line]
@@ -86,6 +92,79 @@ def test_a_table_is_compared_as_the_folders_that_it_was_collected_from(
     assert all(line.startswith(("ECE", "confidence", "right alone", "class ")) for line in missing)
     assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
     assert "not by class: the test images found here are not those of the table" in lines
+
+
+def put_failed(folder: Path, pooling: str, seed: int, **data: object) -> None:
+    """A run that diverged in its first epoch, beside those of `put_seeds`."""
+    drawn = {"name": "synthetic", "train_size": 100, "test_size": 20}
+    config = CONFIG | {"model": {"pooling": pooling}, "data": drawn | data, "seed": seed}
+    failed = replace(
+        a_record(config=config, seed=seed, overrides=[f"model.pooling={pooling}"]),
+        status="failed", error="Diverged", config_hash="f", epochs=[], metrics={}, best_epoch=None,
+    )  # fmt: skip
+    put_record(folder / f"failed {pooling} {seed}", failed)
+
+
+def test_a_failed_run_counts_as_chance_as_it_does_in_a_claim(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_seeds(sweep, "avg", (*ACCURACIES["avg"], 0.73))
+    put_failed(sweep, "max", 3)
+    put_failed(sweep, "max", 2)  # it has finished since
+    assert main([str(sweep), "--html", str(tmp_path / "page.html")]) == 0
+    out = capsys.readouterr().out
+    said = "B: 1 failed run: counts as chance accuracy; other numbers are of finished runs"
+    assert "B  model.pooling=max   seeds 0, 1, 2, 3 (1 failed), " in out
+    assert f"\n{said}\n" in out
+    assert said in (tmp_path / "page.html").read_text()
+    assert "4 seeds: B - A: -8.25 points" in out  # (10 + 10 + 10 - 63) / 4
+    assert "on other seeds and images, by the images of 3" in out
+
+    rows = rows_of(find_runs([sweep]).runs)
+    sides = ({"model.pooling": ("max",)},), ({"model.pooling": ("avg",)},)
+    claim = Claim("max", "Max is higher.", "own", "", {"data.name": ("synthetic",),
+                  "data.train_size": ("100",), "data.test_size": ("20",)},
+                  higher=sides[0], lower=sides[1])  # fmt: skip
+    (outcome,) = evaluate([claim], rows)
+    found = compare(*([run for run in find_runs([sweep]).runs
+                       if run.record.config["model"]["pooling"] == pooling]
+                      for pooling in ("max", "avg")))  # fmt: skip
+    assert outcome.part is not None
+    assert outcome.part.summary().mean == pytest.approx(-8.25) == found.difference.mean
+    assert outcome.judgement.verdict == found.verdict == "undecided"
+    assert remarks(outcome)[0] in said
+
+
+def test_a_setting_whose_runs_all_failed_is_a_side_at_chance(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(3):
+        put_failed(sweep, "none", seed)
+    assert main([str(sweep), "--html", str(tmp_path / "page.html")]) == 0
+    out = capsys.readouterr().out
+    assert "seeds 0, 1, 2 (3 failed)" in out
+    assert "B - A: -61.00 points" in out
+    assert "B: 3 failed runs: count as chance accuracy; other numbers are of finished" in out
+
+
+def test_where_chance_is_not_known_a_failed_run_forbids_a_verdict(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in sweep.glob("*/result.json"):
+        run.write_text(run.read_text().replace('"name": "synthetic"', '"name": "my own"'))
+    put_failed(sweep, "max", 3, name="my own")
+    assert main([str(sweep)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "B - A: +10.00 points, 3 seeds: not judged: 1 of its runs failed" in lines
+    assert lines[-1].startswith("B: 1 failed run: counts against any verdict;")
+
+
+def test_of_a_loss_there_is_no_verdict_with_failed_runs(sweep: Path) -> None:
+    put_failed(sweep, "max", 3)
+    sides = [[run for run in find_runs([sweep]).runs
+              if run.record.config["model"]["pooling"] == pooling]
+             for pooling in ("max", "avg")]  # fmt: skip
+    assert compare(*sides, metric="test/loss").verdict == "not judged: 1 of its runs failed"
 
 
 def test_of_a_table_some_settings_and_seeds_are_chosen(
@@ -127,7 +206,7 @@ def test_of_a_table_the_data_set_says_the_classes(
         f"{names[6]} 2 0 1.00", f"{names[9]} 0 2 1.00", f"{names[0]} 0 0 1.00"
     ]  # fmt: skip
     html = (tmp_path / "page.html").read_text()
-    assert "A table of runs has no curves" in html
+    assert "No curves: a table has none" in html
     assert html.count("<svg") == 1
     assert f'<td class="label">{names[6]}</td><td class="number">2</td>' in html
 
