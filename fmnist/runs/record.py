@@ -51,6 +51,7 @@ def known(value: T | None) -> T:
 
 
 STOPPED = {130: "interrupted", 143: "terminated"}  # by exit code: the errors of stopped runs
+GIVEN_UP = "given up by the search"  # how the error of a run begins whose trial was pruned
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,9 @@ class Record:
     @property
     def stopped(self) -> bool:
         """Whether somebody ended it, which says nothing of what it would have come to."""
-        return self.status == "failed" and self.error in STOPPED.values()
+        error = self.error or ""
+        ended = error in STOPPED.values() or error.startswith(GIVEN_UP)
+        return self.status == "failed" and ended
 
     @property
     def max_epochs(self) -> int | None:

@@ -27,7 +27,7 @@ from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.process.terminal import SIGTERM_CODE, leave, signal_exit_code
 from fmnist.runs.job import Job
 from fmnist.runs.lock import locked
-from fmnist.runs.record import STOPPED
+from fmnist.runs.record import GIVEN_UP, STOPPED
 from fmnist.runs.run import PRUNED, Run, finished_run, load_run
 from fmnist.tracking.loggers import prepare
 
@@ -182,7 +182,7 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
     if done is not None:
         return _highest(done)
     if (job.dir / PRUNED).exists():
-        raise CellFailed("given up by the search")
+        raise CellFailed(GIVEN_UP)
     try:
         process, line = start_process(_train_here, train, config, job, logger=config["logger"])
     except (OSError, EOFError) as error:

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from tqdm.auto import tqdm
 
 from fmnist.errors import Pruned
-from fmnist.runs.record import Epoch
+from fmnist.runs.record import GIVEN_UP, Epoch
 from fmnist.runs.run import PRUNED, Run
 from fmnist.runs.text import epoch_label, epoch_line
 from fmnist.training.classifier import Classifier
@@ -138,7 +138,7 @@ class RecordEpochs(Callback):
             rows = list(map(Epoch.of, module.history))
             self.run.write(replace(self.run.record, epochs=rows))
             if (self.run.dir / PRUNED).exists():
-                raise Pruned(f"given up by the search after {len(rows)} epochs")
+                raise Pruned(f"{GIVEN_UP} after {len(rows)} epochs")
 
 
 class ResumableEarlyStopping(EarlyStopping):

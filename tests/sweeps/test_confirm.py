@@ -8,6 +8,7 @@ import pytest
 
 from fmnist.errors import CellFailed, ConfigError, Pruned, RunError
 from fmnist.runs.job import Job
+from fmnist.runs.rows import rows_of
 from fmnist.runs.run import load_run
 from fmnist.sweeps.confirm import compare_all, comparison_in_words
 from fmnist.sweeps.process import start_cell
@@ -59,6 +60,7 @@ def test_a_run_that_is_given_up_ends_after_its_epoch(tmp_path):
     record = load_run(tmp_path).record
     assert (record.status, len(record.epochs)) == ("failed", 1)
     assert record.error == "given up by the search after 1 epochs"
+    assert rows_of([load_run(tmp_path)]) == []  # it has not failed: nothing counts it as chance
 
 
 def test_seeds_are_counted_from_the_searchs_own():
