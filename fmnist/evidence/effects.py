@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fmnist.evidence.claim import is_share
+from fmnist.evidence.failed import failed_words
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize, welch
 from fmnist.evidence.superiority import Chance, beats
 from fmnist.runs.rows import Row
@@ -72,7 +73,8 @@ class Comparison:
     Args:
         together: how many comparisons are made with it, itself among them.
         beats: how often a run of `first` is above one of `second`; None for one seed.
-        excuse: why there is no verdict; "" where there can be one.
+        failed: runs of both sides that failed, matched or not.
+        excuse: why they allow no verdict; "" where they count as chance, or there are none.
     """
 
     first: str
@@ -80,6 +82,7 @@ class Comparison:
     difference: Summary
     together: int = 1
     beats: Chance | None = None
+    failed: int = 0
     excuse: str = ""
 
     @property
@@ -111,7 +114,8 @@ class Comparison:
         words = f"{self.first} - {self.second}: {mean:+.2f}"
         if not math.isnan(self.low):
             words += f" [{self.low:+.2f}, {self.high:+.2f}]"
-        return f"{words}, {n} seed{'s' * (n != 1)}: {self.verdict}"
+        counted = f" ({failed_words(self.failed, not self.excuse)})" if self.failed else ""
+        return f"{words}, {n} seed{'s' * (n != 1)}: {self.verdict}{counted}"
 
     @property
     def half_width(self) -> float:

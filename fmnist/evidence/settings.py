@@ -203,10 +203,11 @@ def difference(first: Setting, second: Setting, metric: str = "test/acc") -> Com
         raise RunError(f"{metric}: no seed in common: seeds {words}")
     paired = one_training(filter(is_value, differing([first, second])))
     rows = [*first.ended.values(), *second.ended.values()]
+    failed = [row for row in rows if not row.finished]
     found = compare_sides(
         first.name, second.name, both, paired=paired, resolution=resolution_of(metric, rows)
     )
-    return replace(found, excuse=excuse([row for row in rows if not row.finished], metric))
+    return replace(found, failed=len(failed), excuse=excuse(failed, metric))
 
 
 def compare(first: Runs, second: Runs, metric: str = "test/acc") -> Comparison:

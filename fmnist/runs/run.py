@@ -258,12 +258,18 @@ def load_run(path: str | Path) -> Run:
 
 def finished_run(run_dir: Path, config_hash: str) -> Run | None:
     """The run in this directory, if it has this configuration and came to its end."""
+    run = ended_run(run_dir, config_hash)
+    return run if run is not None and run.record.status == "finished" else None
+
+
+def ended_run(run_dir: Path, config_hash: str) -> Run | None:
+    """The run in this directory, if it has this configuration and finished or failed."""
     try:
         run = load_run(run_dir)
     except RunError:
         return None
     same = run.record.config_hash == config_hash
-    return run if same and run.record.status == "finished" else None
+    return run if same and run.record.status != "running" else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from fmnist.evidence.effects import Comparison, corrected
+from fmnist.evidence.failed import failed_words
 from fmnist.evidence.settings import compare
 from fmnist.runs.run import Run
 
@@ -27,6 +28,8 @@ def comparison_in_words(found: Comparison) -> str:
     """ "the winner is better than the default by 0.80 [0.30, 1.30] points of test accuracy"."""
     mean, low, high = found.difference.mean, found.low, found.high
     seeds = f"on {found.difference.n} fresh seeds"
+    if found.failed:
+        seeds += f" ({failed_words(found.failed, not found.excuse)})"
     if not found.decided:
         interval = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] points of test accuracy"
         return f"{found.first} is not shown to differ from {found.second}: {interval} {seeds}"

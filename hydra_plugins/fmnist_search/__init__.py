@@ -161,7 +161,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
     def _confirm(self, sides: Mapping[str, list[str]]) -> None:
         """Train every side on fresh seeds, and say which of them is better."""
-        from fmnist.runs.run import finished_run
+        from fmnist.runs.run import ended_run
         from fmnist.sweeps.confirm import compare_all, comparison_in_words
 
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
@@ -174,15 +174,16 @@ class SearchSweeper(SearchOptions, CellSweeper):
         }
         self._launch([cell.overrides for cell in planned], 0, planned, names)
         runs = {
-            tuple(cell.overrides): finished_run(self.folder / cell.dir, cell.config_hash)
+            tuple(cell.overrides): ended_run(self.folder / cell.dir, cell.config_hash)
             for cell in planned
         }
         found = {
             name: [run for cell in own if (run := runs.get(tuple(cell))) is not None]
             for name, own in cells.items()
         }
-        if missing := [name for name, own in found.items() if not own]:
-            log.info("no verdict: %s has no run of its own that finished", " and ".join(missing))
+        lost = [name for name, own in found.items() if all(r.status == "failed" for r in own)]
+        if lost:
+            log.info("no verdict: %s has no run of its own that finished", " and ".join(lost))
             return
         for comparison in compare_all(found):
             log.info("%s", comparison_in_words(comparison))

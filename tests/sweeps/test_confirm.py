@@ -99,6 +99,14 @@ def test_the_verdict_is_that_of_the_engine_in_words(tmp_path):
         compare_all({"winner": winner, "default": []})
 
 
+def test_a_fresh_seed_that_failed_counts_against_its_side(tmp_path):
+    winner = side(tmp_path, 0.1, [0.90, 0.91, 0.905])
+    winner[0].record = replace(winner[0].record, status="failed", error="Diverged", metrics={})
+    (found,) = compare_all({"winner": winner, "default": side(tmp_path, 0.2, [0.80, 0.81, 0.802])})
+    assert found.difference.mean == pytest.approx((10 + 91 + 90.5 - 80 - 81 - 80.2) / 3)
+    assert "seeds (1 failed run: counts as chance accuracy)" in comparison_in_words(found)
+
+
 def searcher(**settings):
     return SearchSweeper(**A_SEARCH | settings)
 
