@@ -95,12 +95,12 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        return self.p < LEVEL
+        return not self.excuse and self.p < LEVEL
 
     @property
     def decided(self) -> bool:
         """Whether the seeds show which one is higher; a few seeds show nothing."""
-        return not self.excuse and self.difference.n >= FEWEST and self.significant
+        return self.difference.n >= FEWEST and self.significant
 
     @property
     def verdict(self) -> str:

@@ -4,8 +4,8 @@ Which runs are compared: `fmnist.evidence.matching`; how: `fmnist.evidence.effec
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from fmnist.evidence.effects import (
@@ -15,6 +15,7 @@ from fmnist.evidence.effects import (
     corrected,
     one_training,
 )  # fmt: skip
+from fmnist.evidence.failed import excuse
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study_settings import Grid, Key
 from fmnist.evidence.text import p_words
@@ -37,8 +38,14 @@ def compare_settings(
         first, second = a.values(METRIC), b.values(METRIC)
         paired = one_training(name for name in a.levels if a.levels[name] != b.levels[name])
         if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
-            made.append(compare_sides(a.label, b.label, values, paired=paired))
+            found = compare_sides(a.label, b.label, values, paired=paired)
+            made.append(replace(found, excuse=_excuse([a, b])))
     return corrected(made)
+
+
+def _excuse(settings: Iterable[SweepSetting]) -> str:
+    """Why their failed runs allow no verdict, where they do not."""
+    return excuse([row for setting in settings for row in setting.failed.values()], METRIC)
 
 
 def level_means(settings: Sequence[SweepSetting], names: Sequence[str]) -> dict[Key, Summary]:
@@ -60,11 +67,13 @@ def compare_levels(
 ) -> dict[str, list[Comparison]]:
     """Every pair of levels of every factor, corrected for all of them."""
     made: list[tuple[str, Comparison]] = []
+    why = _excuse(settings)
     for name, levels in factors.items():
         grid = Grid(settings, [name], METRIC)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
-                made.append((name, compare_sides(a, b, values, paired=one_training([name]))))
+                found = compare_sides(a, b, values, paired=one_training([name]))
+                made.append((name, replace(found, excuse=why)))
     together = corrected([comparison for _, comparison in made])
     result: dict[str, list[Comparison]] = {name: [] for name in factors}
     for (name, _), comparison in zip(made, together, strict=True):
@@ -91,13 +100,15 @@ def interactions(
 ) -> list[Interaction]:
     """Of every pair of factors that was crossed; p values corrected for all contrasts."""
     made: list[tuple[tuple[str, str], Comparison]] = []
+    why = _excuse(settings)
     for pair in combinations(factors, 2):
         grid = Grid(settings, pair, METRIC)
         for a, b in combinations(factors[pair[0]], 2):
             for c, d in combinations(factors[pair[1]], 2):
                 if values := grid.values((a, c), (b, c), (a, d), (b, d)):
                     words = f"({a} - {b}) with {c}", f"with {d}"
-                    made.append((pair, Comparison(*words, contrast(values, (1, -1, -1, 1)))))
+                    found = Comparison(*words, contrast(values, (1, -1, -1, 1)), excuse=why)
+                    made.append((pair, found))
     together = corrected([comparison for _, comparison in made])
     strongest = []
     for pair in dict.fromkeys(pair for pair, _ in made):

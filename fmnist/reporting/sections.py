@@ -11,6 +11,7 @@ from typing import Any
 from fmnist.errors import RunError
 from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.factorial import factorial
+from fmnist.evidence.failed import excuse, failed_words
 from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.evidence.statistics import Summary, summarize
 from fmnist.reporting.charts import Chart
@@ -21,6 +22,7 @@ from fmnist.reporting.convergence import (
 )  # fmt: skip
 from fmnist.reporting.detail import Detail, detail_of, efficiency, headline
 from fmnist.reporting.effects import (
+    METRIC,
     compare_levels,
     compare_settings,
     factor_sentence,
@@ -147,6 +149,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
     }  # fmt: skip
     if not (settings := table.settings):
         return values
+    values["failed"] = _failed(settings, values["summaries"])
     best = max(settings, key=lambda setting: setting.mean("val/acc"))
     values["best_setting"] = next(s for s in values["summaries"] if s.levels == best.levels)
     values |= _claims(table)
@@ -164,6 +167,21 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         values["front"] = page.draw(*_fronts(settings))
         values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
     return values
+
+
+def _failed(settings: Sequence[SweepSetting], lines: Sequence[SettingLine]) -> list[str]:
+    """What the failed runs count as, and which settings have no other."""
+    rows = [row for setting in settings for row in setting.failed.values()]
+    said = []
+    if rows:
+        words = failed_words(len(rows), not excuse(rows, METRIC))
+        said = [f"{words}; other numbers are of finished runs"]
+    if lost := sum(line.test is None and "failed" in line.statuses for line in lines):
+        said.append(
+            f"{lost} setting{'s' * (lost > 1)} without a finished run: in no comparison here; "
+            "fmnist compare counts them as chance"
+        )
+    return said
 
 
 def _effects(

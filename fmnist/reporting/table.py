@@ -9,10 +9,12 @@ from typing import Any
 
 from fmnist.config.readings import key_of
 from fmnist.evidence.claim import as_people_write
+from fmnist.evidence.failed import at_chance, excuse
 from fmnist.runs.find import Found, factors, find_runs, setting
 from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leaks
 from fmnist.runs.record import COSTS, METRICS, Record
+from fmnist.runs.rows import Row, row_of
 from fmnist.runs.run import Run
 
 # What says how a run was made.
@@ -66,23 +68,28 @@ class Entry:
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """The finished runs that differ in their seed alone.
+    """The runs that differ in their seed alone; at least one has finished.
 
     Args:
         levels: of every varied factor, as shown.
-        rows: one a seed, the last where a seed was repeated, by seed.
+        rows: the finished ones by seed, the last where a seed was repeated.
+        failed: by seed, where no run of that seed has finished; none that somebody stopped.
     """
 
     levels: dict[str, str]
     rows: dict[int, Entry]
+    failed: dict[int, Row] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         return ", ".join(self.levels.values()) or "all runs"
 
     def values(self, metric: str) -> dict[int, float]:
-        """The metric by seed; shares in percent."""
-        return {s: as_people_write(metric, row.metric(metric)) for s, row in self.rows.items()}
+        """The metric by seed; shares in percent, a failed run's accuracy that of chance."""
+        values = {seed: row.metric(metric) for seed, row in self.rows.items()}
+        if not excuse(self.failed.values(), metric):
+            values |= {s: at_chance(r, metric).metrics[metric] for s, r in self.failed.items()}
+        return {seed: as_people_write(metric, values[seed]) for seed in sorted(values)}
 
     def mean(self, metric: str) -> float:
         values = self.values(metric).values()
@@ -106,12 +113,21 @@ class Table:
         return [row for row in self.rows if row.finished]
 
     @property
+    def failed(self) -> list[Entry]:
+        """Those that nobody stopped."""
+        return [r for r in self.rows if r.status == "failed" and r.run and not r.record.stopped]
+
+    @property
     def settings(self) -> list[SweepSetting]:
         """The settings that have a finished run, in the order of the factors' levels."""
-        groups: dict[tuple[str, ...], dict[int, Entry]] = {}
+        finished: dict[tuple[str, ...], dict[int, Entry]] = {}
+        failed: dict[tuple[str, ...], dict[int, Row]] = {}
         for row in self.finished:
-            key = tuple(row.levels.get(name, "") for name in self.factors)
-            groups.setdefault(key, {})[row.seed or 0] = row
+            finished.setdefault(self._key(row), {})[row.seed or 0] = row
+        for row in self.failed:
+            assert row.run is not None
+            if row.seed not in finished.get(self._key(row), {}):
+                failed.setdefault(self._key(row), {})[row.seed or 0] = row_of(row.run)
 
         def place(key: tuple[str, ...]) -> list[int]:
             levels = zip(key, self.factors.values(), strict=True)
@@ -119,10 +135,14 @@ class Table:
 
         return [
             SweepSetting(
-                dict(zip(self.factors, key, strict=True)), dict(sorted(groups[key].items()))
+                dict(zip(self.factors, key, strict=True)), dict(sorted(finished[key].items())),
+                failed.get(key, {}),
             )
-            for key in sorted(groups, key=place)
-        ]
+            for key in sorted(finished, key=place)
+        ]  # fmt: skip
+
+    def _key(self, row: Entry) -> tuple[str, ...]:
+        return tuple(row.levels.get(name, "") for name in self.factors)
 
 
 def read_table(paths: Sequence[str | Path]) -> Table:

@@ -11,9 +11,12 @@ from fmnist.errors import RunError
 from fmnist.evidence.claim import Claim
 from fmnist.evidence.images import mcnemar
 from fmnist.evidence.outcome import evaluate
-from fmnist.evidence.settings import compare, differing, read_settings
+from fmnist.evidence.settings import compare, difference, differing, read_settings
 from fmnist.evidence.text import remarks
+from fmnist.report import main as report
+from fmnist.reporting.effects import compare_settings
 from fmnist.reporting.same_images import read_labels
+from fmnist.reporting.table import read_table
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import class_metrics, rows_of
@@ -145,6 +148,23 @@ def test_a_setting_whose_runs_all_failed_is_a_side_at_chance(
     assert "seeds 0, 1, 2 (3 failed)" in out
     assert "B - A: -61.00 points" in out
     assert "B: 3 failed runs: count as chance accuracy; other numbers are of finished" in out
+
+
+def test_the_report_of_a_sweep_counts_failed_runs_as_compare_does(sweep: Path) -> None:
+    put_seeds(sweep, "avg", (*ACCURACIES["avg"], 0.73))
+    put_failed(sweep, "max", 3)
+    put_failed(sweep, "none", 0)
+    table = read_table([sweep])
+    (found,) = compare_settings(table.settings)
+    sides = read_settings([sweep], ["model.pooling=avg,max"])
+    expected = difference(*sides)
+    assert found.difference.mean == pytest.approx(8.25) == expected.difference.mean
+    assert found.verdict == expected.verdict == "undecided"
+    assert table.settings[1].values("test/loss").keys() == {0, 1, 2}
+    assert report([str(sweep), "--no-latency"]) == 0
+    page = (sweep / "report" / "report.html").read_text()
+    assert "1 failed run: counts as chance accuracy; other numbers are of finished runs." in page
+    assert "1 setting without a finished run: in no comparison here" in page
 
 
 def test_where_chance_is_not_known_a_failed_run_forbids_a_verdict(
