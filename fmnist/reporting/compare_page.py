@@ -44,7 +44,7 @@ def write_page(found: SideBySide, path: Path) -> None:
         "compare", _title(found), svgs, found=found, curves=curves, scores=scores,
         verdicts=[verdict_line(item, (place[item.first], letters[0])) for item in found.against],
         by_image=[
-            (pair, images, images_lines(images, pair), class_rows(images))
+            (pair, images, images_lines(images, pair), class_rows(images.classes))
             for images, pair in zip(found.images, pairs, strict=True)
             if images
         ],

@@ -39,7 +39,7 @@ def _class_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
     """Who is right alone, by class; or why that is not known."""
     if not found.classes:
         return [f"not by class: {found.note}"]
-    return aligned([(f"right alone, seed {found.seed}", *letters, "p"), *class_rows(found)])
+    return aligned([(f"right alone, seed {found.seed}", *letters, "p"), *class_rows(found.classes)])
 
 
 def columns(title: str, letters: str, lines: Sequence[Line]) -> list[str]:

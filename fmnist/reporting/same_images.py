@@ -68,7 +68,7 @@ def same_images(first: Setting, second: Setting) -> SameImages | None:
     note, classes = "", list[tuple[str, McNemar]]()
     try:
         labels, names = _labels(first, second, seeds[0])
-        classes = _by_class(one, other, labels, names)
+        classes = by_class(one, other, labels, names)
     except UserError as error:
         note = str(error)
     return SameImages(
@@ -174,9 +174,14 @@ def _refuse_other_labels(row: Row, labels: Labels, names: Sequence[str]) -> None
     raise RunError("the test images found here are not those of the table")
 
 
-def _by_class(
+def by_class(
     one: NDArray[np.bool_], other: NDArray[np.bool_], labels: Labels, names: Sequence[str]
 ) -> list[tuple[str, McNemar]]:
+    """McNemar's test of the images of each class, the most different one first.
+
+    Args:
+        one, other: what each run classified correctly, bool [N].
+    """
     found = [
         (name, mcnemar(one[labels == k], other[labels == k]))
         for k, name in enumerate(names)
@@ -204,13 +209,15 @@ def images_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
     return lines
 
 
-def class_rows(found: SameImages, most: int = 10) -> list[tuple[str, str, str, str]]:
-    """Of every class: its name, how often first and second alone are right, and p.
+def class_rows(
+    classes: Sequence[tuple[str, McNemar]], most: int = 10
+) -> list[tuple[str, str, str, str]]:
+    """Of the first classes: name, how often first and second alone are right, and p.
 
-    p is that of McNemar's test, times the number of classes.
+    p is that of McNemar's test, times the number of all classes.
     """
-    factor = len(found.classes)
+    factor = len(classes)
     return [
         (name, f"{m.only_first:,}", f"{m.only_second:,}", p_words(min(1.0, factor * m.p)))
-        for name, m in found.classes[:most]
+        for name, m in classes[:most]
     ]

@@ -8,11 +8,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from fmnist.errors import RunError
 from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.failed import excuse, failed_words
-from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.evidence.statistics import Summary, summarize
 from fmnist.reporting.charts import Chart
 from fmnist.reporting.convergence import (
@@ -41,7 +39,7 @@ from fmnist.reporting.sweep_figures import (
     two_factors,
 )  # fmt: skip
 from fmnist.reporting.table import Entry, SweepSetting, Table
-from fmnist.runs.evaluation import evaluation_of
+from fmnist.reporting.two_runs import two_runs
 from fmnist.runs.leak import leak_warning
 
 GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
@@ -155,7 +153,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
     values |= _claims(table)
     values |= _convergence(page, settings)
     values |= _best_and_worst(page, latency)
-    values["mcnemar"] = _mcnemar(table, compare, values["pair"])
+    values["mcnemar"] = two_runs(table, compare, [part["detail"] for part in values["pair"]])
     factors = _crossed(table)
     values |= _effects(page, settings, factors) | _factorial(page, settings, factors)
     pairs = [pair for pair in combinations(factors, 2) if _is_crossed(settings, pair)]
@@ -277,38 +275,6 @@ def _best_and_worst(page: Page, latency: bool) -> dict[str, Any]:
     if len(ranked) > 1:
         curves = comparison_curves(ranked[0].record, ranked[-1].record, ("best", "worst"))
     return {"pair": pair, "curves": page.draw(*curves)}
-
-
-def _mcnemar(
-    table: Table, compare: Sequence[Path], pair: Sequence[Mapping[str, Any]]
-) -> tuple[str, str, McNemar] | None:
-    """The test of two runs, with their names; None where there are not two to compare.
-
-    Raises:
-        RunError: a named run is not a finished one of this report, or the two cannot be compared.
-    """
-    if not compare:
-        made = [item["detail"] for item in pair if item["detail"].evaluation]
-        if len(made) < 2 or not _same_images(*(item.evaluation for item in made)):
-            return None
-        names = [item.row.name for item in made]
-        return *names, mcnemar(*(item.evaluation.correct for item in made))
-    by_path = {row.run.dir.resolve(): row for row in table.finished if row.run}
-    for path in compare:
-        if path.resolve() not in by_path:
-            raise RunError(f"--compare {path}: not one of the finished runs of this report")
-    rows = [by_path[path.resolve()] for path in compare]
-    try:
-        first, second = (evaluation_of(row.run) for row in rows if row.run)
-    except Exception as error:  # a damaged archive can raise anything
-        raise RunError(f"--compare: predictions cannot be read: {error}") from error
-    if not _same_images(first, second):
-        raise RunError("--compare: the two runs were tested on different images")
-    return rows[0].name, rows[1].name, mcnemar(first.correct, second.correct)
-
-
-def _same_images(first: Any, second: Any) -> bool:
-    return bool(first.labels.tolist() == second.labels.tolist())
 
 
 def _claims(table: Table) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`python -m fmnist.compare`: settings beside each other, in a terminal and as a page."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +242,21 @@ def test_the_page_shows_curves_classes_and_what_one_side_alone_gets_right(
         assert words in html
     assert html.count("<svg") == 4
     assert "http:" not in html.replace("http://www.w3.org", "")
+
+
+def test_the_report_of_a_sweep_has_compares_table_of_who_is_right_alone(
+    sweep: Path, tmp_path: Path
+) -> None:
+    pair = [str(sweep / "max0"), str(sweep / "avg0")]
+    assert main([*pair[::-1], "--html", str(tmp_path / "page.html")]) == 0
+    assert report([str(sweep), "--no-latency", "--compare", *pair]) == 0
+    pages = [tmp_path / "page.html", sweep / "report" / "report.html"]
+    tables = [
+        re.findall(r"<th>right alone.*?<tbody>(.*?)</tbody>", path.read_text(), re.DOTALL)
+        for path in pages
+    ]
+    assert tables[0] == tables[1]
+    assert '<td class="label">class 4</td><td class="number">1</td>' in tables[1][0]
 
 
 def test_from_python_a_verdict_and_an_interval_of_two_folders_of_seeds(tmp_path: Path) -> None:
