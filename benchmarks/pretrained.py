@@ -18,7 +18,6 @@ from benchmarks.command import command
 from fmnist import compose
 from fmnist.config.schema import config_hash
 from fmnist.errors import RunError
-from fmnist.evaluate import measure_corruptions
 from fmnist.evidence.labels import suspects
 from fmnist.evidence.text import markdown
 from fmnist.runs.bits import RIGHT
@@ -28,6 +27,7 @@ from fmnist.runs.pretrained import FOLDER, SUMS, load_named
 from fmnist.runs.record import RESULT, Record, known, record_json
 from fmnist.runs.run import WEIGHTS, Run, write_atomically
 from fmnist.training.predict import loss_and_accuracy
+from fmnist.using.corruptions import measure_and_keep
 from fmnist.using.reproduce import predict_again
 
 SURE = 0.99  # of a class
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = load_named(options.run)
     record, found = public(run), evaluated(run)
     if read_corrupted(run.dir, run.record) is None:
-        measure_corruptions(run)
+        print(*measure_and_keep(run), sep="\n")
     folder = FOLDER / options.name
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.contiguous() for name, value in run.net("best").state_dict().items()}

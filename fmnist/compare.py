@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         with trust(options.trust):
             write_page(found, options.html)
-        print(f"\n{escaped(shown(options.html.absolute()))}")
+        print()
+        print(escaped(shown(options.html.absolute())))
     return 0
 
 

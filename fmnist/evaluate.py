@@ -5,17 +5,11 @@ with the record. Exit code 0: all reproduced exactly; 1: some not; 2: some could
 """
 
 from collections.abc import Sequence
-from statistics import mean
 
 from fmnist.config.trusted import TRUST_HELP, trust
-from fmnist.errors import UserError
-from fmnist.runs.command import command_parser, refuse, start, writing
+from fmnist.runs.command import command_parser, for_each, start
 from fmnist.runs.foreign_text import escaped
-from fmnist.runs.leak import LEAK, leaks
 from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
-from fmnist.runs.record import known
-from fmnist.runs.run import Run, write_atomically
-from fmnist.runs.text import unchecked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,61 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not runs:
         parser.error("the following arguments are required: DIR, or --pretrained NAME")
     with trust(options.trust):
-        codes = [reproduce(path, options.corruptions) for path in runs]
-    return max(codes)
+        return for_each(runs, lambda name: evaluate(name, options.corruptions))
 
 
-def reproduce(directory: str, corruptions: bool = False) -> int:
-    """Evaluate one run and say what came out; the exit code."""
-    try:
-        run = load_named(directory)
-        from fmnist.using.reproduce import retest
+def evaluate(name: str, corruptions: bool) -> int:
+    """One run. The exit code."""
+    run = load_named(name)
+    from fmnist.using.reproduce import reproduce
 
-        loss, accuracy = retest(run)
-        code = tell(directory, run, loss, accuracy)
-        if corruptions:
-            measure_corruptions(run)
-    except UserError as error:
-        refuse(error)
-        return 2
-    return code
+    found = reproduce(name, run)
+    print("\n".join(escaped(line, keep="") for line in found.lines))
+    if corruptions:
+        from fmnist.using.corruptions import measure_and_keep
 
-
-def tell(directory: str, run: Run, loss: float, accuracy: float) -> int:
-    """Say how the test numbers are to the recorded ones; the exit code."""
-    recorded, facts = run.record.metrics, known(run.record.dataset)
-    same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
-    line = (
-        f"{directory}: {facts.name}{unchecked(facts)} "
-        f"test acc {accuracy:.4f} loss {loss:.6f}, recorded {recorded['test/acc']:.4f} "
-        f"{recorded['test/loss']:.6f}: {'identical' if same else 'DIFFERENT'}"
-    )
-    print(escaped(line, keep=""))
-    if leaks(run):
-        print(f"WARNING {LEAK}")
-    return 0 if same else 1
-
-
-def measure_corruptions(run: Run) -> None:
-    """Show, kind by kind, the accuracy on damaged test images, and keep it beside the record.
-
-    Raises:
-        RunError: the data are not those of the run, or its folder cannot be written.
-    """
-    from fmnist.runs.corrupted import CORRUPTED, METRIC, STRENGTHS, corrupted_json
-    from fmnist.using.corruptions import measure, of_run
-
-    heads = "".join(f"{number:8}" for number in range(1, STRENGTHS + 1))
-    print(f"{'damage, strength':18}{heads}    mean")
-    acc = {}
-    for kind, shares in measure(run):
-        acc[kind] = shares
-        row = "".join(f"{share:8.4f}" for share in (*shares, mean(shares)))
-        print(f"{kind:18}{row}", flush=True)
-    found = of_run(run, acc)
-    print(f"{'all':18}{'':{8 * STRENGTHS}}{found.metrics()[METRIC]:8.4f}")
-    with writing():
-        write_atomically(run.dir / CORRUPTED, corrupted_json(found))
+        for line in measure_and_keep(run):  # each takes seconds
+            print(line, flush=True)
+    return 0 if found.same else 1
 
 
 if __name__ == "__main__":

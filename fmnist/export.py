@@ -12,7 +12,6 @@ from fmnist.errors import RunError
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.run import Run, load_run
-from fmnist.runs.text import shown
 
 
 @command
@@ -41,14 +40,7 @@ def export(run: Run, onnx: bool, out: Path | None) -> str:
         raise RunError(f"--out {path}: a folder; should be a file")
     from fmnist.using import export as exporting
 
-    made = exporting.export(run, path, kind)
-    text = (
-        f"{shown(path)}: {path.stat().st_size / 1e6:.2f} MB, on {made.images} test images within "
-        f"{made.to_net:.1g} of the net and {made.to_record:.1g} of the recorded logits"
-    )
-    if run.record.precision in exporting.HALF:
-        text += f" (recorded in {run.record.precision}; the file computes in float32)"
-    return text
+    return exporting.export(run, path, kind).in_words(run.record.precision)
 
 
 if __name__ == "__main__":

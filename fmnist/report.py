@@ -14,7 +14,6 @@ from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import UserError
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
-from fmnist.runs.text import shown
 
 
 @command
@@ -49,19 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--target {options.target:g}: should be in [0, 1], such as 0.88")
     if not options.out and (out.is_symlink() or (out / "figures").is_symlink()):
         raise UserError(f"{out}: leads to another folder; --out says where to write")
-    from fmnist.reporting.page import write_report
+    from fmnist.reporting.page import write_report, written_in_words
 
     with trust(options.trust):
         path, table = write_report(
             options.directories, out, options.compare, not options.no_latency, options.target
         )
-    for row in table.rows:
-        if row.status == "damaged":
-            print(escaped(f"damaged: {row.name}: {row.reason}"), file=sys.stderr)
-    size = path.stat().st_size / 1e6
-    print(
-        f"{escaped(shown(path.absolute()))}: {size:.1f} MB in {time.perf_counter() - began:.1f} s"
-    )
+    for line in table.damaged:
+        print(escaped(line), file=sys.stderr)
+    print(escaped(written_in_words(path, time.perf_counter() - began)))
     return table.exit_code
 
 

@@ -10,7 +10,7 @@ files of studies and the claims alone, `findings` docs/findings.md with its figu
 one study for a paper (fmnist/reporting/paper_table.py).
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from fmnist.evidence.claim_file import asked_claims
 from fmnist.evidence.collect import collect, study_rows
 from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
-from fmnist.runs.run import write_text
+
+Said = tuple[list[str], int]  # lines, and the exit code
 
 
 def parser_of_all() -> ArgumentParser:
@@ -36,7 +37,7 @@ def parser_of_all() -> ArgumentParser:
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
     collecting.add_argument("--trust", action="store_true", help=TRUST_HELP)
     telling = commands.add_parser("findings", help="write docs/findings.md and its figures")
-    telling.add_argument("--docs", default="docs", metavar="FOLDER",
+    telling.add_argument("--docs", default=Path("docs"), type=Path, metavar="FOLDER",
                          help="where to (default: docs)")  # fmt: skip
     printing = commands.add_parser("table", help="one study as a table for a paper")
     printing.add_argument("study", metavar="STUDY", help="a file of results/, such as s2_factorial")
@@ -48,38 +49,46 @@ def parser_of_all() -> ArgumentParser:
                           help="a line a combination of these, mean over the others")  # fmt: skip
     printing.add_argument("--metric", default="test/acc", metavar="METRIC,...",
                           help="columns of numbers (default: test/acc)")  # fmt: skip
-    for each in (collecting, rendering, telling, printing):
-        each.add_argument("--results", default="results", metavar="FOLDER",
+    runs = {collecting: run_collect, rendering: run_render, telling: run_findings,
+            printing: run_table}  # fmt: skip
+    for each, run in runs.items():
+        each.set_defaults(run=run)
+        each.add_argument("--results", default=Path("results"), type=Path, metavar="FOLDER",
                           help="where the files are (default: results)")  # fmt: skip
     return parser
+
+
+def run_collect(options: Namespace) -> Said:
+    with trust(options.trust):
+        return collect(options.directories, options.results, options.latency, options.untimed)
+
+
+def run_render(options: Namespace) -> Said:
+    from fmnist.reporting.results_page import write_results
+
+    return write_results(options.results, asked_claims(options.claims)), 0
+
+
+def run_findings(options: Namespace) -> Said:
+    from fmnist.reporting.findings import write_findings
+
+    return write_findings(study_rows(options.results), asked_claims(None), options.docs), 0
+
+
+def run_table(options: Namespace) -> Said:
+    from fmnist.reporting.paper_table import table
+
+    text = table(options.study, options.results, options.form, options.metric, options.by)
+    return text.removesuffix("\n").split("\n"), 0
 
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser_of_all().parse_args(arguments)
-    folder = Path(options.results)
-    if options.command == "table":
-        from fmnist.reporting.paper_table import table
-
-        print(table(options.study, folder, options.form, options.metric, options.by), end="")
-        return 0
-    if options.command == "collect":
-        with trust(options.trust):
-            lines, code = collect(options.directories, folder, options.latency, options.untimed)
-    elif options.command == "findings":
-        from fmnist.reporting.findings import write_findings
-
-        lines = write_findings(study_rows(folder), asked_claims(None), Path(options.docs))
-        code = 0
-    else:
-        from fmnist.reporting.results_page import render
-
-        text = render(study_rows(folder), asked_claims(options.claims))
-        write_text(folder / "README.md", text)
-        lines, code = [f"{folder / 'README.md'}: written"], 0
+    lines, code = options.run(options)
     for line in lines:
         print(escaped(line, keep=""))
-    return code
+    return int(code)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,20 @@ def test_the_line_that_breaks_the_rule_is_named(tmp_path: Path, where: str, text
     assert line.startswith(f"{where}:{len(text.splitlines())} imports fmnist.")
 
 
+def test_a_command_sets_no_numbers_and_columns() -> None:
+    """It prints what a room has composed: an f-string with a format is text that has no room.
+
+    What is refused may have one; `fmnist.train` names a folder by the time, `fmnist --help` lists.
+    """
+    for path in sorted({*PACKAGE.glob("*.py")} - {PACKAGE / "train.py", PACKAGE / "__main__.py"}):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        refused = {id(n) for r in ast.walk(tree) if isinstance(r, ast.Raise) for n in ast.walk(r)}
+        lines = [node.lineno for node in ast.walk(tree)
+                 if isinstance(node, ast.FormattedValue) and node.format_spec
+                 and id(node) not in refused]  # fmt: skip
+        assert not lines, f"{path.name}:{lines}"
+
+
 def test_no_circle_of_modules() -> None:
     """Inside a room as well; imports within functions count."""
     edges: dict[str, set[str]] = {}

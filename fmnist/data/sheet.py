@@ -1,6 +1,7 @@
 """A contact sheet: some images of every class in one picture."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,17 @@ ROWS = 100  # classes
 LEAST = 56  # pixels that small images are enlarged to, a whole number of times
 TEXT = 150  # pixels of a class's name
 GAP = 2
+
+
+def write_sheet(images: Images, classes: Sequence[str], path: Path) -> None:
+    """The contact sheet as a PNG, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}")
+    contact_sheet(images, classes).save(temporary, "PNG")
+    temporary.replace(path)
 
 
 def contact_sheet(images: Images, classes: Sequence[str]) -> "Image":

@@ -25,7 +25,7 @@ from fmnist.reporting.sections import Page, many_runs, one_run, probable_mistake
 from fmnist.reporting.table import Table, read_table, runs_csv
 from fmnist.reporting.titles import title_of
 from fmnist.runs.run import write_atomically
-from fmnist.runs.text import duration
+from fmnist.runs.text import duration, shown
 
 HERE = Path(__file__).parent
 
@@ -73,6 +73,11 @@ def write_report(
             f"{out}: cannot be written: {error.strerror}; --out chooses another"
         ) from error
     return out / "report.html", table
+
+
+def written_in_words(path: Path, seconds: float) -> str:
+    """Where a report is, how large, and how long it took."""
+    return f"{shown(path.absolute())}: {path.stat().st_size / 1e6:.1f} MB in {seconds:.1f} s"
 
 
 def render(page: Page, svgs: Mapping[str, bytes]) -> str:

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from fmnist.evidence.claim import Claim, is_cost, unit
+from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import Outcome, evaluate, published_difference
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import axes, is_ablation
@@ -23,6 +25,7 @@ from fmnist.evidence.text import (
 )  # fmt: skip
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row
+from fmnist.runs.run import write_text
 from fmnist.runs.text import threads_text
 
 COSTS = (
@@ -37,6 +40,18 @@ VERDICTS = (
     "five, next with ten); the interval is that of the level that decides. Of a claim with several "
     "parts the one is shown that speaks least for it."
 )
+
+
+def write_results(folder: Path, claims: Sequence[Claim]) -> list[str]:
+    """README.md of a folder of tables, from its files of studies; which file was written.
+
+    Raises:
+        ClaimError: see `render`.
+        RunError: a file cannot be read or written.
+    """
+    path = folder / "README.md"
+    write_text(path, render(study_rows(folder), claims))
+    return [f"{path}: written"]
 
 
 def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:

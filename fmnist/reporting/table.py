@@ -118,6 +118,11 @@ class Table:
         return [r for r in self.rows if r.status == "failed" and r.run and not r.record.stopped]
 
     @property
+    def damaged(self) -> list[str]:
+        """A line each of those that cannot be read."""
+        return [f"damaged: {r.name}: {r.reason}" for r in self.rows if r.status == "damaged"]
+
+    @property
     def settings(self) -> list[SweepSetting]:
         """The settings that have a finished run, in the order of the factors' levels."""
         finished: dict[tuple[str, ...], dict[int, Entry]] = {}

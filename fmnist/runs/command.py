@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import NoReturn
@@ -35,6 +35,18 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
             return refuse(error)
 
     return wrapped
+
+
+def for_each(items: Iterable[str], do: Callable[[str], int]) -> int:
+    """Do it with each, whatever comes of the others. The largest exit code; 2 of a mistake."""
+    codes = [0]
+    for item in items:
+        try:
+            codes.append(do(item))
+        except UserError as error:
+            refuse(error)
+            codes.append(UserError.exit_code)
+    return max(codes)
 
 
 @contextmanager

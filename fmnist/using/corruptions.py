@@ -14,6 +14,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 import io
 import math
 from collections.abc import Callable, Iterator
+from statistics import mean
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,8 +25,17 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from fmnist.data.batches import Normalize
-from fmnist.runs.corrupted import KINDS, STRENGTHS, Corrupted
+from fmnist.runs.command import writing
+from fmnist.runs.corrupted import (
+    CORRUPTED,
+    KINDS,
+    METRIC,
+    STRENGTHS,
+    Corrupted,
+    corrupted_json,
+)  # fmt: skip
 from fmnist.runs.record import known
+from fmnist.runs.run import write_atomically
 from fmnist.training.predict import loss_and_accuracy, predict
 
 if TYPE_CHECKING:
@@ -129,6 +139,25 @@ def _covered(pixels: Tensor, width: int) -> Tensor:
         [F.erase(image, top, left, width, width, cover)
          for image, (top, left) in zip(pixels, places, strict=True)]
     )  # fmt: skip
+
+
+def measure_and_keep(run: "Run") -> Iterator[str]:
+    """A table of the accuracies, kind by kind as they are measured; then they are in the run.
+
+    Raises:
+        RunError: see `measure`, or the run's folder cannot be written.
+        DataError, DataUnavailable: see `measure`.
+    """
+    heads = "".join(f"{number:8}" for number in range(1, STRENGTHS + 1))
+    yield f"{'damage, strength':18}{heads}    mean"
+    acc = {}
+    for kind, shares in measure(run):
+        acc[kind] = shares
+        yield f"{kind:18}" + "".join(f"{share:8.4f}" for share in (*shares, mean(shares)))
+    found = of_run(run, acc)
+    with writing():
+        write_atomically(run.dir / CORRUPTED, corrupted_json(found))
+    yield f"{'all':18}{'':{8 * STRENGTHS}}{found.metrics()[METRIC]:8.4f}"
 
 
 def measure(run: "Run") -> Iterator[tuple[str, list[float]]]:

@@ -25,6 +25,7 @@ from fmnist.errors import RunError, UserError
 from fmnist.runs.command import writing
 from fmnist.runs.record import known
 from fmnist.runs.run import write_atomically
+from fmnist.runs.text import shown
 from fmnist.training.tta import mean_logits
 
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ class Exported:
     images: int
     to_net: float
     to_record: float
+
+    def in_words(self, precision: str) -> str:
+        """Its size, and how near it comes to a run of this precision."""
+        text = (
+            f"{shown(self.path)}: {self.path.stat().st_size / 1e6:.2f} MB, on {self.images} test "
+            f"images within {self.to_net:.1g} of the net and {self.to_record:.1g} of the recorded "
+            "logits"
+        )
+        if precision in HALF:
+            text += f" (recorded in {precision}; the file computes in float32)"
+        return text
 
 
 def export(run: "Run", path: Path, kind: str) -> Exported:

@@ -1,12 +1,50 @@
 """The test numbers of a finished run, computed anew."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from fmnist.errors import RunError, UserError
 from fmnist.runs.latency import recorded_threads
+from fmnist.runs.leak import LEAK, leaks
+from fmnist.runs.record import known
 from fmnist.runs.run import Run
+from fmnist.runs.text import unchecked
 from fmnist.training.predict import loss_and_accuracy, predict
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """How the test numbers of now are to the recorded ones.
+
+    Args:
+        same: bit for bit.
+        lines: for a terminal.
+    """
+
+    same: bool
+    lines: list[str]
+
+
+def reproduce(name: str, run: Run) -> Reproduced:
+    """Test a finished run again.
+
+    Args:
+        name: what the run is called.
+
+    Raises:
+        UserError: see `predict_again`.
+    """
+    loss, accuracy = retest(run)
+    recorded, facts = run.record.metrics, known(run.record.dataset)
+    same = (loss, accuracy) == (recorded["test/loss"], recorded["test/acc"])
+    line = (
+        f"{name}: {facts.name}{unchecked(facts)} "
+        f"test acc {accuracy:.4f} loss {loss:.6f}, recorded {recorded['test/acc']:.4f} "
+        f"{recorded['test/loss']:.6f}: {'identical' if same else 'DIFFERENT'}"
+    )
+    return Reproduced(same, [line, *([f"WARNING {LEAK}"] if leaks(run) else [])])
 
 
 def retest(run: Run) -> tuple[float, float]:
