@@ -103,11 +103,11 @@ def _try_augmentation(text: str) -> None:
         if policy:  # one that changes nothing may be false
             # The data are not read yet: one that takes grey images, or colour, is good.
             try:
-                policy(torch.zeros(2, 1, 28, 28), policy.draw(2, 28, torch.Generator()), 0.5)
+                policy(torch.zeros(2, 1, 28, 28), policy.draw(2, 28, torch.Generator(), 0), 0.5)
             except Exception as error:
                 try:
                     images, mean = torch.zeros(2, 3, 32, 32), torch.full((3, 1, 1), 0.5)
-                    policy(images, policy.draw(2, 32, torch.Generator()), mean)
+                    policy(images, policy.draw(2, 32, torch.Generator(), 0), mean)
                 except Exception:
                     raise error from None
 

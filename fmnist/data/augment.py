@@ -12,8 +12,11 @@ from torch import Tensor
 class Augmentation(Protocol):
     """What may happen to a training image."""
 
-    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
-        """What happens to each of `count` images of size x size: float [count, ...], on the CPU."""
+    def draw(self, count: int, size: int, generator: torch.Generator, epoch: int = 0) -> Tensor:
+        """What happens in an epoch to each of `count` images of size x size: float [count, ...].
+
+        On the CPU; the i-th image is the same one in every epoch.
+        """
         ...
 
     def __call__(self, images: Tensor, drawn: Tensor, mean: float | Tensor) -> Tensor:
@@ -41,6 +44,9 @@ class RandomAffine:
             uniform in [-shift, shift].
         flip: probability of a horizontal flip.
         interpolation: "nearest" or "bilinear".
+        alternate: flip every image in every second epoch instead of by chance, so that two epochs
+            show it from both sides (Jordan 2024, arXiv 2404.00498). `flip` is then the share of
+            images that are flipped in the even epochs; the others are in the odd ones.
 
     Raises:
         ValueError: a negative angle or shift, a probability outside [0, 1], an unknown
@@ -53,6 +59,7 @@ class RandomAffine:
         shift: Annotated[float, "[0, inf)"] = 0.0,
         flip: Annotated[float, "[0, 1]"] = 0.0,
         interpolation: Literal["nearest", "bilinear"] = "nearest",
+        alternate: bool = False,
     ) -> None:
         if not (degrees >= 0 and shift >= 0):  # also for NaN
             raise ValueError(f"degrees={degrees}, shift={shift}: should not be negative")
@@ -63,13 +70,13 @@ class RandomAffine:
         if interpolation == "nearest" and shift % 1:
             raise ValueError(f"shift={shift}: nearest moves by whole pixels; bilinear by any part")
         self.degrees, self.shift, self.flip = degrees, shift, flip
-        self.interpolation = interpolation
+        self.interpolation, self.alternate = interpolation, alternate
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
-        return bool(self.degrees or self.shift or self.flip)
+        return bool(self.degrees or self.shift or self.flip or self.alternate)
 
-    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, size: int, generator: torch.Generator, epoch: int = 0) -> Tensor:
         """Where every output pixel of `count` images comes from: float [count, 2, 3].
 
         Matrices as `torch.nn.functional.affine_grid` takes them, drawn on the CPU.
@@ -78,6 +85,7 @@ class RandomAffine:
             count: number of images.
             size: height and width of the images, pixels.
             generator: four numbers an image are taken from it.
+            epoch: from 0; decides only where flips alternate.
         """
         uniform = torch.rand(count, 4, generator=generator)
         angle = (uniform[:, 0] * 2 - 1) * math.radians(self.degrees)
@@ -86,7 +94,10 @@ class RandomAffine:
             pixels = torch.floor(uniform[:, 1:3] * (2 * whole + 1)) - whole
         else:
             pixels = (uniform[:, 1:3] * 2 - 1) * self.shift
-        return affine_matrices(angle, pixels * (2 / size), uniform[:, 3] < self.flip)
+        flipped = uniform[:, 3] < self.flip
+        if self.alternate:
+            flipped = (_sides(count) < self.flip) ^ bool(epoch % 2)
+        return affine_matrices(angle, pixels * (2 / size), flipped)
 
     def __call__(self, images: Tensor, matrices: Tensor, mean: float | Tensor = 0.0) -> Tensor:
         """float [B, C, S, S], black being 0, and matrices float [B, 2, 3] -> float [B, C, S, S].
@@ -98,6 +109,12 @@ class RandomAffine:
         grid = torch.einsum("pk,bjk->bpj", pixel_centres(size, images.device), matrices)
         grid = grid.view(-1, size, size, 2)
         return F.grid_sample(images, grid, mode=self.interpolation, align_corners=False)
+
+
+@cache
+def _sides(count: int) -> Tensor:
+    """A number in [0, 1) an image, float [count]: the same in every epoch of every run."""
+    return torch.rand(count, generator=torch.Generator().manual_seed(0))
 
 
 def affine_matrices(angle: Tensor, offset: Tensor, mirrored: Tensor) -> Tensor:

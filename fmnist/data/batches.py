@@ -106,7 +106,8 @@ class TrainBatches:
         return -(-self.used // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        state = np.random.SeedSequence([self.seed, self.epoch()]).generate_state(1, np.uint64)
+        epoch = self.epoch()
+        state = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0]))
         device = self.images.labels.device
         order = torch.randperm(len(self.images), generator=generator)
@@ -114,7 +115,7 @@ class TrainBatches:
         drawn = None
         if self.prepare.augment:
             size = self.images.pixels.shape[-1]
-            drawn = self.prepare.augment.draw(len(self.images), size, generator).to(device)
+            drawn = self.prepare.augment.draw(len(self.images), size, generator, epoch).to(device)
         for start in range(0, self.used, self.batch_size):
             batch = order[start : start + self.batch_size][self.rank :: self.world]
             rows = None if drawn is None else drawn.index_select(0, batch)

@@ -30,13 +30,14 @@ class RandomErasing:
             raise ValueError(f"probability={probability}: should be in [0, 1]")
         self.probability = probability
 
-    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, size: int, generator: torch.Generator, epoch: int = 0) -> Tensor:
         """Rectangles float [count, 4]: left, top, right, bottom in whole pixels; empty for none.
 
         Args:
             count: number of images.
             size: height and width of the images, pixels.
             generator: five numbers an image are taken from it.
+            epoch: decides nothing here.
         """
         uniform = torch.rand(count, 5, generator=generator)
         area = size**2 * (AREA[0] + uniform[:, 0] * (AREA[1] - AREA[0]))
@@ -66,9 +67,9 @@ class AffineThenErasing:
     def __init__(self, affine: RandomAffine, erasing: RandomErasing) -> None:
         self.affine, self.erasing = affine, erasing
 
-    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, size: int, generator: torch.Generator, epoch: int = 0) -> Tensor:
         """The matrices' six numbers and the boxes' four: float [count, 10]."""
-        matrices = self.affine.draw(count, size, generator)
+        matrices = self.affine.draw(count, size, generator, epoch)
         return torch.cat([matrices.flatten(1), self.erasing.draw(count, size, generator)], dim=1)
 
     def __call__(self, images: Tensor, drawn: Tensor, mean: float | Tensor) -> Tensor:

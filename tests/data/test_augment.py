@@ -151,6 +151,23 @@ def test_flips_come_with_their_probability(drawn):
     assert abs(rare.double().mean() - 0.1) < 0.01
 
 
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_alternating_flips_show_every_image_from_both_sides_in_two_epochs(share):
+    policy = RandomAffine(10, 4, share, alternate=True)
+    turns, rights, _, sides = zip(
+        *(
+            parameters(policy.draw(20_000, SIZE, torch.Generator().manual_seed(epoch), epoch))
+            for epoch in range(3)
+        ),
+        strict=True,
+    )
+    assert torch.equal(sides[0], ~sides[1])
+    assert torch.equal(sides[0], sides[2])
+    assert abs(sides[0].double().mean() - share) < 0.015
+    for drawn in (turns, rights):  # the rest is left to chance
+        assert abs(torch.corrcoef(torch.stack([drawn[0], drawn[2]]))[0, 1]) < 0.03
+
+
 def test_parameters_are_independent_of_one_another_and_of_the_neighbour(drawn):
     table = torch.stack([column.double() for column in drawn])
     pairs = torch.corrcoef(torch.cat([table[:, 1:], table[:, :-1]]))
@@ -185,7 +202,8 @@ def test_draw_leaves_the_global_generator_alone():
 def test_truth_says_whether_anything_changes():
     assert bool(RandomAffine()) is False
     assert bool(RandomAffine(interpolation="bilinear")) is False
-    assert all(map(bool, (RandomAffine(degrees=1), RandomAffine(shift=1), RandomAffine(flip=0.1))))
+    changing = {"degrees": 1}, {"shift": 1}, {"flip": 0.1}, {"alternate": True}
+    assert all(bool(RandomAffine(**setting)) for setting in changing)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])

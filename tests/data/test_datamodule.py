@@ -10,6 +10,7 @@ import torch
 from fmnist.data.augment import RandomAffine
 from fmnist.data.batches import EvalBatches, Normalize, TrainBatches, mean_and_std
 from fmnist.data.datamodule import ImageData
+from fmnist.data.erasing import AffineThenErasing, RandomErasing
 from fmnist.data.source import Images, md5
 from fmnist.data.split import stratified_split
 from fmnist.errors import DataError
@@ -182,6 +183,18 @@ def test_augmentation_belongs_to_the_image_not_to_its_batch():
     images = random_images(40)
     eight, eleven = (by_label(batches(images, size, augment=POLICY)) for size in (8, 11))
     assert torch.equal(eight, eleven)
+
+
+@pytest.mark.parametrize("policy", ["alone", "before erasing"])
+def test_alternating_flips_follow_the_epoch(policy):
+    images = random_images(40)
+    flip = RandomAffine(flip=0.5, alternate=True)
+    augment = flip if policy == "alone" else AffineThenErasing(flip, RandomErasing(0.0))
+    even, odd, later = (by_label(batches(images, epoch=e, augment=augment)) for e in (0, 1, 4))
+    assert torch.equal(odd, even.flip(3))
+    assert torch.equal(even, later)
+    mirrored = (even[:, 0] != images.pixels.float()).flatten(1).any(1)
+    assert 0 < mirrored.sum() < 40
 
 
 def test_augmentation_changes_images_but_not_their_order():
