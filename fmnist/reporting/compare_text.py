@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fmnist.reporting.same_images import SameImages, class_rows, images_lines
 from fmnist.reporting.side_by_side import Line, SideBySide, verdict_line
+from fmnist.runs.text import in_eighty
 
 WIDTH, LEAST = 80, 8  # of a terminal, and of a column: longer values are cut
 
@@ -26,13 +27,13 @@ def compare_text(found: SideBySide) -> str:
         parts += ["", "test images"]
         for letter, images in zip(found.letters[1:], found.images, strict=True):
             if images:
-                parts += images_lines(images, (letter, first))
+                parts += [in_eighty(line, 2) for line in images_lines(images, (letter, first))]
                 parts += ["", *_class_lines(images, (letter, first))]
     parts += ["", "verdict on test accuracy, over matched seeds"]
     others = {side.name: letter for side, letter in zip(found.sides, found.letters, strict=True)}
     parts += [verdict_line(item, (others[item.first], first)) for item in found.against]
     parts += found.remarks
-    return "\n".join([*parts, *(f"left out: {note}" for note in found.notes)])
+    return "\n".join([*parts, *(in_eighty(f"left out: {note}", 2) for note in found.notes)])
 
 
 def _class_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:

@@ -41,11 +41,13 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
     return "\n".join([*map(in_eighty, lines), f"run     {shown(run_dir)}", *map(in_eighty, leak)])
 
 
-def in_eighty(line: str) -> str:
-    """A line that a terminal of 80 columns can show: what is too much stands below it."""
-    indent = " " * len("device  ")
+def in_eighty(line: str, indent: int = len("device  ")) -> str:
+    """A line that a terminal of 80 columns can show: what is too much stands below it.
+
+    Paths and other words stay whole, however long they are.
+    """
     return textwrap.fill(
-        line, 79, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        line, 79, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fmnist.runs.find import find_runs
 from fmnist.runs.leak import leak_warning, leaks
 from fmnist.runs.run import Run
-from fmnist.runs.text import duration, shown
+from fmnist.runs.text import duration, in_eighty, shown
 from fmnist.sweeps.names import distinct
 from fmnist.sweeps.watch import seconds_left, unfinished
 
@@ -70,14 +70,18 @@ def standing_in_words(directory: str, found: Standing) -> str:
     done = f"{found.states['finished']} of {total} finished"
     lines = [f"{directory}: {', '.join([done, *counts])}"]
     width = min(60, max((len(name) for _, name, _ in found.lines), default=0))
-    lines += [f"{state:8} {name:{width}}  {detail}" for state, name, detail in found.lines]
+    lines += [
+        in_eighty(f"{state:8} {name:{width}}  {detail}", indent=9)
+        for state, name, detail in found.lines
+    ]
     if found.best:
         run, name = found.best
         metrics = run.record.metrics
-        lines.append(
+        line = (
             f"best     {name}  val acc {metrics['val/acc_best']:.4f}, "
             f"test acc {metrics['test/acc']:.4f}: {shown(run.dir)}"
         )
+        lines.append(in_eighty(line, indent=9))
         if leaks(run):
             lines.append("         its epoch was chosen on the test set: no match for clean runs")
     if found.seconds_left is not None and len(found.lines):
@@ -85,5 +89,5 @@ def standing_in_words(directory: str, found: Standing) -> str:
         pace = f"{beside} at a time" if beside else "when it is started again, one at a time"
         lines.append(f"left     about {duration(found.seconds_left)} ({pace})")
     if found.warning:
-        lines.append(f"WARNING  {found.warning}")
+        lines.append(in_eighty(f"WARNING  {found.warning}", indent=9))
     return "\n".join(lines)

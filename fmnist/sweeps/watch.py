@@ -15,7 +15,7 @@ from fmnist.errors import RunError
 from fmnist.process.polling import polling
 from fmnist.runs.record import RESULT, Cell, known
 from fmnist.runs.run import Run, load_run
-from fmnist.runs.text import duration, epoch_label, shown
+from fmnist.runs.text import duration, epoch_label, in_eighty, shown
 from fmnist.sweeps.plan import names_of
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]
     names = names_of(cells)
     width = min(60, max(len(names[name]) for _, name, _ in bad))
     for state, name, reason in bad:
-        log.error("%-8s  %-*s  %s", state, width, names[name], reason)
+        log.error("%s", in_eighty(f"{state:8}  {names[name]:{width}}  {reason}", indent=10))
         log.error("%-8s  %s", "", shown(folder / name))
     log.error("the same command runs the unfinished cells again")
     return 1
@@ -182,7 +182,8 @@ class Board:
             return f"{counted} {name}  {words}"
         most = shutil.get_terminal_size().columns - 1
         name = shorten(name, most - len(counted) - len(words) - 3)
-        return f"{counted} {name}  {words}"[:most]
+        line = f"{counted} {name}  {words}"
+        return line if len(line) <= most else f"{line[: most - 3]}..."
 
     def draw(self) -> None:
         """The table, in a terminal, in the place of the one before."""

@@ -162,6 +162,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _confirm(self, sides: Mapping[str, list[str]]) -> None:
         """Train every side on fresh seeds, and say which of them is better."""
         from fmnist.runs.run import ended_run
+        from fmnist.runs.text import in_eighty
         from fmnist.sweeps.confirm import compare_all, comparison_in_words
 
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
@@ -186,7 +187,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
             log.info("no verdict: %s has no run of its own that finished", " and ".join(lost))
             return
         for comparison in compare_all(found):
-            log.info("%s", comparison_in_words(comparison))
+            log.info("%s", in_eighty(comparison_in_words(comparison), indent=2))
 
     def _study(self, name: str = "") -> "Study":
         """The study in the search's directory, new or with its trials.
@@ -408,7 +409,10 @@ def tell_best(study: "Study") -> int:
     if not done:
         log.error("no trial has a result")
         return 1
+    from fmnist.runs.text import in_eighty
+
     best = study.best_trial
     words = " ".join(f"{key}={value}" for key, value in best.params.items())
-    log.info("\n%d trials with a result; the best: val acc %.4f\n%s", len(done), best.value, words)
+    log.info("\n%d trials with a result; the best: val acc %.4f", len(done), best.value)
+    log.info("%s", in_eighty(words, indent=0))
     return 0

@@ -122,7 +122,8 @@ def test_a_failed_run_counts_as_chance_as_it_does_in_a_claim(
     assert f"\n{said}\n" in out
     assert said in (tmp_path / "page.html").read_text()
     assert "4 seeds: B - A: -8.25 points" in out  # (10 + 10 + 10 - 63) / 4
-    assert "on other seeds and images, by the images of 3" in out
+    assert "on other seeds and images, by the images of 3" in " ".join(out.split())
+    assert max(map(len, out.splitlines()[2:-1])) <= 80
 
     rows = rows_of(find_runs([sweep]).runs)
     sides = ({"model.pooling": ("max",)},), ({"model.pooling": ("avg",)},)

@@ -14,7 +14,13 @@ from fmnist.sweeps.confirm import compare_all, comparison_in_words
 from fmnist.sweeps.process import start_cell
 from fmnist.sweeps.pruning import epoch_values, is_pruned, look
 from fmnist.train import train
-from hydra_plugins.fmnist_search import SearchSweeper, brief, search_space, with_seeds
+from hydra_plugins.fmnist_search import (
+    SearchSweeper,
+    brief,
+    search_space,
+    tell_best,
+    with_seeds,
+)  # fmt: skip
 from tests.conftest import TINY, composed
 from tests.records import A_SEARCH, CONFIG, a_record, an_epoch, put_record
 
@@ -105,6 +111,19 @@ def test_a_fresh_seed_that_failed_counts_against_its_side(tmp_path):
     (found,) = compare_all({"winner": winner, "default": side(tmp_path, 0.2, [0.80, 0.81, 0.802])})
     assert found.difference.mean == pytest.approx((10 + 91 + 90.5 - 80 - 81 - 80.2) / 3)
     assert "seeds (1 failed run: counts as chance accuracy)" in comparison_in_words(found)
+
+
+def test_the_winner_of_a_search_is_told_in_eighty_columns(caplog):
+    study = optuna.create_study(direction="maximize")
+    settings = {f"model.a_long_name_{number}": 0.1234567890123456 for number in range(4)}
+    space = {key: optuna.distributions.FloatDistribution(0, 1) for key in settings}
+    study.add_trial(optuna.trial.create_trial(params=settings, distributions=space, value=0.5))
+    with caplog.at_level("INFO"):
+        assert tell_best(study) == 0
+    ours = [record for record in caplog.records if record.name.startswith("hydra_plugins")]
+    lines = "\n".join(record.getMessage() for record in ours).splitlines()
+    assert max(map(len, lines)) < 80
+    assert " ".join(lines).endswith(" ".join(f"{k}={v}" for k, v in settings.items()))
 
 
 def searcher(**settings):

@@ -74,6 +74,17 @@ def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep,
     assert capsys.readouterr().err.endswith("nowhere: no such directory\n")
 
 
+def test_a_long_reason_goes_on_in_the_next_line(sweep, capsys):
+    reason = "the loss is inf at epoch 0, step 4: training diverged; a lower optim.lr may help"
+    put_record(sweep / "seed=2-x", a_record("failed", error=reason, overrides=["seed=2"], seed=2))
+    main([str(sweep)])
+    lines = capsys.readouterr().out.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("failed"))
+    assert " ".join(" ".join(lines[place : place + 2]).split()) == f"failed seed=2 {reason}"
+    assert lines[place + 1].startswith(" " * 9)
+    assert max(len(line) for line in lines if "/" not in line) < 80
+
+
 def test_the_table_of_a_terminal_shows_what_runs_and_how_long_it_will_take(sweep):
     cells = listed_cells(sweep)
     with locked(sweep / "seed=3-x"):
