@@ -287,6 +287,7 @@ class Classifier(LightningModule):
             self._tell_callbacks(self.open_row)
             self._log(self.open_row)
             self.open_seconds += self.train_seconds
+            self.began += self.train_seconds  # a last validation may follow, of max_steps
         self._lower_if_stalled()
 
     def _lower_if_stalled(self) -> None:

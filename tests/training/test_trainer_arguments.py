@@ -5,9 +5,11 @@ callback counts or watches steps, they are taken one by one.
 """
 
 import csv
+import itertools
 import json
 import math
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -160,6 +162,15 @@ def test_what_is_cosmetic_changes_no_bit(run_tiny, limit):
         assert torch.equal(weights(run, "best"), weights(expected, "best")), settings
         steps = [(row.epoch, row.step) for row in run.record.epochs]
         assert steps == [(row.epoch, row.step) for row in expected.record.epochs], settings
+
+
+def test_the_training_of_an_epoch_that_steps_end_is_counted_once(run_tiny, monkeypatch):
+    """By a clock that goes on by one whenever it is read; the epoch's validation follows its end."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr("fmnist.training.classifier.time", clock)
+    rows = run_tiny(*SMALL, "trainer.max_steps=5").record.epochs
+    assert [row.seconds for row in rows] == [2.0, 2.0]  # a tick of training, one of validation
 
 
 def test_a_callback_that_watches_steps_gets_each_of_them(run_tiny, monkeypatch):
