@@ -165,7 +165,7 @@ def test_what_is_cosmetic_changes_no_bit(run_tiny, limit):
 
 
 def test_the_training_of_an_epoch_that_steps_end_is_counted_once(run_tiny, monkeypatch):
-    """By a clock that goes on by one whenever it is read; the epoch's validation follows its end."""
+    """By a clock that goes on by one whenever it is read. Validation follows the epoch's end."""
     ticks = itertools.count()
     clock = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
     monkeypatch.setattr("fmnist.training.classifier.time", clock)
