@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import OmegaConf
+import yaml
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Published:
 @cache
 def published() -> dict[str, Published]:
     """By name."""
-    facts = OmegaConf.to_container(OmegaConf.load(Path(__file__).with_suffix(".yaml")))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 2 ms, where OmegaConf's takes 30
+    facts = yaml.load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"), loader)
     return {
         name: Published(**of_it | {key: tuple(of_it[key]) for key in ("shape", "classes")})
         for name, of_it in cast("dict[str, dict[str, Any]]", facts).items()

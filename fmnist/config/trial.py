@@ -43,6 +43,7 @@ USUAL = {
     "check_val_every_n_epoch": (1,),
     "num_sanity_val_steps": (0,),
     "profiler": (None,),
+    "gradient_clip_algorithm": (None, "norm", "value"),
     "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true"),
     "accelerator": ("auto", "cpu", "gpu", "cuda", "mps"),
 }

@@ -143,6 +143,14 @@ def test_nothing_heavy_is_imported_for_an_answer(tmp_path: Path) -> None:
     assert done.stderr.count("error: ") == 2
 
 
+def test_what_conf_offers_is_checked_without_importing_anything_heavy():
+    code = "import sys, fmnist; fmnist.compose(['scheduler=onecycle']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert "hydra" in done.stdout.split()
+    assert {*done.stdout.split()} & HEAVY == set()
+
+
 def test_help_names_groups_and_options_and_its_examples_work(tmp_path: Path) -> None:
     done = here("fmnist.train", "--help", cwd=tmp_path)
     assert done.returncode == 0
