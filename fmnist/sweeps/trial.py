@@ -6,7 +6,7 @@ a net may crash it, and the sweep's own process stays small.
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
@@ -19,18 +19,18 @@ from fmnist.errors import ConfigError
 from fmnist.sweeps.process import how_it_ended, start_process
 
 
-def try_nets(cells: Iterable[tuple[str, DictConfig]]) -> None:
+def try_nets(cells: Mapping[tuple[str, ...], DictConfig]) -> None:
     """Every different net once.
 
     Args:
-        cells: what to call each, and its configuration.
+        cells: their configurations, by their overrides.
 
     Raises:
         ConfigError: a net that cannot be built or used, and the first cell that has it.
     """
     models: dict[str, Any] = {}  # with shape and number of classes of their data
-    first: list[tuple[str, DictConfig]] = []  # the first cell of every net
-    for cell, config in cells:
+    first: list[tuple[Sequence[str], DictConfig]] = []  # the first cell of every net
+    for cell, config in cells.items():
         node: Any = OmegaConf.to_container(config.model, resolve=True)
         data: Any = OmegaConf.to_container(config.data, resolve=True)
         sizes = sizes_of(data)
@@ -51,7 +51,7 @@ def try_nets(cells: Iterable[tuple[str, DictConfig]]) -> None:
     if message is None and process.exitcode:
         message = f"model: {how_it_ended(process.exitcode)} when it was tried"
     if message is not None:
-        raise ConfigError(f"{message} (in the cell {first[number][0]})")
+        raise ConfigError(f"{message} (in the cell {' '.join(first[number][0])})")
 
 
 def _try_here(models: list[tuple[dict[str, Any], Any, int]], line: Connection) -> None:

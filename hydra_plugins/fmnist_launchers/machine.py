@@ -40,6 +40,7 @@ class MachineLauncher(Launcher):
     ) -> None:
         self.n_jobs, self.cells_per_gpu, self.timeout = n_jobs, cells_per_gpu, timeout
         self.cells: int | None = None  # of the whole sweep; the sweeper knows
+        self.composed: dict[tuple[str, ...], DictConfig] = {}  # by it, by the cells' overrides
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -76,7 +77,8 @@ class MachineLauncher(Launcher):
                     self._wait_for_one(running, share)
                 if self.config.hydra.sweeper.get("stop_on_failure") and any(map(failed, jobs)):
                     break
-                config = job_config(self.context, self.config, overrides, number)
+                composed = self.composed.pop(tuple(overrides), None)
+                config = job_config(self.context, self.config, overrides, number, composed)
                 jobs.append(job := self._start(config, share.variables(running)))
                 if job.status != JobStatus.FAILED and isinstance(job.return_value, CellProcess):
                     running[job.return_value] = config, job

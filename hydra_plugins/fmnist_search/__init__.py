@@ -168,7 +168,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
         wanted = [cell for together in zip(*cells.values(), strict=True) for cell in together]
         log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
-        planned = self._plan(wanted)
+        planned = self.plan(wanted)
         sides_of = {tuple(cell): name for name, own in cells.items() for cell in own}
         names = {
             cell.dir: f"{sides_of[tuple(cell.overrides)]} {cell.overrides[-1]}" for cell in planned
@@ -250,7 +250,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         wanted = [cell for cells in of_trials for cell in cells]
         if self.pruner is None:
             return self._launch(wanted, number), set()
-        planned = self._plan(wanted)
+        planned = self.plan(wanted)
         dirs = {tuple(cell.overrides): self.folder / cell.dir for cell in planned}
         watched = [
             (trial, [dirs[tuple(cell)] for cell in cells if tuple(cell) in dirs])
@@ -259,14 +259,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         with pruning(watched):
             jobs = self._launch(wanted, number, planned)
         return jobs, {trial.number for trial, cells in watched if is_pruned(cells)}
-
-    def _plan(self, wanted: Sequence[list[str]]) -> "list[Cell]":
-        """Check the cells."""
-        from fmnist.sweeps.names import is_own_name
-        from fmnist.sweeps.plan import plan
-
-        own_names = is_own_name(self.config.hydra.sweep)
-        return plan(wanted, self.load, self.varied(), [], "", own_names=own_names)
 
     def _launch(
         self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None,
@@ -281,7 +273,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         from fmnist.sweeps.plan import write_manifest
         from fmnist.sweeps.watch import watch
 
-        cells = planned or self._plan(wanted)
+        cells = planned or self.plan(wanted)
         write_manifest(self.folder, cells)
         self.launcher.cells = self.n_jobs * self.seeds  # the same for every trial
         varied = [*self.varied(), "seed"]

@@ -7,13 +7,18 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
+
+from hydra_plugins.fmnist_launchers.machine import MachineLauncher
+
+if TYPE_CHECKING:
+    from fmnist.runs.record import Cell
 
 # Launchers whose cells may find their data and devices on another machine.
 ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
@@ -69,6 +74,9 @@ class CellSweeper(Options, Sweeper):
         self.launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+        if isinstance(self.launcher, MachineLauncher):
+            self.launcher.composed = self.composed
 
     @property
     def folder(self) -> Path:
@@ -78,6 +86,22 @@ class CellSweeper(Options, Sweeper):
     def load(self, cell: list[str]) -> DictConfig:
         """The configuration of one cell, by its overrides."""
         return self.context.config_loader.load_sweep_config(self.config, cell)
+
+    def plan(
+        self, wanted: Sequence[list[str]], known: "Sequence[Cell]" = (), sources: str = "",
+        here: bool = False,
+    ) -> "list[Cell]":  # fmt: skip
+        """The cells, see `fmnist.sweeps.plan.plan`. What was composed for them is in `composed`."""
+        from fmnist.sweeps.names import is_own_name
+        from fmnist.sweeps.plan import plan
+
+        def compose(cell: list[str]) -> DictConfig:
+            self.composed[tuple(cell)] = config = self.load(cell)
+            return config
+
+        self.composed.clear()
+        own_names = is_own_name(self.config.hydra.sweep)
+        return plan(wanted, compose, self.varied(), known, sources, here, own_names)
 
     def varied(self) -> list[str]:
         """The keys by which cells are named, as `hydra.sweep.subdir` has it."""
@@ -104,39 +128,26 @@ class ResumeSweeper(CellSweeper):
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.launch import launch, left
         from fmnist.sweeps.names import is_own_name
-        from fmnist.sweeps.plan import (
-            fingerprint,
-            plan,
-            refuse_other_runs,
-            require_data,
-        )
+        from fmnist.sweeps.plan import fingerprint, refuse_other_runs, require_data
         from fmnist.sweeps.trial import try_nets
 
         loader, hydra, folder = self.context.config_loader, self.config.hydra, self.folder
-        own_names = is_own_name(hydra.sweep)
         cells = asked_cells(hydra.sweeper, arguments, loader)
         if self.readings:
             cells, keys = with_readings(cells, self.load)
             with flag_override(self.config, ["readonly", "struct"], False):
                 hydra.sweeper.params.update(dict.fromkeys(keys, ""))  # varied, too
-        if not own_names:
+        if not is_own_name(hydra.sweep):
             # Resolved before the cells' configurations are made: they are handed the cached names.
             OmegaConf.select(self.config, "hydra.sweep.subdir")
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
-        new: list[tuple[str, DictConfig]] = []  # cells that were not planned before
         here = not hydra.launcher._target_.endswith(ELSEWHERE)
-
-        def compose(cell: list[str]) -> DictConfig:
-            new.append((" ".join(cell), config := self.load(cell)))
-            return config
-
-        known, sources = listed_cells(folder), fingerprint(plain)
-        planned = plan(cells, compose, self.varied(), known, sources, here, own_names)
+        planned = self.plan(cells, listed_cells(folder), fingerprint(plain), here)
         refuse_other_runs(folder, planned)
         if here:
             require_data(left(folder, planned), self.load)
-        try_nets(new)
+        try_nets(self.composed)
         size = self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
             size = size or os.cpu_count()
