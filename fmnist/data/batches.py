@@ -27,10 +27,7 @@ def mean_and_std(pixels: Tensor) -> tuple[float, float] | tuple[list[float], lis
 
 
 def _mean_and_std(pixels: Tensor) -> tuple[float, float]:
-    counts = np.zeros(256, dtype=np.int64)
-    for start in range(0, len(pixels), 5000):  # bincount widens to int64: keep the copy small
-        chunk = pixels[start : start + 5000].numpy()
-        counts += np.bincount(chunk.ravel(), minlength=256)
+    counts = torch.bincount(pixels.reshape(-1), minlength=256).numpy()  # NumPy's widens to int64
     values = np.arange(256) / 255
     mean = float((counts * values).sum() / counts.sum())
     return mean, float(np.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
