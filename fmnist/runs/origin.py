@@ -29,11 +29,12 @@ def code_version() -> tuple[str | None, bool | None]:
         return done.stdout.strip()
 
     try:
+        folder, commit = git("rev-parse", "--show-toplevel", "HEAD").splitlines()
         # An installed package may lie inside somebody else's repository.
-        if Path(git("rev-parse", "--show-toplevel")).resolve() == checkout:
+        if Path(folder).resolve() == checkout:
             # Rows of results are no code: measuring writes them one after another.
             dirty = bool(git("status", "--porcelain", "--", ".", ":(exclude)results"))
-            return git("rev-parse", "HEAD"), dirty
-    except (OSError, subprocess.SubprocessError):
+            return commit, dirty
+    except (OSError, ValueError, subprocess.SubprocessError):
         pass
     return None, None
