@@ -10,7 +10,7 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.data import files
 from fmnist.errors import ConfigError, DataUnavailable, RunError
 from fmnist.runs.record import Record
-from fmnist.runs.run import Run
+from fmnist.runs.run import Run, load_run
 from fmnist.sweeps.plan import Cell, plan, refuse_other_runs, require_data
 from tests.conftest import TINY, composed, here
 
@@ -70,6 +70,32 @@ def test_a_folder_with_a_run_of_another_configuration_is_refused(tmp_path):
     refuse_other_runs(tmp_path, [Cell("s0", ["seed=0"], "a", "s"), Cell("s1", [], "b", "s")])
     with pytest.raises(RunError, match="holds a run of another configuration than the cell seed=0"):
         refuse_other_runs(tmp_path, [Cell("s0", ["seed=0"], "b", "s")])
+
+
+EDITING = """
+from pathlib import Path
+from lightning.pytorch import Callback
+
+class Edit(Callback):
+    def on_fit_start(self, trainer, module):
+        path = Path("conf/optim/mine.yaml")
+        path.write_text(path.read_text().replace("0.01", "0.02"))
+"""
+
+
+def test_what_was_checked_is_what_runs_though_its_file_is_edited_meanwhile(tmp_path):
+    (tmp_path / "editing.py").write_text(EDITING)
+    (tmp_path / "conf" / "optim").mkdir(parents=True)
+    node = "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.01\n"
+    (tmp_path / "conf" / "optim" / "mine.yaml").write_text(node)
+    arguments = [
+        "fmnist.train", "-m", "--config-dir", "conf", *TINY, "optim=mine", "seed=0,1",
+        "+callbacks.edit._target_=editing.Edit", "hydra/launcher=basic", "hydra.sweep.dir=sweep",
+    ]  # fmt: skip
+    done = here(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [load_run(path.parent).record for path in tmp_path.rglob("result.json")]
+    assert [record.config["optim"]["lr"] for record in records] == [0.01, 0.01]
 
 
 def test_every_data_set_is_asked_for_once(tmp_path, monkeypatch):
