@@ -70,17 +70,18 @@ def train(config: dict[str, Any], job: Job) -> float:
         from fmnist.training.shorter import shorter_run
         from fmnist.training.start import Beginning, as_begun, beginning_of, start_from
 
+        name = job.config_hash or config_hash(config)
         data = build_data(config)
         facts = data.load()
         shape, classes = facts.shape, len(facts.classes)
         net = try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
         shorter = None if job.group is None else shorter_run(config, job.dir)
-        begun = goes_on(job.dir, config_hash(config))
+        begun = goes_on(job.dir, name)
         beginning = Beginning() if begun else beginning_of(config, net, shorter)
         del net  # of the trial
         new = Record(
             status="running",
-            config_hash=config_hash(config),
+            config_hash=name,
             command=job.command,
             choices=job.choices,
             overrides=list(job.overrides),

@@ -37,6 +37,7 @@ class Job:
         dashboard_id: by which dashboards know the run.
         cwd: the folder in which the command was given, absolute: relative paths start there.
         log: name of the log file.
+        config_hash: of the configuration; None: not worked out yet.
     """
 
     dir: Path
@@ -51,6 +52,7 @@ class Job:
     dashboard_id: str | None = None
     cwd: Path = field(default_factory=Path.cwd)
     log: str = "train.log"
+    config_hash: str | None = None
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ once; it dies with the process that launched it, so no orphan goes on training. 
 needed afterwards: when it is killed, the cells train on, and the next one starts another.
 """
 
+import gc
 import logging.config
 import multiprocessing
 import os
@@ -31,11 +32,18 @@ from fmnist.runs.record import GIVEN_UP, STOPPED
 from fmnist.runs.run import PRUNED, Run, finished_run, load_run
 from fmnist.tracking.loggers import prepare
 
-# Imported once by the server; none of them starts a thread or touches a GPU.
+# Imported once by the server; none of them starts a thread or touches a GPU. The command itself,
+# `fmnist.train`, multiprocessing runs in every cell anew: here is all that it imports.
 PRELOADED = [
     "fmnist.process.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
-    "hydra", "fmnist.training.build", "fmnist.training.trainer", "fmnist.training.predict",
-    "fmnist.tracking.loggers",
+    "hydra", "fmnist.sweeps.process", "fmnist.sweeps.names", "fmnist.config.compose",
+    "fmnist.runs.before", "fmnist.training.build", "fmnist.training.trainer",
+    "fmnist.training.predict", "fmnist.training.preflight", "fmnist.training.shorter",
+    "fmnist.training.start", "fmnist.training.limits", "fmnist.tracking.dashboard",
+    "fmnist.config.trusted", "fmnist.data.cifar", "fmnist.data.drawn", "fmnist.data.idx",
+    "fmnist.runs.bits",
+    # What torch imports for its first step backward and its first checkpoint.
+    "torch.nested._internal.nested_tensor", "torch.utils.serialization.config",
 ]  # fmt: skip
 
 # What a cluster sends to every process of a job that it stops. The server, which knows no handlers,
@@ -179,6 +187,7 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
         CellFailed: the process cannot be started.
     """
     done = finished_run(job.dir, name := config_hash(config))
+    job = replace(job, config_hash=name)
     if done is not None:
         return _highest(done)
     if (job.dir / PRUNED).exists():
@@ -294,6 +303,7 @@ def _highest(run: Run) -> float:
 def _train_here(train: Train, config: dict[str, Any], job: Job, line: Connection) -> None:
     """The cell's process: train, and exit with a code. The record holds everything else."""
     code = 0
+    gc.freeze()  # what the server has made is no garbage: no collection looks at it
     try:
         logging.raiseExceptions = False  # a full disk: what fails says so, every line of log not
         threading.Thread(target=_hear, args=(line, _interrupts()), daemon=True).start()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -86,3 +87,11 @@ def says_its_variables(config, job):
     (job.dir / "said").write_text(f"{os.environ['A']} {torch.get_num_threads()}")
     (job.dir / "how").write_text("finish")
     waits(config, job)
+
+
+def says_its_imports(config, job):
+    from fmnist.train import train
+
+    before = {*sys.modules}
+    train(config, job)
+    (job.dir / "said").write_text(" ".join({*sys.modules} - before))

@@ -442,7 +442,10 @@ def test_a_cell_has_the_variables_of_its_job(tmp_path):
     assert tasks.read(tmp_path / "said") == "b 3"
 
 
-def test_what_cells_import_is_preloaded():
+def test_what_cells_import_is_preloaded(tmp_path):
     """Otherwise every cell pays for it; a name that no longer exists would be skipped silently."""
     assert all(importlib.import_module(name) for name in PRELOADED)
-    assert any(name.startswith("torch") for name in PRELOADED)
+    run_cell(tasks.says_its_imports, composed(*TINY), Job(tmp_path))
+    said = [name for name in tasks.read(tmp_path / "said").split() if name.startswith("fmnist.")]
+    assert {name for name in said if not name.startswith("fmnist.models")} == set()
+    assert "fmnist.models.lenet5" in said
