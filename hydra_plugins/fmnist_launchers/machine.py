@@ -7,11 +7,11 @@ everything once: all that is left to do is to start them and to wait.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, env_override, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -65,7 +65,7 @@ class MachineLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
         """What every job returned, or how it failed; of those that were started, if a failure
-        stops the sweep."""
+        stops the sweep. The next one is made ready while others run."""
         from fmnist.sweeps.process import CellProcess, stopped_together
 
         setup_globals()
@@ -73,13 +73,15 @@ class MachineLauncher(Launcher):
         jobs, running = list[JobReturn](), dict["CellProcess", tuple[DictConfig, JobReturn]]()
         with stopped_together(running):
             for number, overrides in enumerate(job_overrides, initial_job_idx):
+                composed = self.composed.pop(tuple(overrides), None)
+                config = job_config(self.context, self.config, overrides, number, composed)
+                job = self._make_ready(config)
                 while not share.has_room(running):
                     self._wait_for_one(running, share)
                 if self.config.hydra.sweeper.get("stop_on_failure") and any(map(failed, jobs)):
                     break
-                composed = self.composed.pop(tuple(overrides), None)
-                config = job_config(self.context, self.config, overrides, number, composed)
-                jobs.append(job := self._start(config, share.variables(running)))
+                jobs.append(job)
+                self._start(job, config, share.variables(running))
                 if job.status != JobStatus.FAILED and isinstance(job.return_value, CellProcess):
                     running[job.return_value] = config, job
                 else:
@@ -95,24 +97,35 @@ class MachineLauncher(Launcher):
         env = {str(k): str(v) for k, v in self.config.hydra.job.env_set.items()}
         return share_out(cells, resolve(self.config), self.n_jobs, self.cells_per_gpu, env)
 
-    def _start(self, config: DictConfig, variables: dict[str, str]) -> JobReturn:
-        """A job that returns the cell that it has started; of a finished cell, its result."""
+    def _make_ready(self, config: DictConfig) -> JobReturn:
+        """A job that returns what `start_cell` needs of it; its folder has what Hydra composed."""
         from fmnist.config.check import check
-        from fmnist.runs.job import hydra_job
-        from fmnist.sweeps.process import CellProcess, start_cell
-        from fmnist.train import train
+        from fmnist.runs.job import Job, hydra_job
 
-        def task(plain: DictConfig) -> CellProcess | float:
-            self.context.callbacks.on_job_start(config=config, task_function=self.task)
-            job = hydra_job()
-            return start_cell(train, check(plain), replace(job, env=variables | job.env))
+        def task(plain: DictConfig) -> tuple[dict[str, Any], Job]:
+            return check(plain), hydra_job()
 
         return run_job(
-            # Without callbacks: the job has not ended when this returns.
+            # Without callbacks: the job has not begun when this returns.
             hydra_context=replace(self.context, callbacks=Callbacks()),
             task_function=task, config=config, configure_logging=False,  # the cell's process does
             job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir",
         )  # fmt: skip
+
+    def _start(self, job: JobReturn, config: DictConfig, variables: dict[str, str]) -> None:
+        """The job's value is now the cell that was started; of a finished cell, its result."""
+        from fmnist.sweeps.process import start_cell
+        from fmnist.train import train
+
+        self.context.callbacks.on_job_start(config=config, task_function=self.task)
+        if job.status == JobStatus.FAILED:
+            return
+        plain, cell = job.return_value
+        try:
+            with env_override(cell.env):
+                job.return_value = start_cell(train, plain, replace(cell, env=variables | cell.env))
+        except Exception as error:
+            job.return_value, job.status = error, JobStatus.FAILED
 
     def _wait_for_one(self, running: "Running", share: "CellShare") -> None:
         """Wait until a cell has ended, or several, and complete their jobs, or try them again."""
