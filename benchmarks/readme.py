@@ -9,6 +9,7 @@ from those rows. What is said of the nets that come with the package is from the
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import records, speedrun
@@ -213,7 +214,8 @@ def sources() -> tuple[Record, dict[str, list[dict[str, str]]], list[Outcome], s
 def main() -> None:
     if len(sys.argv) > 1:
         record = load_run(sys.argv[1]).record
-        record.config["data"].pop("root", None)  # a folder of that machine
+        record.config["data"].pop("root", None)  # a folder of that machine, as in the command
+        record = replace(record, command=record.command.rpartition(" && ")[2])
         write_atomically(FIRST_RUN, record_json(record) + b"\n")
     measured = sources()
     for path in DOCUMENTS:

@@ -253,6 +253,12 @@ def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys)
     assert read(tmp_path / "none.csv") == []
 
 
+def test_the_committed_first_run_names_no_folder_of_the_machine_that_made_it():
+    first = readme.sources()[0]
+    assert first.command == "python -m fmnist.train model=lenet5 optim=adam"
+    assert "root" not in first.config["data"]
+
+
 def test_the_readme_shows_every_table_that_there_is(tmp_path):
     """Of the roofline the lines with all threads."""
     first, _, outcomes, about = readme.sources()
