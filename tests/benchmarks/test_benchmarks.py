@@ -92,15 +92,21 @@ def test_a_sweep_that_fails_is_no_measurement(tmp_path):
 
 @pytest.mark.long
 def test_a_cell_costs_what_more_cells_take_longer(monkeypatch, tmp_path, capsys):
+    def ran(words, sweep):  # really, but as if every cell took 10 s and its epoch 1 s of them
+        sweeps.timed(words, sweep)
+        return 10.0 * len(cells.records(sweep))
+
     monkeypatch.setenv("PYTHONPATH", str(readme.ROOT))
     monkeypatch.setattr(cells, "LOGGERS", ("csv",))
-    monkeypatch.setattr(cells, "MANY", 3)
+    monkeypatch.setattr(cells, "MANY", 4)
+    monkeypatch.setattr(cells, "timed", ran)
+    monkeypatch.setattr(cells, "trained", lambda finished: 1.0 * len(finished))
     out = str(tmp_path / "cells.csv")
     monkeypatch.setattr(sys, "argv", ["cells", "--rounds", "1", "--csv", out])
     cells.main()
     (row,) = read(tmp_path / "cells.csv")
-    assert row["cells"] == "3"
-    assert 0 < float(row["beside it, s a cell"]) < float(row["s"])
+    assert (row["cells"], row["s"]) == ("4", "40.0")
+    assert (row["training, s a cell"], row["beside it, s a cell"]) == ("1.00", "9.00")
 
 
 def test_a_sweep_that_ran_costs_what_its_records_say(monkeypatch, tmp_path):
