@@ -70,7 +70,8 @@ def test_a_sentence_has_verdict_size_seeds_and_what_was_published():
     words = sentence(item)
     assert words.startswith("Augmentation lowers the accuracy of FashionCNN: **")
     assert f"with {item.effect} over " in words
-    assert "where the source saw +2.76. P(A > B) " in words
+    assert "where the source saw +2.76. " in words
+    assert ". P(A > B) " in words
     refuted = replace(item.outcome, judgement=replace(item.outcome.judgement, verdict="undecided"))
     assert "Odds as the seeds stand: " in sentence(replace(item, outcome=refuted))
 
