@@ -73,7 +73,7 @@ class PaperTable:
                 f"{others} comparison{'s' * (others > 1)}); the best one is among the bold with "
                 "95 % confidence"
             )
-        else:
+        elif others:
             words.append(f"Nothing is bold: fewer than {FEWEST} seeds cannot tell which are worse")
         if any(self.failed.values()):
             counted = "count as chance accuracy" if self.chance else "are left out"
@@ -128,8 +128,8 @@ def _failed(key: Key, names: Sequence[str], settings: Sequence[StudySetting]) ->
 def not_beaten(
     names: Sequence[str], values: Mapping[Key, Mapping[int, float]], metric: str
 ) -> frozenset[Key]:
-    """The settings that no other is shown to beat; none where the seeds are too few to show any."""
-    if metric in EXACT or max(map(len, values.values())) < FEWEST:
+    """The settings that no other is shown to beat; none where there are no others or few seeds."""
+    if metric in EXACT or len(values) < 2 or max(map(len, values.values())) < FEWEST:
         return frozenset()
     sign = 1 if high_is_good(metric) else -1
     return frozenset(

@@ -59,6 +59,12 @@ def test_two_seeds_make_nothing_bold_and_a_failed_run_counts_as_chance():
     assert "Failed runs count as chance" in table.caption()
 
 
+def test_a_study_of_one_setting_compares_nothing():
+    table = paper_table(rows({"tanh": (89.4, 89.6, 89.5)}), ["test/acc"])
+    assert not table.best["test/acc"]
+    assert "bold" not in table.caption().lower()
+
+
 def test_levels_are_averaged_over_the_others_within_every_seed():
     both = [*rows({"tanh": (80, 81), "relu": (90, 91)}, **{"model.pooling": "max"}),
             *rows({"tanh": (82, 83), "relu": (94, 95)}, **{"model.pooling": "avg"})]  # fmt: skip
