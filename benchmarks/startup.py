@@ -24,7 +24,7 @@ from benchmarks.table import Table, parser
 from fmnist.errors import UserError
 from fmnist.runs.record import known
 from fmnist.runs.run import load_run
-from fmnist.sweeps.process import PRELOADED
+from fmnist.sweeps.server import PRELOADED
 
 LOGGERS = ("wandb", "csv")
 SHORT = ("model=lenet5", "trainer.max_epochs=1", "+trainer.limit_train_batches=1")

@@ -1,24 +1,20 @@
 """One cell of a sweep: trained in a process of its own, so that nothing it does ends the sweep.
 
-A cell that runs out of memory, calls `sys.exit` or is killed costs itself. The process is forked
-from a server (`multiprocessing`'s forkserver) that has imported everything once, so it begins at
-once; it dies with the process that launched it, so no orphan goes on training. The server is not
-needed afterwards: when it is killed, the cells train on, and the next one starts another.
+A cell that runs out of memory, calls `sys.exit` or is killed costs itself. Its process, forked from
+a server (`fmnist.sweeps.server`), dies with the one that launched it, so no orphan goes on
+training.
 """
 
 import gc
 import logging.config
-import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
@@ -30,33 +26,14 @@ from fmnist.runs.job import Job
 from fmnist.runs.lock import locked
 from fmnist.runs.record import GIVEN_UP, STOPPED
 from fmnist.runs.run import PRUNED, Run, finished_run, load_run
-from fmnist.tracking.loggers import prepare
+from fmnist.sweeps.server import STOPPING, start_process
 
-# Imported once by the server; none of them starts a thread or touches a GPU. The command itself,
-# `fmnist.train`, multiprocessing runs in every cell anew: here is all that it imports.
-PRELOADED = [
-    "fmnist.process.startup", "torch.utils.flop_counter", "lightning.pytorch.loggers", "wandb",
-    "hydra", "fmnist.sweeps.process", "fmnist.sweeps.names", "fmnist.config.compose",
-    "fmnist.runs.before", "fmnist.training.build", "fmnist.training.trainer",
-    "fmnist.training.predict", "fmnist.training.preflight", "fmnist.training.shorter",
-    "fmnist.training.start", "fmnist.training.limits", "fmnist.tracking.dashboard",
-    "fmnist.config.trusted", "fmnist.data.cifar", "fmnist.data.drawn", "fmnist.data.idx",
-    "fmnist.runs.bits",
-    # What torch imports for its first step backward and its first checkpoint.
-    "torch.nested._internal.nested_tensor", "torch.utils.serialization.config",
-]  # fmt: skip
-
-# What a cluster sends to every process of a job that it stops. The server, which knows no handlers,
-# would die of them, and nobody would learn how its cells end.
-STOPPING = (signal.SIGTERM, signal.SIGUSR2)
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 Train = Callable[[dict[str, Any], Job], float]
 log = logging.getLogger(__name__)
 PATIENCE = 120  # seconds; Slurm's KillWait is 30 by default
 GRACE = 10  # seconds in which a cell whose time is up may end by itself
 LOST = 255  # multiprocessing's exit code of a process whose server has died before it
-SOCKET_PATH = 107  # bytes that the path of a socket may have
-SOCKET_NAME = len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # what multiprocessing adds to the folder
 
 
 @dataclass(eq=False)
@@ -198,59 +175,6 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
         raise CellFailed(f"{job.dir.name}: no process for it: {error}") from error
     due = time.monotonic() + job.timeout if job.timeout else None
     return CellProcess(job, name, train, config, process, line, due)
-
-
-def start_process(
-    target: Callable[..., None], *arguments: Any, logger: dict[str, Any]
-) -> tuple[ForkServerProcess, Connection]:
-    """A process of the server's, and a line to it, whose other end is the last argument.
-
-    Args:
-        target: a function that can be imported by its name.
-        logger: node of the configuration, for what the server should import.
-
-    Raises:
-        OSError, EOFError: it cannot be started.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, *prepare(logger)])
-    for last in (False, True):
-        ours, its = context.Pipe()
-        process = context.Process(target=target, args=(*arguments, its))
-        try:
-            with _short_temporary_folder():  # of a server that has ended only now, as well
-                _ensure_server()
-                process.start()
-            break
-        except (OSError, EOFError):  # the server has been killed in this moment
-            if last:
-                raise
-            time.sleep(0.2)
-        finally:
-            its.close()
-    return process, ours
-
-
-def _ensure_server() -> None:
-    """Start the server, unless it runs; one that was killed is started again."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    resource_tracker.ensure_running()  # first: starting it unblocks SIGTERM
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    forkserver.ensure_running()  # inherits the mask
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _short_temporary_folder() -> Iterator[None]:
-    """The server's socket lies in the temporary folder, whose name can be too long for one."""
-    before, most = tempfile.tempdir, SOCKET_PATH - SOCKET_NAME
-    folders = [tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"]
-    usable = [name for name in folders if os.access(name, os.W_OK | os.X_OK)]
-    tempfile.tempdir = next((name for name in usable if len(os.fsencode(name)) <= most), before)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
 
 
 def wait_for_one(cells: Collection[CellProcess]) -> list[CellProcess]:

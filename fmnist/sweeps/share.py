@@ -18,7 +18,8 @@ from typing import Any
 from fmnist.config.devices import count_devices
 from fmnist.config.schema import look_up
 from fmnist.process.machine import free_memory, jobs_at_a_time, memory_of, usable_cores
-from fmnist.sweeps.process import CellProcess, start_process
+from fmnist.sweeps.process import CellProcess
+from fmnist.sweeps.server import start_process
 
 GUESS = 700 * 2**20  # bytes that a cell takes, until one has been measured
 THREADS, GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from fmnist.config.build import build_node, sized
 from fmnist.config.published import sizes_of
 from fmnist.errors import ConfigError
-from fmnist.sweeps.process import how_it_ended, start_process
+from fmnist.sweeps.process import how_it_ended
+from fmnist.sweeps.server import start_process
 
 
 def try_nets(cells: Mapping[tuple[str, ...], DictConfig]) -> None:

@@ -13,6 +13,7 @@ from fmnist.errors import CellFailed
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.sweeps import process as cells
+from fmnist.sweeps import server
 from fmnist.sweeps.process import CellProcess, run_cell, start_cell, stopped_together, wait_for_one
 from tests.sweeps import tasks
 
@@ -23,8 +24,8 @@ CONFIG: dict[str, Any] = {"logger": {}}
 def quick_servers():
     """Of these tests, which kill theirs: what cells import, no cell here needs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells, "PRELOADED", [])
-        patch.setattr(cells, "prepare", lambda logger: [])
+        patch.setattr(server, "PRELOADED", [])
+        patch.setattr(server, "prepare", lambda logger: [])
         yield
     kill_server()  # others have one that has imported everything
 

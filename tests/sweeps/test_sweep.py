@@ -27,7 +27,8 @@ from fmnist.sweeps.names import (
     varied_keys,
 )
 from fmnist.sweeps.plan import fingerprint, plan, write_manifest
-from fmnist.sweeps.process import PRELOADED, run_cell
+from fmnist.sweeps.process import run_cell
+from fmnist.sweeps.server import PRELOADED
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, composed, here, once
 from tests.records import a_record, put_record
