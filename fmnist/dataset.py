@@ -10,6 +10,7 @@ from pathlib import Path
 from fmnist.errors import UserError
 from fmnist.runs.command import command, command_parser, start, writing
 from fmnist.runs.foreign_text import escaped
+from fmnist.runs.run import write_atomically
 from fmnist.runs.text import shown
 
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist.config.compose import compose
 
     config = compose([*options.overrides, *more])
-    from fmnist.data.sheet import write_sheet
+    from fmnist.data.sheet import sheet_png
     from fmnist.reporting.dataset_text import dataset_lines
     from fmnist.training.build import build_data
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(escaped("\n".join(dataset_lines(data))))
     path = options.out or Path(f"data-{Path(data.set_name).name}.png")
     with writing():
-        write_sheet(data.train_images, data.load().classes, path)
+        write_atomically(path, sheet_png(data.train_images, data.load().classes))
     print("sheet      ", shown(path))
     return 0
 

@@ -1,7 +1,7 @@
 """A contact sheet: some images of every class in one picture."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,15 +18,11 @@ TEXT = 150  # pixels of a class's name
 GAP = 2
 
 
-def write_sheet(images: Images, classes: Sequence[str], path: Path) -> None:
-    """The contact sheet as a PNG, whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}")
-    contact_sheet(images, classes).save(temporary, "PNG")
-    temporary.replace(path)
+def sheet_png(images: Images, classes: Sequence[str]) -> bytes:
+    """The contact sheet as a PNG."""
+    file = BytesIO()
+    contact_sheet(images, classes).save(file, "PNG")
+    return file.getvalue()
 
 
 def contact_sheet(images: Images, classes: Sequence[str]) -> "Image":
