@@ -4,9 +4,10 @@ To leave it out would make a recipe that fails look better than it is. Where acc
 it counts as a net that knows nothing; of other metrics there is no such number, and no verdict.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from fmnist.evidence.claim import as_people_write
 from fmnist.runs.rows import Row
 
 
@@ -28,6 +29,22 @@ def excuse(failed: Collection[Row], metric: str, higher: bool = True) -> str:
     if not failed or (higher and _is_accuracy(metric) and known):
         return ""
     return f"{len(failed)} of its runs failed"
+
+
+def counted(rows: Mapping[int, Row], metric: str) -> dict[int, float]:
+    """What a setting's runs are compared by, by seed; shares of images in percent.
+
+    Runs without the metric are left out, and failed ones where they have no number to count as.
+    """
+    why_not = excuse([row for row in rows.values() if not row.finished], metric)
+    judged = {
+        seed: at_chance(row, metric) for seed, row in rows.items() if row.finished or not why_not
+    }
+    return {
+        seed: as_people_write(metric, row.metrics[metric])
+        for seed, row in judged.items()
+        if metric in row.metrics
+    }
 
 
 def failed_words(count: int, counted: bool) -> str:

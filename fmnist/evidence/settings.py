@@ -12,9 +12,8 @@ from pathlib import Path
 
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
-from fmnist.evidence.claim import as_people_write
 from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
-from fmnist.evidence.failed import at_chance, excuse, failed_words
+from fmnist.evidence.failed import counted, excuse, failed_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, is_value, rows_of
 from fmnist.runs.rows_file import read_rows, read_tables
@@ -62,14 +61,8 @@ class Setting:
         return f"seed{'s' * (len(seeds) > 1)} {words}{failed}"
 
     def values(self, metric: str) -> dict[int, float]:
-        """By seed; accuracies, F1 and recall in percent. Seeds without the metric are left out."""
-        rows = self.rows if excuse(self.failed.values(), metric) else self.ended
-        counted = {seed: at_chance(row, metric) for seed, row in rows.items()}
-        return {
-            seed: as_people_write(metric, row.metrics[metric])
-            for seed, row in counted.items()
-            if metric in row.metrics
-        }
+        """By seed, as `fmnist.evidence.failed.counted` has them."""
+        return counted(self.ended, metric)
 
 
 def failed_remark(side: Setting, metric: str = "test/acc") -> str:

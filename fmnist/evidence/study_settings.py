@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fmnist.evidence.claim import as_people_write
 from fmnist.evidence.factorial import HasValues
-from fmnist.evidence.failed import at_chance
+from fmnist.evidence.failed import counted
 from fmnist.evidence.matching import MACHINE, over_seeds
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.runs.rows import CHOSEN, Row, newest
@@ -26,13 +25,8 @@ class StudySetting:
     rows: dict[int, Row]
 
     def values(self, metric: str) -> dict[int, float]:
-        """By seed, in percent where it is a share; a failed run's accuracy is that of chance."""
-        rows = {seed: at_chance(row, metric) for seed, row in self.rows.items()}
-        return {
-            s: as_people_write(metric, r.metrics[metric])
-            for s, r in rows.items()
-            if metric in r.metrics
-        }
+        """By seed, as `fmnist.evidence.failed.counted` has them."""
+        return counted(self.rows, metric)
 
     @property
     def failed(self) -> int:

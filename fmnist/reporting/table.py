@@ -131,7 +131,7 @@ class Table:
             finished.setdefault(self._key(row), {})[row.seed or 0] = row
         for row in self.failed:
             assert row.run is not None
-            if row.seed not in finished.get(self._key(row), {}):
+            if (row.seed or 0) not in finished.get(self._key(row), {}):
                 failed.setdefault(self._key(row), {})[row.seed or 0] = row_of(row.run)
 
         def place(key: tuple[str, ...]) -> list[int]:
