@@ -12,7 +12,7 @@ from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.sources import read_sources
-from fmnist.reporting.results_page import elapsed, render
+from fmnist.reporting.results_page import cost_table, elapsed, render
 from fmnist.results import main
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
@@ -122,6 +122,17 @@ def test_runs_side_by_side_cost_the_clock_once_and_pauses_nothing(tmp_path):
         run_dir(tmp_path / name, "experiment=s2_best", **entries)
     rows = [row_of(run) for run in find_runs([tmp_path]).runs]
     assert elapsed(rows) == elapsed(rows[::-1]) == 90 + 5
+
+
+def test_hours_are_of_the_runs_that_were_timed(tmp_path):
+    for number in range(3):
+        entries = {"started": f"2026-01-01T1{number}:00:00+00:00", "seconds": 1800.0}
+        run_dir(tmp_path / str(number), "experiment=s2_best", **entries)
+    rows = [row_of(run) for run in find_runs([tmp_path]).runs]
+    untimed = [replace(row, metrics={"test/acc": 0.9}) for row in rows]
+    assert "| 3 | 0 | 1.50 | 1.50 |" in cost_table(rows)
+    assert "| 3 | 0 | 1.00 of 2 runs | 1.00 of 2 runs |" in cost_table([*rows[:2], untimed[2]])
+    assert "| 3 | 0 | not timed |  |" in cost_table(untimed)
 
 
 def test_a_run_replaces_that_of_its_configuration_and_commit(tmp_path):

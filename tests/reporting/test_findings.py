@@ -104,6 +104,14 @@ def test_what_a_source_left_open_is_shown_by_how_far_its_value_moves():
     assert "listed before they were run: `aug=flip`; " in words
     assert re.search(r"goes from 86\.\d\d % \(`.*`\) to 89\.\d\d % \(`aug=flip`\), by 3", words)
     assert "over the 2 of 9 readings that were run." in words
+    worst = [
+        row("experiment=s2_worst", *more, seed=seed, test_acc=acc + seed / 10)
+        for more, acc in (((), 85.5), (("aug=flip",), 88.8))
+        for seed in (1, 2, 3)
+    ]
+    both = [o for o in evaluate(CLAIMS, rows + worst) if o.claim.name == "s2_best_worst"]
+    words = left_open_words(both)
+    assert "difference in test/acc goes from 0.20 points (`aug=flip`) to 0.50 points (" in words
     assert "None of them has been run yet." in left_open_words(
         [o for o in outcomes_of(measured=False) if o.claim.source == "S2"]
     )
