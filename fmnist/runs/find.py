@@ -22,7 +22,8 @@ class Found:
     Args:
         runs: readable records of any status, ordered by path.
         damaged: run directories that cannot be read, with the reason.
-        missing: cells that a sweep lists and that have not begun: (directory, overrides).
+        missing: cells that a sweep lists and that have not begun: (directory, overrides), those of
+            a sweep in the order in which it runs them.
         asked: directories among the damaged that were named themselves.
     """
 
@@ -57,10 +58,10 @@ def find_runs(paths: Iterable[str | Path]) -> Found:
     for given in named:
         if not given.is_dir():
             raise RunError(f"{given}: no such directory")
-        folders, absent, closed = _run_folders(given)
-        if not folders and not absent and not closed:
+        folders, listed, closed = _run_folders(given)
+        if not folders and not listed and not closed:
             raise RunError(f"{given}: holds no run")
-        missing.update(absent)
+        missing.update(listed)
         damaged.update(closed)
         for folder in folders:
             try:
@@ -69,7 +70,8 @@ def find_runs(paths: Iterable[str | Path]) -> Found:
                 damaged[folder] = _without_path(str(error), folder)
     ordered = [runs[path] for path in sorted(runs)]
     asked = [path for path in {_real(given) for given in named} if path in damaged]
-    return Found(ordered, sorted(damaged.items()), sorted(missing.items()), asked)
+    absent = sorted(missing.items(), key=lambda item: item[0].parent)
+    return Found(ordered, sorted(damaged.items()), absent, asked)
 
 
 def _without_path(message: str, folder: Path) -> str:

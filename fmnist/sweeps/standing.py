@@ -9,7 +9,7 @@ from fmnist.runs.leak import leak_warning, leaks
 from fmnist.runs.run import Run
 from fmnist.runs.text import duration, in_eighty, shown
 from fmnist.sweeps.names import distinct
-from fmnist.sweeps.watch import seconds_left, unfinished
+from fmnist.sweeps.watch import seconds_left, unfinished, without_most_missing
 
 ORDER = ("running", "failed", "killed", "unknown", "damaged", "missing")
 
@@ -69,11 +69,13 @@ def standing_in_words(directory: str, found: Standing) -> str:
     counts = [f"{found.states[state]} {state}" for state in ORDER if found.states[state]]
     done = f"{found.states['finished']} of {total} finished"
     lines = [f"{directory}: {', '.join([done, *counts])}"]
-    width = min(60, max((len(name) for _, name, _ in found.lines), default=0))
+    listed, more = without_most_missing(found.lines)
+    width = min(60, max((len(name) for _, name, _ in listed), default=0))
     lines += [
-        in_eighty(f"{state:8} {name:{width}}  {detail}", indent=9)
-        for state, name, detail in found.lines
+        in_eighty(f"{state:8} {name:{width}}  {detail}", indent=9) for state, name, detail in listed
     ]
+    if more:
+        lines.append(f"{'missing':8} and {more} more")
     if found.best:
         run, name = found.best
         metrics = run.record.metrics

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BAR = 12  # characters
 LEAST = 15  # likewise, of a name
+FEW = 5  # cells not begun that are named: the next ones
 POLL = 1.0  # seconds between looks at the records of cells that run elsewhere
 
 
@@ -73,12 +74,32 @@ def report(folder: Path, cells: Sequence[Cell], errors: Mapping[str, str | None]
     if not bad:
         return 0
     names = names_of(cells)
-    width = min(60, max(len(names[name]) for _, name, _ in bad))
-    for state, name, reason in bad:
+    listed, more = without_most_missing(bad)
+    width = min(60, max(len(names[name]) for _, name, _ in listed))
+    for state, name, reason in listed:
         log.error("%s", in_eighty(f"{state:8}  {names[name]:{width}}  {reason}", indent=10))
-        log.error("%-8s  %s", "", shown(folder / name))
+        if state != "missing":
+            log.error("%-8s  %s", "", shown(folder / name))
+    if more:
+        log.error("%-8s  and %d more", "missing", more)
     log.error("the same command runs the unfinished cells again")
     return 1
+
+
+def without_most_missing(
+    lines: Sequence[tuple[str, str, str]],
+) -> tuple[list[tuple[str, str, str]], int]:
+    """Those of cells that have begun, then a few of those that have not; how many are left out.
+
+    A sweep that has just begun would show little else.
+
+    Args:
+        lines: state, name and detail of a cell each.
+    """
+    begun = [line for line in lines if line[0] != "missing"]
+    missing = [line for line in lines if line[0] == "missing"]
+    few = FEW if len(missing) > FEW + 1 else len(missing)
+    return begun + missing[:few], len(missing) - few
 
 
 def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) -> float | None:

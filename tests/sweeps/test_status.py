@@ -13,7 +13,7 @@ from fmnist.runs.text import duration
 from fmnist.status import main
 from fmnist.sweeps.plan import write_manifest
 from fmnist.sweeps.standing import standing
-from fmnist.sweeps.watch import Board
+from fmnist.sweeps.watch import Board, report
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
 
@@ -51,6 +51,23 @@ def test_every_state_is_counted_and_every_unfinished_cell_explained(sweep):
         ("killed", "seed=3", "3 of up to 4 epochs, val acc 0.8200"),
         ("missing", "seed=4", "not begun"),
     ]
+
+
+def test_of_many_cells_that_have_not_begun_the_next_are_named(sweep, capsys, caplog):
+    cells = listed_cells(sweep)
+    cells += [Cell(f"seed={seed}-x", ["optim=sgd", f"seed={seed}"], "x", "s")
+              for seed in range(5, 21)]  # fmt: skip
+    write_manifest(sweep, cells)
+    main([str(sweep)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("missing")]
+    assert [" ".join(line.split()) for line in lines] == [
+        *(f"missing seed={seed} not begun" for seed in range(4, 9)),
+        "missing and 12 more",
+    ]
+    assert report(sweep, cells, {}) == 1
+    said = [line.split() for line in "\n".join(caplog.messages).splitlines()]
+    assert [line[0] for line in said if line].count("missing") == 6
+    assert ["missing", "and", "12", "more"] in said
 
 
 def test_the_best_is_chosen_on_validation(sweep):
