@@ -6,7 +6,7 @@ Which runs are compared: `fmnist.evidence.matching`; how: `fmnist.evidence.effec
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 
 from fmnist.evidence.effects import (
     Comparison,
@@ -48,18 +48,21 @@ def _excuse(settings: Iterable[SweepSetting]) -> str:
     return excuse([row for setting in settings for row in setting.failed.values()], METRIC)
 
 
-def level_means(settings: Sequence[SweepSetting], names: Sequence[str]) -> dict[Key, Summary]:
-    """Mean over seeds of every combination of levels of the named factors.
+def level_means(
+    settings: Sequence[SweepSetting], names: Sequence[str], factors: Mapping[str, Sequence[str]]
+) -> dict[Key, Summary]:
+    """Mean over seeds of every combination of levels of the named factors, in their order.
 
     Over the units that have every combination, so that the means can be compared; where there is
     no such unit, each over its own.
     """
     grid = Grid(settings, names, METRIC)
     together = grid.values(*grid.keys)
-    return {
+    means = {
         key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
         for place, key in enumerate(grid.keys)
     }
+    return {key: means[key] for key in product(*(factors[n] for n in names)) if key in means}
 
 
 def compare_levels(

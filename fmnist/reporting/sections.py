@@ -186,14 +186,14 @@ def _effects(
     page: Page, settings: Sequence[SweepSetting], factors: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """What each factor does: figures, comparisons of its levels, and a sentence."""
-    means = {name: level_means(settings, [name]) for name in factors}
+    means = {name: level_means(settings, [name], factors) for name in factors}
     nets = [name for name in factors if name in MODELS]
-    levels, found = compare_levels(settings, factors), interactions(settings, factors)
+    compared, dependences = compare_levels(settings, factors), interactions(settings, factors)
     sentences = []
-    for name, made in levels.items():
+    for name, made in compared.items():
         depends_on = [
             (other, item.contrast.difference.mean)
-            for item in found
+            for item in dependences
             if item.contrast.significant and name in item.factors
             for other in item.factors
             if other != name
@@ -203,7 +203,7 @@ def _effects(
     return {
         "effects": page.draw(*(main_effect(name, means[name]) for name in factors)),
         "bars": page.draw(*(model_bars(name, means[name]) for name in nets)),
-        "levels": levels, "interactions": found, "sentences": sentences,
+        "levels": compared, "interactions": dependences, "sentences": sentences,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def two_factors(
     across, down = sorted(
         names, key=lambda n: (numbers(factors[n]) is None, -len(factors[n]), names.index(n))
     )
-    means = level_means(settings, [across, down])
+    means = level_means(settings, [across, down], factors)
     return [
         _heatmap(across, down, factors, means),
         _lines(across, down, factors, means),
@@ -266,8 +267,18 @@ def _ticks(
 NAMED = 8  # points that all bear their names; of more only those on the front
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= 28 else f"{text[:27]}…"
+def _told_apart(settings: Sequence[SweepSetting]) -> list[str]:
+    """A short name each: what is not the same in all of them."""
+    names = []
+    for one in settings:
+        levels = {
+            name: level
+            for name, level in one.levels.items()
+            if any(other.levels[name] != level for other in settings)
+        }
+        text = replace(one, levels=levels or one.levels).label
+        names.append(text if len(text) <= 28 else f"{text[:27]}…")
+    return names
 
 
 def cost_and_accuracy(settings: Sequence[SweepSetting], cost: str, label: str, title: str) -> Chart:
@@ -285,10 +296,11 @@ def cost_and_accuracy(settings: Sequence[SweepSetting], cost: str, label: str, t
         )  # fmt: skip
         name_on_hover(dot, f"{settings[index].label}: {y:.2f} %, {x:,.4g} {label}")
     middle = (min(p[0] for p in points) + max(p[0] for p in points)) / 2
-    for index in front if len(points) > NAMED else range(len(points)):
-        (x, y), right = points[index], points[index][0] > middle
+    shown = front if len(points) > NAMED else range(len(points))
+    for index, name in zip(shown, _told_apart([settings[i] for i in shown]), strict=True):
+        right = points[index][0] > middle
         axes.annotate(
-            _shorten(settings[index].label), (x, y), (-6 if right else 6, 5), fontsize=7,
+            name, points[index], (-6 if right else 6, 5), fontsize=7,
             textcoords="offset points", ha="right" if right else "left",
         )  # fmt: skip
     axes.margins(y=0.12)
@@ -297,9 +309,9 @@ def cost_and_accuracy(settings: Sequence[SweepSetting], cost: str, label: str, t
         plain_numbers(axes.xaxis)
     axes.set(xlabel=label, ylabel="test accuracy (%)")
     named = [settings[index].label for index in front]
-    shown = "; ".join(named[:4]) + (f"; and {len(named) - 4} more" if len(named) > 4 else "")
+    listed = "; ".join(named[:4]) + (f"; and {len(named) - 4} more" if len(named) > 4 else "")
     caption = (
         "One point a setting, mean over its seeds. On the line: the Pareto front, settings that no "
-        f"other beats in both. By rising cost: {shown}."
+        f"other beats in both. By rising cost: {listed}."
     )
     return Chart(file_name("pareto", cost), title, caption, figure)

@@ -82,7 +82,13 @@ class SweepSetting:
 
     @property
     def label(self) -> str:
-        return ", ".join(self.levels.values()) or "all runs"
+        """ "relu, adam"; where several are numbers, "adam, lr=0.01, batch_size=64"."""
+        numeric = [name for name, level in self.levels.items() if _is_written_number(level)]
+        words = [
+            f"{name.rpartition('.')[2]}={level}" if name in numeric and len(numeric) > 1 else level
+            for name, level in self.levels.items()
+        ]
+        return ", ".join(words) or "all runs"
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric by seed; shares in percent, a failed run's accuracy that of chance."""
@@ -204,6 +210,14 @@ def show_level(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_written_number(level: str) -> bool:
+    try:
+        float(level)
+    except ValueError:
+        return False
+    return True
 
 
 def runs_csv(table: Table) -> str:

@@ -18,7 +18,7 @@ from fmnist.reporting.sweep_figures import (
     parallel_coordinates,
     two_factors,
 )
-from fmnist.reporting.table import Table, read_table
+from fmnist.reporting.table import SweepSetting, Table, read_table
 from fmnist.reporting.titles import title_of
 from fmnist.runs.evaluation import evaluate_predictions
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
@@ -68,8 +68,22 @@ def test_what_trained_one_epoch_has_bars_and_dots_not_curves_of_one_point(table:
 def test_points_of_the_front_bear_their_names(table: Table) -> None:
     with rc_context(STYLE):
         chart = cost_and_accuracy(table.settings, "train_seconds", "s", "Accuracy and time")
-    named = {text.get_text() for text in chart.figure.axes[0].texts}
-    assert named == {one.label for one in table.settings}
+    named = [text.get_text() for text in chart.figure.axes[0].texts]
+    assert named == [one.label for one in table.settings]
+    assert named == ["avg, 0", "avg, 0.5", "max, 0", "max, 0.5"]
+
+
+def test_several_numbers_bear_the_names_of_their_settings_and_points_what_differs() -> None:
+    fixed = {"optim.lr": "0.01", "optim": "adam", "data.batch_size": "64"}
+    made = [SweepSetting(fixed | {"data.batch_size": size}, one.rows)
+            for size, one in zip(("64", "128"), settings({("a", "x"): 80.0, ("b", "x"): 90.0}),
+                                 strict=True)]  # fmt: skip
+    assert made[0].label == "lr=0.01, adam, batch_size=64"
+    assert SweepSetting({"optim.lr": "0.01", "optim": "adam"}, {}).label == "0.01, adam"
+    with rc_context(STYLE):
+        chart = cost_and_accuracy(made, "train_seconds", "s", "Accuracy and time")
+    assert [text.get_text() for text in chart.figure.axes[0].texts] == ["64", "128"]
+    assert "lr=0.01, adam, batch_size=128" in chart.caption
 
 
 def contrast(color: str, ground: str) -> float:

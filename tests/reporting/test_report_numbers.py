@@ -257,7 +257,8 @@ def test_an_interaction_is_found_where_there_is_one() -> None:
 def test_level_means_use_only_what_all_levels_have() -> None:
     made = settings(ADDITIVE | {("small", "adam"): 90.0}, noise=0.0)
     made = [one for one in made if one.levels != {"net": "large", "optim": "adam"}]
-    means = level_means(made, ["net"])
+    means = level_means(made[::-1], ["net"], FACTORS)
+    assert list(means) == [("small",), ("large",)]  # in the order of the levels
     # small has adam and large has not: the difference must not be that of the optimiser
     assert means["small",].mean == pytest.approx(80)
     assert means["large",].mean == pytest.approx(83)
