@@ -9,7 +9,7 @@ own noise. That of the epoch with the highest val/acc stands beside it. How many
 takes was set by its test accuracy, as the README says.
 
 With `--csv FILE` every run becomes a row as soon as it ends, and runs that the file holds already
-for this commit are not repeated.
+for this commit are not repeated. With `--untimed` a row has no seconds: other work runs beside.
 """
 
 import argparse
@@ -39,6 +39,7 @@ COLUMNS = (
     "seconds_from_start", "seconds_from_first_step", "device", "threads", "precision",
     "torch", "commit", "dirty",
 )  # fmt: skip
+SECONDS = ("seconds_from_start", "seconds_from_first_step")
 EXPERIMENTS = tuple(sorted(path.stem for path in (CONF_DIR / "experiment").glob("speedrun_*.yaml")))
 
 
@@ -130,6 +131,7 @@ def main() -> None:
                         help="all by default; overrides as well")  # fmt: skip
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--csv", type=Path, help="a row a run; what it holds is not run again")
+    parser.add_argument("--untimed", action="store_true", help="leave out the seconds")
     arguments = parser.parse_intermixed_args()
     experiments = [text for text in arguments.experiments if "=" not in text] or EXPERIMENTS
     overrides = [text for text in arguments.experiments if "=" in text]
@@ -142,14 +144,13 @@ def main() -> None:
             if (experiment, str(seed)) in done:
                 continue
             row = run(experiment, seed, overrides)
+            row |= dict.fromkeys(SECONDS, "") if arguments.untimed else {}
             rows.append(row)
             if arguments.csv:
                 append(arguments.csv, row)
-            print(
-                f"{experiment} seed {seed}: test acc {row['test_acc']}, "
-                f"{row['seconds_from_start']} s from the start",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+            took = "" if arguments.untimed else f", {row['seconds_from_start']} s from the start"
+            print(f"{experiment} seed {seed}: test acc {row['test_acc']}{took}",
+                  file=sys.stderr, flush=True)  # fmt: skip
     mine = [r for r in rows if r["experiment"] in experiments and r["commit"] == commit]
     if mine:
         print(shown(mine))

@@ -48,6 +48,12 @@ def test_rows_are_kept_and_not_run_again(row, tmp_path, monkeypatch, capsys):
     assert [r["seed"] for r in read(file)] == ["0", "1", "2"]
     half = summarize([90, 91, 92]).half_width
     assert f"| 91.00 ± {half:.2f} |" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", [*arguments, "3", "--untimed"])
+    speedrun.main()
+    assert [bool(r["seconds_from_start"]) for r in read(file)] == [True, True, True, False]
+    said = capsys.readouterr()
+    assert said.err.endswith("speedrun_92 seed 3: test acc 0.93\n")
+    assert "|  |  |" in said.out
 
 
 def test_the_table_has_a_line_for_every_experiment(row):
