@@ -27,6 +27,7 @@ from fmnist.evidence.text import (
     number,
     odds_of,
     percent,
+    readings_in_words,
     scope,
     seeds_in_words,
     shown_metric,
@@ -81,6 +82,11 @@ class Told:
         metric = shown_metric(self.outcome)
         mean = part.summary(statement.shown).mean
         return f"{'+' if mean > 0 else ''}{number(mean, metric)} {unit(metric)}".rstrip()
+
+    @property
+    def readings(self) -> str:
+        """ " (in 3 of 9 readings)", of a comparison that is decided; "" where none were run."""
+        return "".join(f" ({text})" for text in readings_in_words(self.outcome))
 
     @property
     def part(self) -> str:
@@ -250,6 +256,8 @@ def sentence(item: Told) -> str:
     words += "."
     if wider := wider_words(outcome):
         words += f" On other images, too: {wider}."
+    for text in readings_in_words(outcome):
+        words += f" U{text[1:]}." if claim.about else f" The same verdict {text}."
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):
