@@ -31,7 +31,7 @@ def excuse(failed: Collection[Row], metric: str, higher: bool = True) -> str:
     return f"{len(failed)} of its runs failed"
 
 
-def counted(rows: Mapping[int, Row], metric: str) -> dict[int, float]:
+def counted_values(rows: Mapping[int, Row], metric: str) -> dict[int, float]:
     """What a setting's runs are compared by, by seed; shares of images in percent.
 
     Runs without the metric are left out, and failed ones where they have no number to count as.

@@ -13,7 +13,7 @@ from pathlib import Path
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
-from fmnist.evidence.failed import counted, excuse, failed_words
+from fmnist.evidence.failed import counted_values, excuse, failed_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, is_value, rows_of
 from fmnist.runs.rows_file import read_rows, read_tables
@@ -61,8 +61,8 @@ class Setting:
         return f"seed{'s' * (len(seeds) > 1)} {words}{failed}"
 
     def values(self, metric: str) -> dict[int, float]:
-        """By seed, as `fmnist.evidence.failed.counted` has them."""
-        return counted(self.ended, metric)
+        """By seed, as `fmnist.evidence.failed.counted_values` has them."""
+        return counted_values(self.ended, metric)
 
 
 def failed_remark(side: Setting, metric: str = "test/acc") -> str:

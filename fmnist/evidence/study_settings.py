@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fmnist.evidence.factorial import HasValues
-from fmnist.evidence.failed import counted
+from fmnist.evidence.failed import counted_values
 from fmnist.evidence.matching import MACHINE, over_seeds
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.runs.rows import CHOSEN, Row, newest
@@ -25,8 +25,8 @@ class StudySetting:
     rows: dict[int, Row]
 
     def values(self, metric: str) -> dict[int, float]:
-        """By seed, as `fmnist.evidence.failed.counted` has them."""
-        return counted(self.rows, metric)
+        """By seed, as `fmnist.evidence.failed.counted_values` has them."""
+        return counted_values(self.rows, metric)
 
     @property
     def failed(self) -> int:

@@ -298,10 +298,10 @@ def _range(outcome: Outcome) -> str:
         same = [p for p in item.statement.parts if p.label == part.label]
         means += [(p.summary(item.statement.shown).mean, item.reading) for p in same]
     (low, worst), (high, best) = min(means), max(means)
-    unit, what = ("%", metric) if outcome.claim.values else ("points", f"difference in {metric}")
+    mark, what = ("%", metric) if outcome.claim.values else ("points", f"difference in {metric}")
     return (
-        f"{outcome.claim.claim} Our {what} goes from {number(low, metric)} {unit} (`{worst}`) to "
-        f"{number(high, metric)} {unit} (`{best}`), by {number(high - low, metric)} points, over "
+        f"{outcome.claim.claim} Our {what} goes from {number(low, metric)} {mark} (`{worst}`) to "
+        f"{number(high, metric)} {mark} (`{best}`), by {number(high - low, metric)} points, over "
         f"the {len(means)} of {len(outcome.readings)} readings that were run."
     )
 
