@@ -682,7 +682,7 @@ def committed():
 
 
 def test_the_committed_results_give_one_verdict_wherever_they_are_read(committed, capsys):
-    """Without arguments, as single tables, and in the page of results."""
+    """Without arguments, as tables of a study and its readings, and in the page of results."""
     assert RESULTS_DIR == CHECKOUT / "results"
     assert main([]) == 0
     shown = capsys.readouterr()
@@ -690,8 +690,9 @@ def test_the_committed_results_give_one_verdict_wherever_they_are_read(committed
     rows, outcomes = committed
     assert f"{len(rows)} runs finished" in shown.out
     page = (CHECKOUT / "results/README.md").read_text()
-    for study in ("s2_best_worst", "s1_models"):
-        some = evaluate(CLAIMS, read_rows(CHECKOUT / f"results/{study}.csv"))
+    for study, *readings in (("s2_best_worst", "s2_readings"), ("s1_models",)):
+        tables = [read_rows(CHECKOUT / f"results/{name}.csv") for name in (study, *readings)]
+        some = evaluate(CLAIMS, [row for table in tables for row in table])
         measured = [o for o in some if o.statement and o.claim.sweep == f"ablation={study}"]
         assert len(measured) > 4
         for outcome in measured:
