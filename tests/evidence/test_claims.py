@@ -692,6 +692,11 @@ def test_the_committed_results_give_one_verdict_wherever_they_are_read(committed
     page = (CHECKOUT / "results/README.md").read_text()
     for study, *readings in (("s2_best_worst", "s2_readings"), ("s1_models",)):
         tables = [read_rows(CHECKOUT / f"results/{name}.csv") for name in (study, *readings)]
+        for outcome in evaluate(CLAIMS, tables[0]):  # a value under readings needs their table
+            under_readings = outcome.claim.about and outcome.readings[1:]
+            if outcome.claim.sweep == f"ablation={study}" and not under_readings:
+                alone, whole = outcome.judgement, outcomes[outcome.claim.name].judgement
+                assert alone == replace(whole, seeds=alone.seeds)  # others are of no look yet
         some = evaluate(CLAIMS, [row for table in tables for row in table])
         measured = [o for o in some if o.statement and o.claim.sweep == f"ablation={study}"]
         assert len(measured) > 4
