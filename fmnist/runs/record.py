@@ -7,7 +7,7 @@ kept as they are. A file of a newer schema is refused.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -399,16 +399,3 @@ def listed_cells(folder: Path) -> list[Cell]:
 def manifest_json(manifest: Manifest) -> bytes:
     """A manifest as it stands on disk."""
     return write_json({"schema": SCHEMA, **encode(manifest)})
-
-
-def continued(new: Record, earlier: Record, again: Resumption) -> Record:
-    """The record of a run that goes on: what it is now, and what it has already."""
-    return replace(
-        new,
-        resumed=[*earlier.resumed, again],
-        epochs=earlier.epochs,
-        precision=earlier.precision,
-        channels_last=earlier.channels_last,
-        origin=earlier.origin,
-        inherited_seconds=earlier.inherited_seconds,
-    )

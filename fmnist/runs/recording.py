@@ -12,7 +12,7 @@ from fmnist.errors import RunError, UserError
 from fmnist.process.terminal import signal_exit_code
 from fmnist.runs.origin import code_version, package_versions
 from fmnist.runs.plain import Damaged
-from fmnist.runs.record import RESULT, STOPPED, Newer, Record, Resumption, continued, read_record
+from fmnist.runs.record import RESULT, STOPPED, Newer, Record, Resumption, read_record
 from fmnist.runs.run import Run
 
 
@@ -46,9 +46,22 @@ def start_run(run_dir: Path, new: Record) -> Run:
             os.replace(run_dir / RESULT, run_dir / f"{RESULT}.damaged")
         (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
     elif (run.checkpoints / "last.ckpt").exists():
-        run.record = continued(run.record, earlier, Resumption(now, earlier.trained, commit))
+        run.record = _continued(run.record, earlier, Resumption(now, earlier.trained, commit))
     run.write(run.record)
     return run
+
+
+def _continued(new: Record, earlier: Record, again: Resumption) -> Record:
+    """The record of a run that goes on: what it is now, and what it has already."""
+    return replace(
+        new,
+        resumed=[*earlier.resumed, again],
+        epochs=earlier.epochs,
+        precision=earlier.precision,
+        channels_last=earlier.channels_last,
+        origin=earlier.origin,
+        inherited_seconds=earlier.inherited_seconds,
+    )
 
 
 def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
