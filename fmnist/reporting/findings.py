@@ -257,7 +257,7 @@ def sentence(item: Told) -> str:
     if wider := wider_words(outcome):
         words += f" On other images, too: {wider}."
     for text in readings_in_words(outcome):
-        words += f" U{text[1:]}." if claim.about else f" The same verdict {text}."
+        words += f" {text[0].upper()}{text[1:]}." if claim.about else f" The same verdict {text}."
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):

@@ -218,7 +218,7 @@ def _hours(rows: Sequence[Row]) -> tuple[str, str]:
 def elapsed(rows: Iterable[Row]) -> float:
     """Seconds in which at least one of the runs ran: those side by side count once, pauses not."""
     spans = sorted(
-        (datetime.fromisoformat(row.facts["started"]).timestamp(), row.metrics.get("seconds", 0.0))
+        (datetime.fromisoformat(row.facts["started"]).timestamp(), row.metrics["seconds"])
         for row in rows
         if row.facts["started"]
     )

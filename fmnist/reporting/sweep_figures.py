@@ -22,18 +22,9 @@ from fmnist.reporting.charts import (
     plain_numbers,
 )  # fmt: skip
 from fmnist.reporting.effects import level_means, pareto_front
-from fmnist.reporting.table import Entry, SweepSetting
+from fmnist.reporting.table import Entry, SweepSetting, numbers
 
 MODELS = ("model", "experiment")  # factors whose levels are nets
-
-
-def numbers(levels: Sequence[str]) -> list[float] | None:
-    """The levels as numbers, if they are numbers."""
-    try:
-        values = [float(level) for level in levels]
-    except ValueError:
-        return None
-    return values if all(map(math.isfinite, values)) else None
 
 
 def file_name(*parts: str) -> str:
@@ -269,14 +260,10 @@ NAMED = 8  # points that all bear their names; of more only those on the front
 
 def _told_apart(settings: Sequence[SweepSetting]) -> list[str]:
     """A short name each: what is not the same in all of them."""
-    names = []
+    first, names = settings[0].levels, []
+    varied = [name for name in first if len({one.levels[name] for one in settings}) > 1]
     for one in settings:
-        levels = {
-            name: level
-            for name, level in one.levels.items()
-            if any(other.levels[name] != level for other in settings)
-        }
-        text = replace(one, levels=levels or one.levels).label
+        text = replace(one, levels={name: one.levels[name] for name in varied or first}).label
         names.append(text if len(text) <= 28 else f"{text[:27]}…")
     return names
 

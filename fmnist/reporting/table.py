@@ -83,7 +83,7 @@ class SweepSetting:
     @property
     def label(self) -> str:
         """ "relu, adam"; where several are numbers, "adam, lr=0.01, batch_size=64"."""
-        numeric = [name for name, level in self.levels.items() if _is_written_number(level)]
+        numeric = [name for name, level in self.levels.items() if numbers([level])]
         words = [
             f"{name.rpartition('.')[2]}={level}" if name in numeric and len(numeric) > 1 else level
             for name, level in self.levels.items()
@@ -212,12 +212,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_written_number(level: str) -> bool:
+def numbers(levels: Sequence[str]) -> list[float] | None:
+    """The levels as numbers, if they are numbers."""
     try:
-        float(level)
+        values = [float(level) for level in levels]
     except ValueError:
-        return False
-    return True
+        return None
+    return values if all(map(math.isfinite, values)) else None
 
 
 def runs_csv(table: Table) -> str:

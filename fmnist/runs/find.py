@@ -58,10 +58,10 @@ def find_runs(paths: Iterable[str | Path]) -> Found:
     for given in named:
         if not given.is_dir():
             raise RunError(f"{given}: no such directory")
-        folders, listed, closed = _run_folders(given)
-        if not folders and not listed and not closed:
+        folders, absent, closed = _run_folders(given)
+        if not folders and not absent and not closed:
             raise RunError(f"{given}: holds no run")
-        missing.update(listed)
+        missing.update(absent)
         damaged.update(closed)
         for folder in folders:
             try:
@@ -70,8 +70,8 @@ def find_runs(paths: Iterable[str | Path]) -> Found:
                 damaged[folder] = _without_path(str(error), folder)
     ordered = [runs[path] for path in sorted(runs)]
     asked = [path for path in {_real(given) for given in named} if path in damaged]
-    absent = sorted(missing.items(), key=lambda item: item[0].parent)
-    return Found(ordered, sorted(damaged.items()), absent, asked)
+    in_order = sorted(missing.items(), key=lambda cell: cell[0].parent)
+    return Found(ordered, sorted(damaged.items()), in_order, asked)
 
 
 def _without_path(message: str, folder: Path) -> str:
