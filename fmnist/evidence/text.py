@@ -29,7 +29,7 @@ def number(value: float, metric: str) -> str:
     """With a sensible number of digits."""
     if metric in ("params", "flops"):
         return f"{value:,.0f}"
-    return f"{value:.2f}" if is_share(metric) else f"{value:.4g}"
+    return f"{value:z.2f}" if is_share(metric) else f"{value:.4g}"  # no -0.00
 
 
 def mean_words(

@@ -20,7 +20,7 @@ from fmnist.evidence.claim import ClaimError
 from fmnist.evidence.claim_file import CLAIMS_DIR, RESULTS_DIR, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
-from fmnist.evidence.text import effect, looks_in_words, remarks, scope, verdict_words
+from fmnist.evidence.text import effect, looks_in_words, number, remarks, scope, verdict_words
 from fmnist.reporting.claims_table import claims_table, explanation, to_csv
 from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Entry, SweepSetting
@@ -867,3 +867,9 @@ def test_an_interval_ends_where_what_it_speaks_of_ends(tmp_path):
     low, high = outcome.judgement.interval
     assert (low < -100, high > 100) == (True, True)
     assert effect(outcome) == "+1.67 [-100.00, 100.00] points"
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert [number(value, "test/acc") for value in (-0.004, 0.004, -0.006)] == [
+        "0.00", "0.00", "-0.01",
+    ]  # fmt: skip
