@@ -8,12 +8,14 @@
 The first reading is ours, the experiment as it stands. Each other level is one more, with all else
 as in ours, and so is each entry of `together`: levels are not crossed, for the cost. A sweep whose
 file says `hydra.sweeper.readings: true` runs every one of its cells under every reading of its
-experiment. Which verdicts that gives: `fmnist.evidence.verdict`.
+experiment; a list of readings, `[ours, 'aug=flip optim.lr=0.05']`, stands for these alone. Which
+verdicts that gives: `fmnist.evidence.verdict`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fmnist.config.words import near_or_all
 from fmnist.errors import ConfigError
 
 Reading = tuple[str, ...]  # overrides; () is ours
@@ -44,6 +46,42 @@ def readings(node: Any) -> list[Reading]:
             for item in [*alone, *node.get(TOGETHER, [])]
         ),
     ]
+
+
+def words(reading: Reading) -> str:
+    """As a list of readings has it: "aug=flip optim.lr=0.05", or "ours"."""
+    return " ".join(reading) or "ours"
+
+
+def check_wanted(wanted: Any) -> bool | list[str]:
+    """Which readings a sweep runs: all, none but ours, or a list of some.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(wanted, bool):
+        return wanted
+    several = isinstance(wanted, Sequence) and not isinstance(wanted, str)
+    if several and wanted and all(isinstance(text, str) for text in wanted):
+        return list(wanted)
+    raise ConfigError(
+        f"hydra.sweeper.readings={wanted}: should be true, false or a list of readings, such as "
+        "[ours, 'optim.lr=0.05']"
+    )
+
+
+def refuse_unknown(wanted: bool | list[str], listed: Sequence[Reading]) -> None:
+    """Refuse a reading that no experiment lists.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    known = list(dict.fromkeys(map(words, listed)))
+    for text in wanted if isinstance(wanted, list) else ():
+        if text not in known:
+            raise ConfigError(
+                f"hydra.sweeper.readings={text}: no such reading{near_or_all(text, known)}"
+            )
 
 
 def _text(value: Any) -> str:

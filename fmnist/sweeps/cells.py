@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from fmnist.config.arguments import cell_by_cell
 from fmnist.config.compose import hydra_over_conf
-from fmnist.config.readings import key_of, readings
+from fmnist.config.readings import check_wanted, key_of, readings, refuse_unknown, words
 from fmnist.config.schema import CONF_DIR, resolve
 from fmnist.runs.record import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
@@ -33,7 +33,9 @@ class Sweep:
 
 
 def with_readings(
-    cells: Sequence[list[str]], compose: Callable[[list[str]], DictConfig]
+    cells: Sequence[list[str]],
+    compose: Callable[[list[str]], DictConfig],
+    wanted: bool | list[str] = True,
 ) -> tuple[list[list[str]], list[str]]:
     """Every cell under every reading of its experiment, and the keys that readings set.
 
@@ -42,16 +44,26 @@ def with_readings(
     Args:
         cells: their overrides.
         compose: the configuration of one; asked once for all seeds of a cell.
+        wanted: which readings; true: all.
+
+    Raises:
+        ConfigError: no experiment lists one that is wanted.
     """
     known: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    made = []
+    made: list[list[str]] = []
+    all_listed: list[tuple[str, ...]] = []
     for cell in cells:
         settings = tuple(text for text in cell if key_of(text) != "seed")
         if settings not in known:
             given = {key_of(text) for text in cell}
             listed = readings(resolve(compose(cell))["readings"])
-            known[settings] = [r for r in listed if not given & {key_of(text) for text in r}]
+            free = [r for r in listed if not given & {key_of(text) for text in r}]
+            known[settings] = [
+                r for r in free if not isinstance(wanted, list) or words(r) in wanted
+            ]
+            all_listed += listed
         made += [[*cell, *reading] for reading in known[settings]]
+    refuse_unknown(wanted, all_listed)
     set_by_them = [key_of(text) for listed in known.values() for r in listed for text in r]
     return made, list(dict.fromkeys(set_by_them))
 
@@ -71,12 +83,14 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
         asked = compose("config", overrides=fixed, return_hydra_config=True).hydra.sweeper
-        wanted = [item for item in overrides if not item.startswith("hydra.")]
+        given = [item for item in overrides if not item.startswith("hydra.")]
         names = [str(key) for key in asked.get("params") or ()]
         folder = Path("multirun") / sweep_name(overrides, names)
-        cells = asked_cells(asked, wanted, loader)
-        if asked.get("readings"):
-            cells, keys = with_readings(cells, lambda cell: compose("config", overrides=cell))
+        cells = asked_cells(asked, given, loader)
+        if wanted := check_wanted(asked.get("readings", False)):
+            cells, keys = with_readings(
+                cells, lambda cell: compose("config", overrides=cell), wanted
+            )
             names += keys
         return Sweep(
             folder,

@@ -1,5 +1,6 @@
 """Studies run look by look until their claims are decided; which comes next: `sweeps.settle`."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def progress(outcomes: Outcomes, rows: Sequence[Row]) -> str:
 
 def announced(step: Step, cost: Estimate, extra: Sequence[str]) -> str:
     """The next look of a claim, and the command that comes to it."""
-    typed = " ".join(["python -m fmnist.train", *step.overrides, *extra])
+    typed = f"python -m fmnist.train {shlex.join([*step.overrides, *extra])}"
     name, cells = step.outcome.claim.name, cost_in_words(len(step.cells), cost)
     return f"next    {name} at {seeds_in_words(step.look)}: {cells}\n        {typed}"
 

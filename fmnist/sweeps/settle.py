@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from fmnist.config.readings import OURS, key_of
+from fmnist.config.readings import OURS, Reading, key_of, words
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
 from fmnist.evidence.claim import Claim
@@ -106,15 +106,25 @@ def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Ste
         f"{key}={','.join(some)}" for key, some in levels.items() if some != axes(study)[key]
     ]
     seeds = f"seed={','.join(map(str, lacking))}"
-    words = (f"ablation={study}", *own, *narrowing, seeds)
+    overrides = (f"ablation={study}", *own, *narrowing, seeds)
     read = readings_of(experiments(outcome.claim)[0]) if runs_readings(study) else (OURS,)
     cells = []
+    asked: dict[Reading, None] = {}  # those of which something is missing
     for combination in product(*([f"{key}={v}" for v in some] for key, some in levels.items())):
         for reading in read:
             settings = settings_of((f"ablation={study}", *own, *combination, *reading))
             there = {row.seed for row in alike(settings, rows)}
-            cells += [(settings, seed) for seed in lacking if seed not in there]
-    return Step(outcome, look, words, tuple(cells))
+            if missing := [(settings, seed) for seed in lacking if seed not in there]:
+                cells += missing
+                asked[reading] = None
+    if 0 < len(asked) < len(read):
+        overrides += (f"hydra.sweeper.readings=[{','.join(map(_quoted, asked))}]",)
+    return Step(outcome, look, overrides, tuple(cells))
+
+
+def _quoted(reading: Reading) -> str:
+    """As Hydra's grammar has a text with spaces and signs in it."""
+    return f"'{words(reading)}'"
 
 
 def _seeds(outcome: Outcome) -> set[int]:

@@ -36,7 +36,7 @@ class Options:
         exclude: combinations that are left out: [{model: lenet5, optim: sgd}].
         retries: how often a cell that crashes is begun again, from its last epoch.
         stop_on_failure: after a cell that fails no other begins.
-        readings: whether every cell runs under every reading, see `fmnist.config.readings`.
+        readings: whether every cell runs under every reading, or which: `fmnist.config.readings`.
     """
 
     max_batch_size: int | None = None
@@ -45,7 +45,7 @@ class Options:
     exclude: Sequence[Any] = field(default_factory=list)
     retries: int = 0
     stop_on_failure: bool = False
-    readings: bool = False
+    readings: Any = False
 
 
 class CellSweeper(Options, Sweeper):
@@ -60,8 +60,9 @@ class CellSweeper(Options, Sweeper):
         """Before anything is launched.
 
         Raises:
-            ConfigError: there is no such number of retries.
+            ConfigError: there is no such number of retries, or no such kind of another setting.
         """
+        from fmnist.config.readings import check_wanted
         from fmnist.errors import ConfigError
 
         retries, stop = self.retries, self.stop_on_failure
@@ -70,6 +71,7 @@ class CellSweeper(Options, Sweeper):
             raise ConfigError(f"hydra.sweeper.retries={retries}: {message}")
         if not isinstance(stop, bool):
             raise ConfigError(f"hydra.sweeper.stop_on_failure={stop}: should be true or false")
+        self.readings = check_wanted(self.readings)
         self.context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
@@ -134,7 +136,7 @@ class ResumeSweeper(CellSweeper):
         loader, hydra, folder = self.context.config_loader, self.config.hydra, self.folder
         cells = asked_cells(hydra.sweeper, arguments, loader)
         if self.readings:
-            cells, keys = with_readings(cells, self.load)
+            cells, keys = with_readings(cells, self.load, self.readings)
             with flag_override(self.config, ["readonly", "struct"], False):
                 hydra.sweeper.params.update(dict.fromkeys(keys, ""))  # varied, too
         if not is_own_name(hydra.sweep):

@@ -88,6 +88,24 @@ def test_the_command_line_narrows_the_readings_and_folders_tell_them(tmp_path):
     assert {run.record.choices["ablation"] for run in runs} == {"s3_readings"}
 
 
+def test_a_sweep_runs_the_readings_that_are_asked_for_and_refuses_others(tmp_path):
+    asked = ("ablation=s2_readings", "seed=1", "experiment=s2_best")
+    some = "hydra.sweeper.readings=[ours,'aug=flip trainer.max_epochs=20']"
+    cells = sweep_of([*asked, some]).cells
+    assert [cell.overrides[3:] for cell in cells] == [[], ["aug=flip", "trainer.max_epochs=20"]]
+    assert len(sweep_of([*asked, "hydra.sweeper.readings=false"]).cells) == 1
+    for value in ("maybe", "[]", "[1]"):
+        with pytest.raises(ConfigError, match="should be true, false or a list of readings"):
+            sweep_of([*asked, f"hydra.sweeper.readings={value}"])
+    unknown = "hydra.sweeper.readings=['aug=flop']"
+    with pytest.raises(ConfigError, match=r"aug=flop: no such reading; did you mean aug=flip\?"):
+        sweep_of([*asked, unknown])
+    done = here("fmnist.train", *asked, *TINY, unknown, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "error: hydra.sweeper.readings=aug=flop: no such reading" in done.stderr
+    assert not list(tmp_path.rglob("sweep.json"))
+
+
 def test_runs_under_a_reading_belong_to_their_sweep_and_to_no_other():
     def why(study, *overrides):
         config, choices, _ = configuration(*overrides)

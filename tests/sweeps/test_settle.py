@@ -13,6 +13,7 @@ from fmnist.runs.rows import rows_of
 from fmnist.runs.run import load_run
 from fmnist.settle import main
 from fmnist.sweeps import look_by_look
+from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.settle import claims_of, next_look, step_to, steps
 from tests.evidence.test_claims import CLAIMS, row, run_dir
 from tests.evidence.test_readings import measured
@@ -168,7 +169,10 @@ def test_a_value_under_readings_is_decided_by_their_sweep_alone():
     step = step_to(outcome, "s3_readings", next_look(outcome), rows)
     assert step.overrides == (
         "ablation=s3_readings", "experiment=s3_baseline", "seed=0,1,2,3,4",
+        "hydra.sweeper.readings=['data.batch_size=128']",
     )  # fmt: skip
+    cells = sweep_of(step.overrides).cells
+    assert [cell.overrides[-1] for cell in cells] == ["data.batch_size=128"] * 5
     assert {settings["data.batch_size"] for settings, _ in step.cells} == {"128"}
     assert len(step.cells) == 5
 
