@@ -128,7 +128,7 @@ def verdict_alone(outcome: Outcome) -> str:
         return judgement.verdict
     later = [look for look in judgement.looks if look > judgement.look]
     if not later:
-        return f"open after {judgement.look} seeds: {effect(outcome)}"
+        return f"open after {judgement.look} seeds"
     if not judgement.look and judgement.seeds < FEWEST:
         return f"undecided: {seeds_in_words(judgement.seeds)}, judged at {later[0]}"
     return f"undecided: judged next at {later[0]} seeds"

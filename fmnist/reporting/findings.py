@@ -6,7 +6,6 @@ which write their part. Its macro `finding` is the one sentence that the README 
 true whatever the verdict is: verdicts and sizes are asked for, every number is generated.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,8 +244,8 @@ def sentence(item: Told) -> str:
         return f"{claim.claim} Not measured yet: `python -m fmnist.train {claim.sweep}`."
     part, judgement = outcome.part, outcome.judgement
     label = f" ({part.label})" if part and part.label else ""
-    verdict = re.sub(r"^(open after \d+ seeds):.*", r"\1", verdict_words(outcome))
-    words = f"{claim.claim.rstrip('.')}: **{verdict}**, with {effect(outcome)}{label}"
+    said = f"**{verdict_words(outcome)}**, with {effect(outcome)}{label}"
+    words = f"{claim.claim.rstrip('.')}: {said}"
     if not outcome.statement.exact:
         words += f" over {seeds_in_words(judgement.look or judgement.seeds)}"
     if claim.about and part:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 from fmnist.evidence.claim import Claim
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.evidence.text import seeds_in_words, verdict_words
+from fmnist.evidence.text import effect, seeds_in_words, verdict_words
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.rows import Row
 from fmnist.runs.text import duration
@@ -114,13 +114,14 @@ def cost_in_words(cells: int, cost: Estimate) -> str:
 
 
 def verdicts(outcomes: Outcomes, stuck: Sequence[tuple[str, int]]) -> str:
-    """A line a claim."""
+    """A line a claim: the verdict, and its size where it is the last word."""
     every = {o.claim.name: o for some in outcomes.values() for o in some}
     width, looks = max(map(len, every), default=0), dict(stuck)
     lines = []
     for name, outcome in every.items():
         lacks = f"; no verdict at {looks[name]} seeds: runs failed" if name in looks else ""
-        lines.append(f"{name:{width}}  {verdict_words(outcome)}{lacks}")
+        size = f": {effect(outcome)}" if next_look(outcome) is None else ""
+        lines.append(f"{name:{width}}  {verdict_words(outcome)}{size}{lacks}")
     lines += [f"{study}: decides no claim" for study, some in outcomes.items() if not some]
     return "\n".join(lines)
 
