@@ -167,6 +167,7 @@ TABLES = {
     "startup": shown,
     "sweeps": shown,
     "cells": shown,
+    "reading": shown,
     "roofline": roofline,
     "nets": nets,
     "newcomer": shown,

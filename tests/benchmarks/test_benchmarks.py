@@ -17,6 +17,7 @@ from benchmarks import (
     formats,
     load,
     newcomer,
+    reading,
     readme,
     records,
     roofline,
@@ -136,6 +137,34 @@ def test_rows_of_two_measurements_each_say_where_they_are_from():
     assert origins([one, one]).startswith("Medians of 2 interleaved rounds at commit `aaaaaaaaa`")
     assert origins([one, other, one]).startswith("Rows 1, 3: Medians")
     assert "Row 2: Medians of 2 interleaved rounds at commit `bbbbbbbbb`" in origins([one, other])
+
+
+@pytest.mark.long
+def test_reading_says_where_the_time_of_a_report_goes(monkeypatch, tmp_path, capsys, tiny_run):
+    path = tmp_path / "reading.csv"
+    words = [str(tiny_run.dir), "--rounds", "1", "--csv", str(path)]
+    monkeypatch.setenv("PYTHONPATH", str(readme.ROOT))
+    monkeypatch.setattr(sys, "argv", ["reading", *words])
+    reading.main()
+    report, status = read(path)
+    assert shown([report, status]).partition("\n\n")[0] in capsys.readouterr().out
+    assert [(row["command"], row["runs"]) for row in (report, status)] == [
+        ("report", "1"), ("status", "1"),
+    ]  # fmt: skip
+    assert all(float(report[name]) > 0 for name in ("imports", "latency", "figures", "rest"))
+    assert float(status["s"]) < float(report["s"])
+    assert not (tiny_run.dir / "report").exists()
+
+
+def test_a_stage_counts_without_those_inside_it(monkeypatch):
+    clock = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0])
+    monkeypatch.setattr(reading.time, "perf_counter", lambda: next(clock))
+    stages = reading.Stages()
+    inner = stages.timed("latency", lambda value: value + 1)
+    assert stages.timed("figures", lambda value: 2 * inner(value))(20) == 42
+    assert stages.close() == {
+        "imports": 0, "latency": 3, "Grad-CAM": 0, "figures": 2 + 4, "rest": 1 + 5,
+    }  # fmt: skip
 
 
 def test_roofline_counts_the_share_of_the_measured_peak(monkeypatch, tmp_path, capsys):
