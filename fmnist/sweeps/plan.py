@@ -68,7 +68,7 @@ def plan(
             cells would lie in one folder.
     """
     if not wanted:
-        raise ConfigError("the sweep has no cell: one of its settings has no value")
+        raise ConfigError("the sweep has no cell: a setting has no value, or no reading is left")
     planned = {
         tuple(cell.overrides): cell for cell in known if cell.sources == sources and not own_names
     }

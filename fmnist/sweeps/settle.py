@@ -124,7 +124,7 @@ def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Ste
 
 def _quoted(reading: Reading) -> str:
     """As Hydra's grammar has a text with spaces and signs in it."""
-    return f"'{words(reading)}'"
+    return f'"{words(reading)}"'  # double: a shell's single quotes go around the list
 
 
 def _seeds(outcome: Outcome) -> set[int]:

@@ -170,7 +170,7 @@ def test_a_value_under_readings_is_decided_by_their_sweep_alone():
     step = step_to(outcome, "s3_readings", next_look(outcome), rows)
     assert step.overrides == (
         "ablation=s3_readings", "experiment=s3_baseline", "seed=0,1,2,3,4",
-        "hydra.sweeper.readings=['data.batch_size=128']",
+        'hydra.sweeper.readings=["data.batch_size=128"]',
     )  # fmt: skip
     cells = sweep_of(step.overrides).cells
     assert [cell.overrides[-1] for cell in cells] == ["data.batch_size=128"] * 5
