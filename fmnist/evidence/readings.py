@@ -11,7 +11,7 @@ from functools import cache
 
 from omegaconf import OmegaConf
 
-from fmnist.config.readings import OURS, Reading, key_of, readings
+from fmnist.config.readings import OURS, Reading, key_of, readings, words
 from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import Claim, Selection
 from fmnist.evidence.matching import composed
@@ -20,7 +20,7 @@ from fmnist.runs.rows import canonical
 
 def name_of(reading: Reading) -> str:
     """ "aug=flip optim.lr=0.05"; of ours "our reading"."""
-    return " ".join(reading) or "our reading"
+    return words(reading) if reading else "our reading"
 
 
 @cache

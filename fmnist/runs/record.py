@@ -7,7 +7,7 @@ kept as they are. A file of a newer schema is refused.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -112,10 +112,7 @@ def epoch_ends(rows: Sequence[Epoch]) -> list[Epoch]:
     return [end := last.get(epoch, end) for epoch in range(rows[-1].epoch + 1)]
 
 
-COLUMNS = (
-    "epoch", "step", "lr", "train/loss", "train/acc", "val/loss", "val/acc", "val/acc_best",
-    "seconds", "train/images_per_second",
-)  # fmt: skip
+COLUMNS = tuple(f.metadata.get("key", f.name) for f in fields(Epoch) if "rest" not in f.metadata)
 
 
 @dataclass(frozen=True)
