@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fmnist.evidence.claim_file import asked_claims
 from fmnist.runs.command import command, command_parser, start
 from fmnist.sweeps.look_by_look import look_by_look
-from fmnist.sweeps.settle import refuse_unknown
+from fmnist.sweeps.settle import check_studies
 
 
 @command
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     studies = list(dict.fromkeys(word for word in options.words if word not in extra))
     if not studies:
         parser.error("no study is named")
-    refuse_unknown(studies, extra)
+    check_studies(studies, extra)
     return look_by_look(studies, extra, asked_claims(options.claims))
 
 

@@ -70,7 +70,7 @@ def check_wanted(wanted: Any) -> bool | list[str]:
     )
 
 
-def refuse_unknown(wanted: bool | list[str], listed: Sequence[Reading]) -> None:
+def refuse_unlisted(wanted: bool | list[str], listed: Sequence[Reading]) -> None:
     """Refuse a reading that no experiment lists.
 
     Raises:

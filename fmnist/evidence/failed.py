@@ -8,12 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from fmnist.evidence.claim import as_people_write
+from fmnist.runs.record import is_accuracy
 from fmnist.runs.rows import Row
 
 
 def at_chance(row: Row, metric: str) -> Row:
     """A failed run as one that knows nothing, as far as it is known what that is."""
-    if row.finished or row.chance is None or not _is_accuracy(metric):
+    if row.finished or row.chance is None or not _has_chance(metric):
         return row
     return replace(row, metrics=row.metrics | {metric: row.chance})
 
@@ -26,7 +27,7 @@ def excuse(failed: Collection[Row], metric: str, higher: bool = True) -> str:
         higher: whether it is asked which side is the higher one.
     """
     known = all(row.chance is not None for row in failed)
-    if not failed or (higher and _is_accuracy(metric) and known):
+    if not failed or (higher and _has_chance(metric) and known):
         return ""
     return f"{len(failed)} of its runs failed"
 
@@ -54,5 +55,6 @@ def failed_words(count: int, counted: bool) -> str:
     return f"{count} failed run{'s' * (count > 1)}: {verb} {'as' if counted else 'against'} {words}"
 
 
-def _is_accuracy(metric: str) -> bool:
-    return "/acc" in metric and not metric.endswith("setback")
+def _has_chance(metric: str) -> bool:
+    """Whether a net that knows nothing has a value of it: how far accuracy falls back has none."""
+    return is_accuracy(metric) and not metric.endswith("setback")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from fmnist.config.arguments import cell_by_cell
 from fmnist.config.compose import hydra_over_conf
-from fmnist.config.readings import check_wanted, key_of, readings, refuse_unknown, words
+from fmnist.config.readings import check_wanted, key_of, readings, refuse_unlisted, words
 from fmnist.config.schema import CONF_DIR, resolve
 from fmnist.runs.record import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
@@ -63,7 +63,7 @@ def with_readings(
             ]
             all_listed += listed
         made += [[*cell, *reading] for reading in known[settings]]
-    refuse_unknown(wanted, all_listed)
+    refuse_unlisted(wanted, all_listed)
     set_by_them = [key_of(text) for listed in known.values() for r in listed for text in r]
     return made, list(dict.fromkeys(set_by_them))
 

@@ -45,7 +45,7 @@ class Step:
         return estimate((settings for settings, _ in self.cells), rows)
 
 
-def refuse_unknown(studies: Iterable[str], extra: Iterable[str]) -> None:
+def check_studies(studies: Iterable[str], extra: Iterable[str]) -> None:
     """Refuse what is no study, and settings with which runs would be none of its claims.
 
     Raises:

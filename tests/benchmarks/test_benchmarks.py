@@ -16,6 +16,7 @@ from benchmarks import (
     cells,
     formats,
     load,
+    many_runs,
     newcomer,
     reading,
     readme,
@@ -29,6 +30,7 @@ from benchmarks import (
 from benchmarks.command import command
 from benchmarks.table import Table, origins, ratio, read, shown
 from fmnist.errors import UserError
+from fmnist.runs.find import find_runs
 from fmnist.runs.rows import row_of
 from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, TINY
@@ -154,6 +156,19 @@ def test_reading_says_where_the_time_of_a_report_goes(monkeypatch, tmp_path, cap
     assert all(float(report[name]) > 0 for name in ("imports", "latency", "figures", "rest"))
     assert float(status["s"]) < float(report["s"])
     assert not (tiny_run.dir / "report").exists()
+
+
+def test_made_up_runs_are_read_as_trained_ones_are(monkeypatch, tmp_path, capsys):
+    """All of them, or their time would be that of a command which found fewer."""
+    many_runs.make_sweep(tmp_path / "runs", 10, images=50)
+    found = find_runs([tmp_path / "runs"])
+    assert (len(found.finished), found.damaged, found.missing) == (10, [], [])
+    monkeypatch.setattr(sys, "argv", ["many_runs", "--runs", "4", "--images", "50", "--commands",
+                                      "status", "--csv", str(tmp_path / "made.csv")])  # fmt: skip
+    many_runs.main()
+    (row,) = read(tmp_path / "made.csv")
+    assert (row["command"], row["runs"]) == ("status", "4")
+    assert float(row["s"]) > 0
 
 
 def test_a_stage_counts_without_those_inside_it(monkeypatch):
