@@ -77,6 +77,11 @@ class Outcome:
         """The part that the table shows: the one that speaks least for the claim."""
         return self.statement.weakest if self.statement else None
 
+    @property
+    def waiting(self) -> "tuple[Outcome, ...]":
+        """Of a value's readings those under which it is not refuted: they leave it open."""
+        return tuple(item for item in self.readings if item.judgement.verdict != "does not hold")
+
 
 def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:
     """What runs say of the claims that come with the project.

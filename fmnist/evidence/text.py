@@ -92,16 +92,25 @@ def verdict_words(outcome: Outcome) -> str:
         return f"does not hold in any of {len(readings)} readings"
     if missing := sum(not item.judgement.look for item in readings):
         return f"undecided: {missing} of {len(readings)} readings to run"
-    slowest = min(readings, key=lambda item: item.judgement.look)
-    return verdict_alone(replace(outcome, judgement=replace(slowest.judgement, verdict=verdict)))
+    slowest = min(outcome.waiting, key=lambda item: item.judgement.look)
+    said = verdict_alone(replace(outcome, judgement=replace(slowest.judgement, verdict=verdict)))
+    return f"{said} under {slowest.reading}" if len(outcome.waiting) == 1 else said
 
 
 def readings_in_words(outcome: Outcome) -> list[str]:
-    """In how many readings a comparison comes out as in ours; what a value is where it holds."""
+    """In how many readings a comparison comes out as in ours; what a value is where it holds.
+
+    Of an open value: in how many it is refuted, and what it is under the only other one.
+    """
     readings, verdict = outcome.readings, outcome.judgement.verdict
     if (holding := outcome.holds_under) and holding is not readings[0]:
         return [f"under {holding.reading}: {effect(holding)}"]
     judged = [item for item in readings if item.judgement.look]
+    refuted = len(readings) - len(outcome.waiting)
+    if outcome.claim.about and verdict == "undecided" and refuted:
+        others = [f"under {i.reading}: {effect(i)}" for i in outcome.waiting if i.statement]
+        words = f"does not hold in {refuted} of {len(readings)} readings"
+        return [words, *(others if len(outcome.waiting) == 1 else [])]
     if outcome.claim.about or verdict not in ("holds", "does not hold") or len(judged) < 2:
         return []
     alike = sum(item.judgement.verdict == verdict for item in judged)

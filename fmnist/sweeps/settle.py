@@ -17,7 +17,13 @@ from fmnist.evidence.claim import Claim
 from fmnist.evidence.claim_file import looks_of
 from fmnist.evidence.matching import MACHINE, settings_of, side
 from fmnist.evidence.outcome import Outcome, is_exact
-from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
+from fmnist.evidence.readings import (
+    experiments,
+    name_of,
+    readings_of,
+    runs_readings,
+    under_readings,
+)
 from fmnist.evidence.statistics import FEWEST
 from fmnist.evidence.study import ablations, axes, first_seed_of, sweep_of_readings
 from fmnist.runs.rows import Row, canonical
@@ -89,14 +95,14 @@ def next_look(outcome: Outcome) -> int | None:
     if is_exact(outcome.claim):
         return 1
     looks = looks_of(outcome.claim) or (FEWEST,)
-    under = outcome.readings if is_read(outcome.claim) else (outcome,)
+    under = outcome.waiting if is_read(outcome.claim) else (outcome,)
     taken = min(item.judgement.look for item in under)
     return next((look for look in looks if look > taken), None)
 
 
 def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Step:
-    """What a claim lacks until it has so many seeds."""
-    under = outcome.readings if is_read(outcome.claim) else (outcome,)
+    """What a claim lacks until it has so many seeds, under the readings that leave it open."""
+    under = outcome.waiting if is_read(outcome.claim) else (outcome,)
     present = set.intersection(*map(_seeds, under))
     first = first_seed_of(study)
     lacking = [seed for seed in range(first, first + look) if seed not in present]
@@ -107,7 +113,9 @@ def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Ste
     ]
     seeds = f"seed={','.join(map(str, lacking))}"
     overrides = (f"ablation={study}", *own, *narrowing, seeds)
-    read = readings_of(experiments(outcome.claim)[0]) if runs_readings(study) else (OURS,)
+    every = readings_of(experiments(outcome.claim)[0]) if runs_readings(study) else (OURS,)
+    left = {item.reading for item in under}
+    read = [r for r in every if name_of(r) in left] if is_read(outcome.claim) else every
     cells = []
     asked: dict[Reading, None] = {}  # those of which something is missing
     for combination in product(*([f"{key}={v}" for v in some] for key, some in levels.items())):
@@ -117,7 +125,7 @@ def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Ste
             if missing := [(settings, seed) for seed in lacking if seed not in there]:
                 cells += missing
                 asked[reading] = None
-    if 0 < len(asked) < len(read):
+    if 0 < len(asked) < len(every):
         overrides += (f"hydra.sweeper.readings=[{','.join(map(_quoted, asked))}]",)
     return Step(outcome, look, overrides, tuple(cells))
 

@@ -8,6 +8,7 @@ import pytest
 from fmnist.config.readings import key_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.study import axes
+from fmnist.evidence.text import remarks, verdict_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import rows_of
 from fmnist.runs.run import load_run
@@ -176,6 +177,26 @@ def test_a_value_under_readings_is_decided_by_their_sweep_alone():
     assert [cell.overrides[-1] for cell in cells] == ["data.batch_size=128"] * 5
     assert {settings["data.batch_size"] for settings, _ in step.cells} == {"128"}
     assert len(step.cells) == 5
+
+
+def test_readings_that_are_refuted_get_no_more_seeds():
+    """The three that are, at five seeds, were enough; with ten the open one is at its last look."""
+    rows = measured([75, 60, 88, 69.5], seeds=range(5))
+    outcome = of("s3_baseline_value", rows)
+    refuted, other = remarks(outcome)[:2]
+    assert refuted == "does not hold in 3 of 4 readings"
+    assert other.startswith("under data.batch_size=128: 69.58 [")
+    assert verdict_words(outcome) == "undecided: judged next at 10 seeds under data.batch_size=128"
+    step = step_to(outcome, "s3_readings", next_look(outcome), rows)
+    assert step.overrides[2:] == (
+        "seed=5,6,7,8,9", 'hydra.sweeper.readings=["data.batch_size=128"]'
+    )  # fmt: skip
+    assert len(step.cells) == 5
+    more = measured([75, 60, 88, 69.5], seeds=range(5, 10))
+    more = [r for r in more if r.settings["data.batch_size"] == "128"]
+    last = of("s3_baseline_value", [*rows, *more])
+    assert next_look(last) is None
+    assert verdict_words(last) == "open after 10 seeds under data.batch_size=128"
 
 
 def test_the_cheapest_open_claim_comes_first_and_decided_ones_do_not_come():
