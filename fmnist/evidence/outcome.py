@@ -82,6 +82,14 @@ class Outcome:
         """Of a value's readings those under which it is not refuted: they leave it open."""
         return tuple(item for item in self.readings if item.judgement.verdict != "does not hold")
 
+    @property
+    def stays_open(self) -> bool:
+        """Whether it is undecided after the last of the looks that were declared."""
+        under = self.waiting if self.readings and self.claim.about else (self,)
+        last = [item.judgement.look > 0 and item.judgement.look == item.judgement.looks[-1]
+                for item in under]  # fmt: skip
+        return self.judgement.verdict == "undecided" and all(last)
+
 
 def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:
     """What runs say of the claims that come with the project.

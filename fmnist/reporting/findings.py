@@ -214,9 +214,11 @@ def found_words(items: Sequence[Told]) -> str:
     """How many claims there are and what became of them, then a sentence on each."""
     asked = [item for item in items if not item.outcome.claim.costs]
     counts = counted(item.outcome for item in asked)
+    after = sum(item.outcome.stays_open for item in asked)
+    last = f", {after} of them after {'its' if after == 1 else 'their'} last look" if after else ""
     lines = [
         f"Of {counts['asked']} claims {counts['holds']} hold, {counts['does not hold']} do not "
-        f"hold and {counts['open']} are open."
+        f"hold and {counts['open']} are open{last}."
     ]
     for verdict, title in GROUPS:
         own = [item for item in asked if _group(item.verdict) == verdict]

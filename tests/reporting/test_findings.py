@@ -87,6 +87,16 @@ def test_the_counts_are_of_all_claims_but_costs():
     assert f"Of 22 claims {counts['holds']} hold" in found_words(list(told(outcomes, []).values()))
 
 
+def test_what_stays_open_is_told_from_what_is_not_run_yet():
+    one, other = evaluate(CLAIMS, ROWS, ["s2_pooling", "s2_optimizer"])
+    judged = replace(one.judgement, verdict="undecided", look=20, looks=(10, 20))
+    last = replace(one, judgement=judged)
+    earlier = replace(other, judgement=replace(judged, look=10))
+    assert (last.stays_open, earlier.stays_open) == (True, False)
+    words = found_words(list(told([last, earlier], []).values()))
+    assert "2 are open, 1 of them after its last look." in words
+
+
 def test_every_template_belongs_to_a_file_of_claims():
     assert {path.stem for path in Path(CLAIMS_DIR).glob("*.md")} == {
         path.stem for path in Path(CLAIMS_DIR).glob("*.yaml")
