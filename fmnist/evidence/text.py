@@ -108,9 +108,10 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     judged = [item for item in readings if item.judgement.look]
     refuted = len(readings) - len(outcome.waiting)
     if outcome.claim.about and verdict == "undecided" and refuted:
-        others = [f"under {i.reading}: {effect(i)}" for i in outcome.waiting if i.statement]
-        words = f"does not hold in {refuted} of {len(readings)} readings"
-        return [words, *(others if len(outcome.waiting) == 1 else [])]
+        words = [f"does not hold in {refuted} of {len(readings)} readings"]
+        if len(outcome.waiting) == 1 and outcome.waiting[0].statement:
+            words.append(f"under {outcome.waiting[0].reading}: {effect(outcome.waiting[0])}")
+        return words
     if outcome.claim.about or verdict not in ("holds", "does not hold") or len(judged) < 2:
         return []
     alike = sum(item.judgement.verdict == verdict for item in judged)
