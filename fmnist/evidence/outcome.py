@@ -79,16 +79,16 @@ class Outcome:
 
     @property
     def waiting(self) -> "tuple[Outcome, ...]":
-        """Of a value's readings those under which it is not refuted: they leave it open."""
-        return tuple(item for item in self.readings if item.judgement.verdict != "does not hold")
+        """What leaves it open: of a value's readings those under which it is not refuted."""
+        under = self.readings if self.claim.about else ()
+        return tuple(i for i in under if i.judgement.verdict != "does not hold") or (self,)
 
     @property
     def stays_open(self) -> bool:
         """Whether it is undecided after the last of the looks that were declared."""
-        under = self.waiting if self.readings and self.claim.about else (self,)
-        last = [item.judgement.look > 0 and item.judgement.look == item.judgement.looks[-1]
-                for item in under]  # fmt: skip
-        return self.judgement.verdict == "undecided" and all(last)
+        judged = [item.judgement for item in self.waiting]
+        last = all(one.look in one.looks[-1:] for one in judged)
+        return self.judgement.verdict == "undecided" and last
 
 
 def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:

@@ -106,7 +106,7 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     if (holding := outcome.holds_under) and holding is not readings[0]:
         return [f"under {holding.reading}: {effect(holding)}"]
     judged = [item for item in readings if item.judgement.look]
-    refuted = len(readings) - len(outcome.waiting)
+    refuted = sum(item.judgement.verdict == "does not hold" for item in readings)
     if outcome.claim.about and verdict == "undecided" and refuted:
         words = [f"does not hold in {refuted} of {len(readings)} readings"]
         if len(outcome.waiting) == 1 and outcome.waiting[0].statement:

@@ -95,14 +95,13 @@ def next_look(outcome: Outcome) -> int | None:
     if is_exact(outcome.claim):
         return 1
     looks = looks_of(outcome.claim) or (FEWEST,)
-    under = outcome.waiting if is_read(outcome.claim) else (outcome,)
-    taken = min(item.judgement.look for item in under)
+    taken = min(item.judgement.look for item in _waiting(outcome))
     return next((look for look in looks if look > taken), None)
 
 
 def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Step:
     """What a claim lacks until it has so many seeds, under the readings that leave it open."""
-    under = outcome.waiting if is_read(outcome.claim) else (outcome,)
+    under = _waiting(outcome)
     present = set.intersection(*map(_seeds, under))
     first = first_seed_of(study)
     lacking = [seed for seed in range(first, first + look) if seed not in present]
@@ -128,6 +127,11 @@ def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Ste
     if 0 < len(asked) < len(every):
         overrides += (f"hydra.sweeper.readings=[{','.join(map(_quoted, asked))}]",)
     return Step(outcome, look, overrides, tuple(cells))
+
+
+def _waiting(outcome: Outcome) -> tuple[Outcome, ...]:
+    """What leaves a claim open; itself where no sweep runs its readings."""
+    return outcome.waiting if is_read(outcome.claim) else (outcome,)
 
 
 def _quoted(reading: Reading) -> str:
