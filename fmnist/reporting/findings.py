@@ -216,9 +216,11 @@ def found_words(items: Sequence[Told]) -> str:
     counts = counted(item.outcome for item in asked)
     after = sum(item.outcome.stays_open for item in asked)
     last = f", {after} of them after {'its' if after == 1 else 'their'} last look" if after else ""
+    hold, refuted, left = counts["holds"], counts["does not hold"], counts["open"]
     lines = [
-        f"Of {counts['asked']} claims {counts['holds']} hold, {counts['does not hold']} do not "
-        f"hold and {counts['open']} are open{last}."
+        f"Of {counts['asked']} claims {hold} {'holds' if hold == 1 else 'hold'}, "
+        f"{refuted} {'does' if refuted == 1 else 'do'} not hold and "
+        f"{left} {'is' if left == 1 else 'are'} open{last}."
     ]
     for verdict, title in GROUPS:
         own = [item for item in asked if _group(item.verdict) == verdict]
