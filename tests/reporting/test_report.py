@@ -189,6 +189,7 @@ def test_runs_that_chose_on_the_test_set_are_told_wherever_they_rank(
     text = text_of(page.read_text())
     assert "Some epochs were chosen on the test set : data.select_on=test in 1 of 3 runs" in text
     assert "middle finished epoch chosen on the test set" in text
+    assert "not finished" not in text
     with (page.parent / "runs.csv").open() as file:
         chosen = {row["run"]: row["select_on"] for row in csv.DictReader(file)}
     assert chosen == {"best": "val", "middle": "test", "worst": "val"}
@@ -212,7 +213,7 @@ def test_every_cell_is_listed_with_its_state(sweep: Path) -> None:
     assert float(rows["c3"]["test/acc"]) == pytest.approx(0.82, abs=0.01)
     text = text_of((sweep / "report" / "report.html").read_text())
     assert "16 runs: 12 finished" in text
-    for words in ("1 failed", "1 killed", "1 damaged", "1 missing"):
+    for words in ("1 failed", "1 killed", "1 damaged", "1 missing", "not finished"):
         assert words in text
 
 
