@@ -78,14 +78,23 @@ class Told:
         part, statement = self.outcome.part, self.outcome.statement
         if part is None or statement is None:
             return "not measured"
-        metric = shown_metric(self.outcome)
-        mean = part.summary(statement.shown).mean
-        return f"{'+' if mean > 0 else ''}{number(mean, metric)} {unit(metric)}".rstrip()
+        return _signed(part.summary(statement.shown).mean, shown_metric(self.outcome))
 
     @property
     def readings(self) -> str:
         """ " (in 3 of 9 readings)", of a comparison that is decided; "" where none were run."""
         return "".join(f" ({text})" for text in readings_in_words(self.outcome))
+
+    @property
+    def span(self) -> str:
+        """ ", from +1.83 points (`optim.momentum=0.9`) to +45.41 points (`data.batch_size=128`) by
+        what it left open", of a comparison; "" where no reading but ours was run."""
+        means = _under_readings(self.outcome)
+        if len(means) < 2:
+            return ""
+        metric = shown_metric(self.outcome)
+        ends = [f"{_signed(mean, metric)} (`{name}`)" for mean, name in (min(means), max(means))]
+        return f", from {ends[0]} to {ends[1]} by what it left open"
 
     @property
     def part(self) -> str:
@@ -290,16 +299,9 @@ def left_open_words(outcomes: Iterable[Outcome]) -> str:
 
 def _range(outcome: Outcome) -> str:
     """Of a claim that was measured under several readings: the ends of what they gave."""
-    measured = [item for item in outcome.readings if item.statement and item.part]
-    part = outcome.part
-    if len(measured) < 2 or part is None or not is_share(shown_metric(outcome)):
+    means, metric = _under_readings(outcome), shown_metric(outcome)
+    if len(means) < 2 or not is_share(metric):
         return ""
-    metric = shown_metric(outcome)
-    means = []
-    for item in measured:
-        assert item.statement is not None
-        same = [p for p in item.statement.parts if p.label == part.label]
-        means += [(p.summary(item.statement.shown).mean, item.reading) for p in same]
     (low, worst), (high, best) = min(means), max(means)
     mark, what = ("%", metric) if outcome.claim.values else ("points", f"difference in {metric}")
     return (
@@ -307,6 +309,21 @@ def _range(outcome: Outcome) -> str:
         f"{number(high, metric)} {mark} (`{best}`), by {number(high - low, metric)} points, over "
         f"the {len(means)} of {len(outcome.readings)} readings that were run."
     )
+
+
+def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
+    """Mean and name of every reading that was run, of the part that ours shows."""
+    means, part = [], outcome.part
+    for item in outcome.readings:
+        if part and item.statement:
+            same = [p for p in item.statement.parts if p.label == part.label]
+            means += [(p.summary(item.statement.shown).mean, item.reading) for p in same]
+    return means
+
+
+def _signed(mean: float, metric: str) -> str:
+    """With its unit."""
+    return f"{'+' if mean > 0 else ''}{number(mean, metric)} {unit(metric)}".rstrip()
 
 
 def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> list[str]:

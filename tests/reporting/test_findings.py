@@ -140,6 +140,10 @@ def test_what_a_source_left_open_is_shown_by_how_far_its_value_moves():
     both = [o for o in evaluate(CLAIMS, rows + worst) if o.claim.name == "s2_best_worst"]
     words = left_open_words(both)
     assert "difference in test/acc goes from 0.20 points (`aug=flip`) to 0.50 points (" in words
+    said = ", from +0.20 points (`aug=flip`) to +0.50 points (`our reading`) by what it left open"
+    assert told(both, CLAIMS)["s2_best_worst"].span == said
+    (alone,) = [o for o in evaluate(CLAIMS, rows[:3] + worst[:3]) if o.claim == both[0].claim]
+    assert told([alone], CLAIMS)["s2_best_worst"].span == ""
     assert "None of them has been run yet." in left_open_words(
         [o for o in outcomes_of(measured=False) if o.claim.source == "S2"]
     )
