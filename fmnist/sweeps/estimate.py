@@ -1,7 +1,7 @@
 """How long cells take, by the records at hand."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +45,17 @@ def rows_at_hand(results: Path = Path("results")) -> list[Row]:
     return rows
 
 
-def alike(settings: Mapping[str, str], rows: Iterable[Row]) -> list[Row]:
-    """Finished runs with these settings; where and in which format they ran is open."""
-    left_out = (*MACHINE, CHOSEN)
+def alike(
+    settings: Mapping[str, str], rows: Iterable[Row], named: Collection[str] = ()
+) -> list[Row]:
+    """Finished runs with these settings; where and in which format they ran is open.
+
+    Args:
+        settings: of a cell.
+        rows: that are at hand.
+        named: what is not open, though it is the machine's.
+    """
+    left_out = {*MACHINE, CHOSEN} - set(named)
     wanted = {k: v for k, v in settings.items() if is_value(k) and k not in left_out}
     return [
         row

@@ -120,7 +120,7 @@ def step_to(outcome: Outcome, study: str, look: int, rows: Sequence[Row]) -> Ste
     for combination in product(*([f"{key}={v}" for v in some] for key, some in levels.items())):
         for reading in read:
             settings = settings_of((f"ablation={study}", *own, *combination, *reading))
-            there = {row.seed for row in alike(settings, rows)}
+            there = _seeds_at_hand(outcome.claim, study, settings, rows)
             if missing := [(settings, seed) for seed in lacking if seed not in there]:
                 cells += missing
                 asked[reading] = None
@@ -145,6 +145,17 @@ def _seeds(outcome: Outcome) -> set[int]:
     return set.intersection(*(set(part.seeds) for part in parts)) if parts else set()
 
 
+def _seeds_at_hand(
+    claim: Claim, study: str, settings: Mapping[str, str], rows: Sequence[Row]
+) -> set[int]:
+    """Of a cell's runs that have what the claim asks; of two formats where the study compares them.
+
+    A run that was collected without its seconds says nothing of durations.
+    """
+    found = alike(settings, rows, named=axes(study))
+    return {row.seed for row in found if all(m in row.metrics for m in claim.metrics)}
+
+
 def _levels(claim: Claim, study: str) -> dict[str, list[str]]:
     """The levels of every factor of a study that a claim asks; all where it does not name them."""
     terms = [term for s in claim.selections for term in side(s, claim.metric).terms]
@@ -159,7 +170,9 @@ def _levels(claim: Claim, study: str) -> dict[str, list[str]]:
 def steps(
     outcomes: Mapping[str, Sequence[Outcome]], rows: Sequence[Row], stuck: Iterable[tuple[str, int]]
 ) -> list[Step]:
-    """One for every open claim, the cheapest first; cells of which nothing is known come last.
+    """One for every open claim: first looks before second ones, and the cheapest first of each.
+
+    Cells of which nothing is known count as dearer than any other.
 
     Args:
         outcomes: by study.
@@ -167,14 +180,15 @@ def steps(
         stuck: (claim, look) that were run without giving the seeds.
     """
     left_out = set(stuck)
-    found: list[tuple[int, float, int, Step]] = []
+    found: list[tuple[int, int, float, int, Step]] = []
     for study, some in outcomes.items():
         for outcome in some:
             look = next_look(outcome)
             if look is not None and (outcome.claim.name, look) not in left_out:
                 step = step_to(outcome, study, look, rows)
                 cost = step.cost(rows)
-                found.append((cost.unknown, cost.seconds, len(found), step))
+                before = sum(earlier < look for earlier in looks_of(outcome.claim))
+                found.append((before, cost.unknown, cost.seconds, len(found), step))
     return [step for *_, step in sorted(found)]
 
 

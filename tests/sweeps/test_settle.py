@@ -160,6 +160,18 @@ def test_a_step_asks_for_the_levels_and_seeds_that_the_claim_lacks():
     assert leak.overrides == ("ablation=leak", "experiment=s2_base", "seed=0,1,2,3,4")
 
 
+def test_runs_without_what_a_claim_asks_are_not_at_hand():
+    untimed = [row("ablation=s4_models", f"experiment={name}", seed=seed, test_acc=90 + seed)
+               for name in ("s4_cnnmodel5", "s4_googlenet_adam") for seed in range(3)]  # fmt: skip
+    step = step_to(of("s4_training_time", untimed), "s4_models", 3, untimed)
+    assert step.overrides[-1] == "seed=0,1,2"
+    assert len(step.cells) == 6
+    fp32 = [row("ablation=precision", "scheduler=none", "trainer.precision=32-true", seed=seed,
+                test_acc=90 + seed) for seed in range(5)]  # fmt: skip
+    cells = step_to(of("precision_bf16", fp32), "precision", 5, fp32).cells
+    assert [settings["trainer.precision"] for settings, _ in cells] == ["bf16-mixed"] * 5
+
+
 def test_a_value_under_readings_is_decided_by_their_sweep_alone():
     names = {study: {claim.name for claim in claims_of(study, CLAIMS)}
              for study in ("s3_baseline_better", "s3_readings", "s0_readings")}  # fmt: skip
@@ -199,14 +211,17 @@ def test_readings_that_are_refuted_get_no_more_seeds():
     assert verdict_words(last) == "open after 10 seeds under data.batch_size=128"
 
 
-def test_the_cheapest_open_claim_comes_first_and_decided_ones_do_not_come():
-    def timed(experiment, seconds):
-        some = [row(f"experiment={experiment}", seed=s, test_acc=90 + s % 3) for s in range(4)]
-        for item in some:
-            item.metrics["seconds"] = seconds
-            item.facts["device"] = ""
-        return some
+def timed(experiment, seconds, seeds=4):
+    """Rows of an experiment, of cells that took so many seconds."""
+    some = [row(f"experiment={experiment}", seed=s, test_acc=90 + s % 3, test_f1=90 + s % 3)
+            for s in range(seeds)]  # fmt: skip
+    for item in some:
+        item.metrics["seconds"] = seconds
+        item.facts["device"] = ""
+    return some
 
+
+def test_the_cheapest_open_claim_comes_first_and_decided_ones_do_not_come():
     rows = [*timed("s1_no_dropout", 10.0), *timed("s1_alternative", 3.0)]
     asked = [of(name, rows) for name in
              ("s1_main_value", "s1_no_dropout_value", "s1_alternative_value")]  # fmt: skip
@@ -214,3 +229,13 @@ def test_the_cheapest_open_claim_comes_first_and_decided_ones_do_not_come():
     assert names == ["s1_alternative_value", "s1_no_dropout_value", "s1_main_value"]
     stuck = [("s1_alternative_value", 5)]
     assert len(steps({"s1_models": asked}, rows, stuck)) == 2
+
+
+def test_a_first_look_comes_before_a_cheaper_second_one():
+    rows = [*timed("s1_no_dropout", 10.0), *timed("s1_alternative", 0.1, seeds=5)]
+    names = ("s1_alternative_value", "s1_no_dropout_value")
+    found = steps({"s1_models": [of(name, rows) for name in names]}, rows, [])
+    assert [(s.outcome.claim.name, s.look) for s in found] == [
+        ("s1_no_dropout_value", 5), ("s1_alternative_value", 10),
+    ]  # fmt: skip
+    assert found[0].cost(rows).seconds > found[1].cost(rows).seconds > 0
