@@ -148,7 +148,7 @@ def _seeds(outcome: Outcome) -> set[int]:
 def _seeds_at_hand(
     claim: Claim, study: str, settings: Mapping[str, str], rows: Sequence[Row]
 ) -> set[int]:
-    """Of a cell's runs that have what the claim asks; of two formats where the study compares them.
+    """Of a cell's runs that have what the claim asks, in the cell's format if the study compares some.
 
     A run that was collected without its seconds says nothing of durations.
     """
