@@ -148,7 +148,7 @@ def _seeds(outcome: Outcome) -> set[int]:
 def _seeds_at_hand(
     claim: Claim, study: str, settings: Mapping[str, str], rows: Sequence[Row]
 ) -> set[int]:
-    """Of a cell's runs that have what the claim asks, in the cell's format if the study compares some.
+    """Of a cell's runs that have what the claim asks; in its format where the study compares them.
 
     A run that was collected without its seconds says nothing of durations.
     """
