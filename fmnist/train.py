@@ -75,7 +75,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         facts = data.load()
         shape, classes = facts.shape, len(facts.classes)
         net = try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
-        shorter = None if job.group is None else shorter_run(config, job.dir)
+        shorter = None if job.group is None else shorter_run(config, job.dir, facts.checksums)
         begun = goes_on(job.dir, name)
         beginning = Beginning() if begun else beginning_of(config, net, shorter)
         del net  # of the trial
@@ -233,13 +233,17 @@ def finish(
     csv, *dashboards = loggers
     csv.log_metrics(summary, step=trainer.global_step)
     csv.save()
+    before = record.inherited_seconds or 0
+    if record.resumed:  # its epochs until then, of which some may be inherited
+        done = record.resumed[-1].epochs
+        before = sum(row.seconds for row in record.epochs if row.epoch < done)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
     run.write(
         replace(
             record,
             status="finished",
             train_seconds=summary["train/seconds"],
-            seconds=seconds + (record.inherited_seconds or 0),
+            seconds=seconds + before,
             peak_memory_mib=peak / (1024**2 if sys.platform == "darwin" else 1024),
         )
     )

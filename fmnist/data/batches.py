@@ -5,6 +5,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 # isort: split
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count as count_up
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -133,18 +134,29 @@ def left_over(images: int, batch_size: int, world: int = 1) -> int:
 
 
 class EvalBatches:
-    """Batches in file order, never augmented: (float [B, C, S, S], labels int64 [B])."""
+    """Batches in file order, never augmented: (float [B, C, S, S], labels int64 [B]).
+
+    Every process has as many batches as the others, or they would wait for each other for ever,
+    though some have an image less; none is empty where there are as many images as processes.
+
+    Args:
+        batch_size: of each process; a last one may be larger by the image that is too much.
+    """
 
     def __init__(
         self, images: Images, prepare: Normalize, batch_size: int, rank: int = 0, world: int = 1
     ) -> None:
         self.images = Images(images.pixels[rank::world], images.labels[rank::world])
         self.prepare, self.batch_size = prepare, batch_size
+        least, most = len(images) // world, -(-len(images) // world)  # images of a process
+        self.count = min(-(-most // batch_size), least)
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
+        return self.count
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(self.images), self.batch_size):
-            stop = start + self.batch_size
+        own, count = len(self.images), self.count
+        # The batches that follow have at least an image each.
+        starts = [min(n * self.batch_size, own - (count - n)) for n in range(count)]
+        for start, stop in pairwise([*starts, own]):
             yield self.prepare(self.images.pixels[start:stop]), self.images.labels[start:stop]

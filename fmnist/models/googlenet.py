@@ -115,7 +115,7 @@ class GoogLeNet(nn.Module):
             self.inception[name] = module
             channels[name], previous = module.channels_out, name
         self.pool = nn.MaxPool2d(3, 2, padding=1)  # 14 -> 7 -> 4
-        self.head = nn.Sequential(
+        head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Dropout(dropout),
@@ -125,6 +125,7 @@ class GoogLeNet(nn.Module):
         if aux_heads:
             for name in ("4a", "4d"):
                 self.aux[name] = auxiliary_head(channels[name], int(128 * width), num_classes)
+        self.head = head  # made first, as ever, and registered last: it is what the net ends in
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """float [B, in_channels, image_size, image_size] -> logits float [B, num_classes].

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fmnist.config.schema import look_up
+from fmnist.config.words import show
 from fmnist.errors import RunError, UserError
 from fmnist.process.terminal import signal_exit_code
 from fmnist.runs.origin import code_version, package_versions
@@ -27,7 +29,7 @@ def start_run(run_dir: Path, new: Record) -> Run:
 
     Raises:
         RunError: the directory holds a finished run, or one of another configuration or a newer
-            version.
+            version, or one that would go on with other data files.
     """
     earlier = refuse_other_run(run_dir, new.config_hash)
     now, (commit, dirty) = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
@@ -46,9 +48,20 @@ def start_run(run_dir: Path, new: Record) -> Run:
             os.replace(run_dir / RESULT, run_dir / f"{RESULT}.damaged")
         (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
     elif (run.checkpoints / "last.ckpt").exists():
+        _refuse_other_data(run, earlier)
         run.record = _continued(run.record, earlier, Resumption(now, earlier.trained, commit))
     run.write(run.record)
     return run
+
+
+def _refuse_other_data(run: Run, earlier: Record) -> None:
+    """A run cannot go on with other images: its record would be true of neither."""
+    before, now = earlier.dataset, run.record.dataset
+    if before is not None and now is not None and before.checksums != now.checksums:
+        raise RunError(
+            f"{run.dir}: was begun with other data files than those found now "
+            f"(data.root={show(look_up(run.config, 'data.root'))}); choose another hydra.run.dir"
+        )
 
 
 def _continued(new: Record, earlier: Record, again: Resumption) -> Record:

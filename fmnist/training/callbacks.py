@@ -123,6 +123,8 @@ class RecordEpochs(Callback):
             *earlier, last = self.run.record.resumed
             resumed = [*earlier, replace(last, epochs=int(module.history[-1]["epoch"]) + 1)]
             self.run.record = replace(self.run.record, resumed=resumed)
+        if len(module.history) > len(self.run.record.epochs):  # of another run: none may follow
+            self._write(module)
         # Only now: where it starts further processes, Lightning shares the cores among them.
         self.run.record = replace(self.run.record, threads=torch.get_num_threads())
 
@@ -135,17 +137,40 @@ class RecordEpochs(Callback):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, Classifier)
         if not trainer.sanity_checking:
-            rows = list(map(Epoch.of, module.history))
-            self.run.write(replace(self.run.record, epochs=rows))
+            self._write(module)
             if (self.run.dir / PRUNED).exists():
-                raise Pruned(f"{GIVEN_UP} after {len(rows)} epochs")
+                raise Pruned(f"{GIVEN_UP} after {len(module.history)} epochs")
+
+    def _write(self, module: Classifier) -> None:
+        self.run.write(replace(self.run.record, epochs=list(map(Epoch.of, module.history))))
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that, killed between its decision and the run's end, trains no epoch more."""
+    """Early stopping that, killed between its decision and the run's end, trains no epoch more.
+
+    Before `trainer.min_epochs` and `trainer.min_steps` it counts and decides nothing: Lightning
+    would remember a decision of then, and stop there even if the last epoch was the best.
+    """
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        trainer.should_stop |= self.wait_count >= self.patience
+        if self.wait_count >= self.patience and _may_stop(trainer, trainer.current_epoch):
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        before = trainer.should_stop
+        super().on_validation_end(trainer, module)
+        if not _may_stop(trainer, trainer.current_epoch + 1):
+            trainer.should_stop = before
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """All but the patience, which is a setting of the run that goes on."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
+def _may_stop(trainer: Trainer, epochs: int) -> bool:
+    """Whether so many epochs, and the steps so far, are as many as there have to be."""
+    steps = trainer.min_steps or 0
+    return epochs >= (trainer.min_epochs or 0) and trainer.global_step >= steps
 
 
 class StopAfterStep(Callback):

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -291,16 +292,19 @@ class Classifier(LightningModule):
         self._lower_if_stalled()
 
     def _lower_if_stalled(self) -> None:
-        """A plateau's step by this epoch's validation.
+        """A plateau's step by this epoch's last validation, or by its training where it has none.
 
         Lightning takes it after the checkpoints: a run that goes on from one would lack it.
         """
         scheduler, monitor = self.lr_schedulers(), self.schedule.monitor
         by_epoch = isinstance(scheduler, ReduceLROnPlateau) and self.schedule.interval == "epoch"
-        if not by_epoch or monitor is None or self.open_row is not None:
+        if not by_epoch or monitor is None:
             return
         row = self.history[-1] if self.history else {}
-        metric = row.get(monitor, self.trainer.callback_metrics.get(monitor))
+        validated = row.get("epoch") == self.current_epoch
+        beside = self.trainer.callback_metrics if validated else {}  # else of an earlier epoch
+        row = row if validated else self.open_row or {}
+        metric = row.get(monitor, beside.get(monitor))
         if metric is not None:
             cast("ReduceLROnPlateau", scheduler).step(metric)
 
@@ -309,8 +313,17 @@ class Classifier(LightningModule):
         checkpoint["random_states"] = random_states()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = checkpoint.get("history", [])
-        self.restored_states = checkpoint.get("random_states")
+        """Where training goes on; whoever takes the weights alone keeps rows and generators."""
+        if self._trains():
+            self.history = checkpoint.get("history", [])
+            self.restored_states = checkpoint.get("random_states")
+
+    def _trains(self) -> bool:
+        """Whether it is in a Trainer that fits it."""
+        try:
+            return self.trainer.state.fn == TrainerFn.FITTING
+        except RuntimeError:  # in none
+            return False
 
     # Evaluation
 
@@ -345,9 +358,10 @@ class Classifier(LightningModule):
         metrics = self._evaluation_metrics("val")
         if self.trainer.sanity_checking:
             return
-        if self.outputs:
+        trains = bool(self.trainer.optimizers)  # not a Trainer that has only come to validate
+        if trains and self.outputs:
             self._end_stretch()
-        if self.open_row is not None:
+        if trains and self.open_row is not None:
             self._close_row(metrics)
         else:
             self.log_dict(metrics, sync_dist=True)

@@ -96,7 +96,7 @@ class GroupedClassifier(Classifier):
             else:
                 self.manual_backward(loss)
             if self.clip["gradient_clip_val"]:
-                self._clip_gradient(optimizer)
+                self.clip_gradients(optimizer.optimizer, **self.clip)  # type: ignore[arg-type]
             if plain:
                 self._step_uncalled(optimizer)
             else:
@@ -113,9 +113,8 @@ class GroupedClassifier(Classifier):
         backward pass, and fp16 scales its loss.
         """
         strategy, precision = self.trainer.strategy, self.trainer.precision_plugin
-        scaled = getattr(precision, "scaler", None) is not None
-        kinds = (Precision, MixedPrecision)
-        return type(strategy) is SingleDeviceStrategy and type(precision) in kinds and not scaled
+        plain = type(precision) in (Precision, MixedPrecision) and not scales(self.trainer)
+        return type(strategy) is SingleDeviceStrategy and plain
 
     def _step_uncalled(self, optimizer: LightningOptimizer) -> None:
         """The optimiser's own step, counted as Lightning counts it."""
@@ -123,12 +122,6 @@ class GroupedClassifier(Classifier):
         steps.increment_ready()
         optimizer.optimizer.step()
         steps.increment_completed()
-
-    def _clip_gradient(self, optimizer: LightningOptimizer) -> None:
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:  # fp16: the gradient is scaled
-            scaler.unscale_(optimizer.optimizer)
-        self.clip_gradients(optimizer.optimizer, **self.clip)  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
         """Without what Lightning ignores of a schedule that it does not drive."""
@@ -181,6 +174,11 @@ def _count(tracker: dict[str, int], number: int) -> None:
     tracker.update(dict.fromkeys(tracker, number))
 
 
+def scales(trainer: Trainer) -> bool:
+    """Whether the loss is scaled, and with it every gradient, as fp16 needs it."""
+    return getattr(trainer.precision_plugin, "scaler", None) is not None
+
+
 def single_steps_because(
     trainer: Trainer,
     classifier: Classifier,
@@ -206,6 +204,8 @@ def single_steps_because(
         return f"trainer.profiler={type(profiler).__name__}"
     if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
         return f"trainer.strategy={type(trainer.strategy).__name__}"
+    if trainer.gradient_clip_val and scales(trainer):  # unscaled once, within Lightning's step
+        return f"gradient_clip_val={trainer.gradient_clip_val} in fp16"
     for one in trainer.callbacks:  # type: ignore[attr-defined]
         watched = [hook for hook in STEP_HOOKS if is_overridden(hook, one, Callback)]
         if watched and not isinstance(one, SEES_GROUPS):

@@ -19,7 +19,8 @@ class MuonAdamW(Optimizer):
 
     Muon takes the weights of linear layers and, flattened to [out, in x height x width] as its
     author does, of convolutions; AdamW takes biases, normalisations and the last matrix, which is
-    the head. A group has the rate of its optimiser; a policy changes both in proportion.
+    the head. The output matrices of auxiliary heads stay with Muon, as hidden ones. A group has
+    the rate of its optimiser; a policy changes both in proportion.
 
     Args:
         params: tensors, or groups of them.

@@ -10,7 +10,8 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,16 @@ from fmnist.runs.run import Run, finished_run, read_checkpoint
 log = logging.getLogger(__name__)
 
 EPOCHS = "trainer.max_epochs"
+PACKAGE = Path(__file__).parents[1]
 
 
-def shorter_run(config: dict[str, Any], run_dir: Path) -> Run | None:
+def shorter_run(config: dict[str, Any], run_dir: Path, checksums: Mapping[str, str]) -> Run | None:
     """The longest finished run of the same sweep of which this one is a longer run.
 
     Args:
         config: checked and resolved.
         run_dir: of the run that is about to begin, a cell of a sweep.
+        checksums: of its data files.
     """
     most = config["trainer"].get("max_epochs")
     if not config["reuse_shorter"] or not most or depends_on_length(config):
@@ -46,7 +49,10 @@ def shorter_run(config: dict[str, Any], run_dir: Path) -> Run | None:
         trainer = {**config["trainer"], "max_epochs": epochs}
         hashed = config_hash({**config, "trainer": trainer})
         run = finished_run(cells[hashed], hashed) if hashed in cells else None
-        if run is not None and _came_to_its_end(run.record, epochs) and _is_whole(run):
+        if run is None or not _came_to_its_end(run.record, epochs):
+            continue
+        facts = run.record.dataset
+        if facts is not None and facts.checksums == checksums and _is_whole(run):
             return run
     return None
 
@@ -93,9 +99,20 @@ def _came_to_its_end(record: Record, epochs: int) -> bool:
         and record.devices == 1
         and (kind != "cpu" or record.threads == torch.get_num_threads())
         and name == f"({here})"
-        and record.git_commit == code_version()[0]
+        and _by_this_code(record)
         and record.versions == package_versions()
     )
+
+
+def _by_this_code(record: Record) -> bool:
+    """Of the same commit; where a tree was changed, by files that are older than the run."""
+    commit, dirty = code_version()
+    if commit != record.git_commit:
+        return False
+    if (dirty, record.git_dirty) == (False, False):
+        return True
+    began = datetime.fromisoformat(record.started).timestamp()
+    return all(file.stat().st_mtime < began for file in PACKAGE.rglob("*.py"))
 
 
 def _is_whole(run: Run) -> bool:

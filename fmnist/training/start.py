@@ -11,6 +11,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fmnist.config.hashing import digest
+from fmnist.config.schema import look_up
+from fmnist.config.words import show
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.pretrained import PREFIX, pretrained
 from fmnist.runs.run import (
@@ -21,9 +24,22 @@ from fmnist.runs.run import (
     read_weights,
     write_atomically,
 )
+from fmnist.training.callbacks import ResumableEarlyStopping
 from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
+
+ALONE = "init_from takes its weights alone"
+# Settings of `data` that say how batches are made and where files lie: these may change.
+OF_BATCHES = ("root", "batch_size", "eval_batch_size", "mean", "std")
+# What makes a run as long as it is, in steps, and the value that is as none.
+LENGTH = {
+    "trainer.max_epochs": None,
+    "trainer.max_steps": -1,
+    "data.batch_size": None,
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.limit_train_batches": 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -163,6 +179,7 @@ def files_of(config: dict[str, Any], net: nn.Module) -> dict[str, Path]:
     path = checkpoint_of("ckpt_path", given, "last")
     last = read_checkpoint(path)
     refuse_other(config, last, net)
+    refuse_kept(config, _settings_of(path, last))
     history = last.get("history") or []
     if not history:
         raise ConfigError(f"ckpt_path={given}: holds no epochs; init_from takes weights alone")
@@ -172,8 +189,10 @@ def files_of(config: dict[str, Any], net: nn.Module) -> dict[str, Path]:
             f"trainer.max_epochs={most}: should be more than {done}, the epochs that "
             f"ckpt_path={given} has"
         )
+    refuse_impatient(config, last, done)
     accuracies = [row["val/acc"] for row in history]
-    best = path if max(accuracies) == accuracies[-1] else path.with_name("best.ckpt")
+    first = accuracies.index(max(accuracies))  # of equals
+    best = path if first == len(accuracies) - 1 else path.with_name("best.ckpt")
     if not best.is_file():
         raise RunError(f"ckpt_path={given}: no {best}, which holds the best of its epochs so far")
     if best != path:
@@ -204,6 +223,95 @@ def refuse_other(config: dict[str, Any], last: Mapping[str, Any], net: nn.Module
     before = last.get("hyper_parameters", {}).get("optimizer", {}).get("_target_")
     if before != (now := config["optim"]["_target_"]):
         raise ConfigError(
-            f"{given}: was trained with {before}, and this run is with {now}: "
-            "init_from takes its weights alone"
+            f"{given}: was trained with {before}, and this run is with {now}: {ALONE}"
         )
+
+
+def _settings_of(file: Path, last: Mapping[str, Any]) -> dict[str, Any]:
+    """With what a checkpoint was trained: its run's configuration, or what it says itself."""
+    if run := _run_of(file):
+        return run.config
+    parts = last.get("hyper_parameters", {})
+    names = {"optim": "optimizer", "scheduler": "schedule"}
+    return {group: parts[name] for group, name in names.items() if name in parts}
+
+
+def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
+    """Settings that a run which goes on would keep from the checkpoint, whatever it is told.
+
+    Optimiser and schedule are restored with their numbers, and the best epoch so far was chosen on
+    the images of then. Batches, augmentation, smoothing and patience are this run's own.
+
+    Args:
+        there: the configuration of the checkpoint, or what is known of it.
+
+    Raises:
+        ConfigError: what differs.
+    """
+    given = f"ckpt_path={config['ckpt_path']}"
+    for group in ("optim", "scheduler"):
+        if group in there and (found := difference(there[group], config[group], group)):
+            raise ConfigError(f"{given}: {found}: a run that goes on keeps it; {ALONE}")
+    if "data" in there and (found := difference(_images_of(there), _images_of(config), "data")):
+        raise ConfigError(f"{given}: {found}: its best epoch was chosen on other images; {ALONE}")
+    horizon = config["scheduler"].get("horizon")
+    for key, usual in LENGTH.items() if horizon and "trainer" in there else ():
+        before, now = (
+            usual if look_up(one, key) is None else look_up(one, key) for one in (there, config)
+        )
+        if show(before) != show(now):  # 1 batch is not 1.0, all of them
+            raise ConfigError(
+                f"{given}: {key} is {show(before)} there, {show(now)} here, and scheduler.horizon="
+                f"{horizon} ends the schedule with the run of then; {ALONE}"
+            )
+
+
+def difference(there: Any, here: Any, key: str) -> str | None:
+    """The first setting of a node that is another one; what is left out has its default.
+
+    Args:
+        key: of the node, as "optim".
+    """
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        return f"{key} is {_said(there)} there, {_said(here)} here"
+    for name in dict.fromkeys(["_target_", *here, *there]):
+        hashes = {
+            digest({key: {part: node[part] for part in ("_target_", name) if part in node}}, {}, ())
+            for node in (there, here)
+        }
+        if len(hashes) > 1:
+            before, now = (node.get(name, "left out") for node in (there, here))
+            return difference(before, now, f"{key}.{name}")
+    return None
+
+
+def _said(value: Any) -> str:
+    return str(value.get("_target_")) if isinstance(value, dict) else show(value)
+
+
+def _images_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `data` that decide which images train, and which validate."""
+    data = {key: value for key, value in config["data"].items() if key not in OF_BATCHES}
+    return data | ({"split_seed": config["seed"]} if data.get("split_seed") == "seed" else {})
+
+
+def refuse_impatient(config: dict[str, Any], last: Mapping[str, Any], done: int) -> None:
+    """A checkpoint after which this run's patience leaves nothing to train.
+
+    Args:
+        done: epochs that it has.
+
+    Raises:
+        ConfigError: its last epochs were no better, so many that this run would end.
+    """
+    patience = config["patience"]
+    if patience is None or done < (config["trainer"].get("min_epochs") or 0):
+        return
+    for name, state in last.get("callbacks", {}).items():
+        if name.startswith(f"{ResumableEarlyStopping.__name__}{{") and (
+            state["wait_count"] >= patience
+        ):
+            raise ConfigError(
+                f"patience={patience}: should be more than {state['wait_count']}, the validations "
+                f"without a better val/acc with which ckpt_path={config['ckpt_path']} ends"
+            )

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from fmnist.config.build import build_node, maker
 from fmnist.config.check import TESTED
 from fmnist.data.datamodule import ImageData
+from fmnist.errors import ConfigError
 from fmnist.process.machine import processor_name
 from fmnist.runs.record import Record
 from fmnist.runs.run import Run
@@ -28,7 +29,12 @@ from fmnist.training.callbacks import (
 from fmnist.training.checkpoint import AtomicCheckpointIO
 from fmnist.training.classifier import Classifier
 from fmnist.training.ddp import EndOnSigterm, StartedHere
-from fmnist.training.grouped import GroupedClassifier, GroupedData, single_steps_because
+from fmnist.training.grouped import (
+    GroupedClassifier,
+    GroupedData,
+    scales,
+    single_steps_because,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,9 @@ def build_trainer(
         loggers: opened.
         checkpoints: folder for best.ckpt and last.ckpt.
         run: whose record is to be kept up to date; None in the extra processes of DDP.
+
+    Raises:
+        ConfigError: a gradient that only the optimiser unscales is to be clipped.
     """
     settings = dict(config["trainer"])
     if settings.get("gradient_clip_val") is None:
@@ -68,6 +77,12 @@ def build_trainer(
         # requeue jobs beside the launcher.
         plugins=[StartedHere(), AtomicCheckpointIO()],
     )
+    clip = trainer.gradient_clip_val
+    if clip and config["optim"].get("fused") and scales(trainer):  # on a GPU: known only now
+        raise ConfigError(
+            f"optim.fused=true: should be false where gradient_clip_val={clip} and "
+            f"trainer.precision={trainer.precision}: a fused step takes scaled gradients"
+        )
     return trainer
 
 

@@ -492,3 +492,18 @@ def test_real_split_is_balanced(real_root):
     assert torch.bincount(data.val_images.labels).tolist() == [500] * 10
     assert facts.mean == pytest.approx(0.2860, abs=1e-3)  # widely quoted, of all 60,000
     assert facts.std == pytest.approx(0.3530, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "world"), [(21, 10, 2), (5, 1, 2), (20, 4, 3), (7, 3, 3), (3, 8, 3)]
+)
+def test_every_process_evaluates_as_many_batches(count, size, world):
+    """With an image less, too, and never an empty one: the others would wait for ever."""
+    images = random_images(count)
+    parts = [EvalBatches(images, RAW, size, rank, world) for rank in range(world)]
+    sizes = [[len(labels) for _, labels in part] for part in parts]
+    assert {len(part) for part in parts} == {len(each) for each in sizes} == {len(sizes[0])}
+    assert min(map(min, sizes)) > 0
+    assert max(map(max, sizes)) <= size + 1
+    labels = torch.cat([joined(part)[1] for part in parts])
+    assert torch.equal(labels.sort().values, images.labels.sort().values)

@@ -117,6 +117,47 @@ def test_it_is_continued_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path, 
     assert [row["val/loss"] for row in rest.history] == [row["val/loss"] for row in whole.history]
 
 
+STALLED = ("optim=sgd", "optim.lr=1e-4", "scheduler=plateau", "+scheduler.policy.threshold=0.9")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "arguments", "halved"),
+    [
+        ("val/acc", {"val_check_interval": 3}, 2),  # the last of four batches is not validated
+        ("train/loss", {"limit_val_batches": 0}, 2),
+        ("val/acc", {"check_val_every_n_epoch": 2, "max_epochs": 4}, 1),  # not by the earlier one
+    ],
+)
+def test_a_plateau_steps_by_what_its_epoch_has(tmp_path, monitor, arguments, halved):
+    """With a threshold that nothing passes, in every epoch after the first."""
+    module, data = built(*STALLED, f"scheduler.monitor={monitor}", "scheduler.policy.patience=0")
+    trainer = plain(tmp_path, **{"max_epochs": 3, "num_sanity_val_steps": 0} | arguments)
+    trainer.fit(module, data)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-4 / 2**halved)
+
+
+def test_only_training_that_goes_on_takes_rows_and_generators_from_a_checkpoint(tmp_path):
+    module, data = built()
+    keep = ModelCheckpoint(tmp_path, "first", monitor=None, every_n_epochs=2)
+    first = plain(tmp_path, callbacks=[keep], enable_checkpointing=True, max_epochs=2)
+    first.fit(module, data)
+    again = Classifier.load_from_checkpoint(keep.best_model_path, weights_only=True)
+    assert (again.history, again.restored_states) == ([], None)
+    plain(tmp_path, max_epochs=1).fit(again, data)
+    assert [row["epoch"] for row in again.history] == [0]
+    plain(tmp_path).test(again, data, ckpt_path=keep.best_model_path, weights_only=True)
+    assert [row["epoch"] for row in again.history] == [0]
+    assert again.restored_states is None
+
+
+def test_another_trainer_validates_what_was_trained_without_validation(tmp_path):
+    module, data = built()
+    plain(tmp_path, limit_val_batches=0).fit(module, data)
+    (validated,) = plain(tmp_path).validate(module, data, verbose=False)
+    assert 0 <= validated["val/acc"] <= 1
+    assert module.history == []
+
+
 def test_a_checkpoint_alone_makes_the_module_again(tmp_path):
     module, data = built("scheduler=cosine", "tta=flip", "ema_decay=0.9", "channels_last=true")
     trainer = plain(tmp_path, max_epochs=1)

@@ -6,6 +6,7 @@ from torch import nn
 
 from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError
+from fmnist.models.googlenet import GoogLeNet
 from fmnist.training.build import build
 from fmnist.training.groups import parameter_groups
 from fmnist.training.muon import MuonAdamW
@@ -44,6 +45,17 @@ def test_biases_and_norms_are_spared_decay_and_the_head_has_its_own_rate() -> No
     assert list(parameter_groups(net)) == list(net.parameters())
     with pytest.raises(ConfigError, match=r"head_lr=0\.5: Conv2d has no linear layer"):
         parameter_groups(nn.Conv2d(1, 1, 1), head_lr=0.5)
+
+
+def test_the_head_of_a_net_is_not_an_auxiliary_one() -> None:
+    net = GoogLeNet(0.0625, aux_heads=True)
+    heads = [group for group in parameter_groups(net, head_lr=0.5) if "lr" in group]
+    assert [id(tensor) for tensor in heads[0]["params"]] == [
+        id(net.head[3].weight), id(net.head[3].bias),
+    ]  # fmt: skip
+    (adamw,) = (group for group in MuonAdamW(net.parameters()).param_groups if not group["muon"])
+    matrices = [tensor for tensor in adamw["params"] if tensor.ndim > 1]
+    assert [id(tensor) for tensor in matrices] == [id(net.head[3].weight)]
 
 
 def test_they_are_settings_that_change_the_hash_only_where_they_are_used() -> None:

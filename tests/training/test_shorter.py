@@ -1,5 +1,6 @@
 """A longer run of a finished one goes on from it, within a sweep."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
 from fmnist.runs.run import Run, load_run, read_checkpoint, write_atomically
 from fmnist.sweeps.launch import shorter_first
 from fmnist.train import train
+from fmnist.training import shorter as module
 from fmnist.training.shorter import shorter_run
 from tests.conftest import TINY, composed
 
@@ -36,6 +38,12 @@ def listed(folder: Path, *overrides: str, epochs: tuple[int, ...] = (1, 2, 3)) -
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / SWEEP, manifest_json(Manifest(cells)))
     return folder
+
+
+def found(config: dict, run_dir: Path) -> Run | None:
+    """What a run of the same data files goes on from."""
+    facts = load_run(run_dir.parent / "1").record.dataset if run_dir.parent.exists() else None
+    return shorter_run(config, run_dir, facts.checksums if facts else {})
 
 
 def state(value: object) -> object:
@@ -106,8 +114,8 @@ def test_its_seconds_are_those_of_all_epochs_and_say_which_were_inherited(sweep)
 def test_the_setting_changes_no_hash_and_ends_it(sweep):
     on, off = composed(*settings(3)), composed(*settings(3, "reuse_shorter=false"))
     assert config_hash(on) == config_hash(off)
-    assert shorter_run(on, sweep / "3") is not None
-    assert shorter_run(off, sweep / "3") is None
+    assert found(on, sweep / "3") is not None
+    assert found(off, sweep / "3") is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +127,7 @@ def test_what_may_depend_on_the_length_begins_anew(tmp_path, override, monkeypat
     """Though the shorter run looks finished."""
     sweep = listed(tmp_path / "sweep", override, epochs=(1,))
     monkeypatch.setattr("fmnist.training.shorter.finished_run", lambda *_: pytest.fail("asked"))
-    assert shorter_run(composed(*settings(3, override)), sweep / "3") is None
+    assert shorter_run(composed(*settings(3, override)), sweep / "3", {}) is None
 
 
 def test_a_run_that_is_not_the_beginning_of_the_longer_one_is_left_alone(sweep, tmp_path):
@@ -135,13 +143,44 @@ def test_a_run_that_is_not_the_beginning_of_the_longer_one_is_left_alone(sweep, 
         replace(record, config_hash="another"),
     ):
         shorter.write(other)
-        assert shorter_run(wanted, sweep / "3") is None
+        assert found(wanted, sweep / "3") is None
     shorter.write(record)
-    assert shorter_run(wanted, sweep / "3").dir == shorter.dir
-    assert shorter_run(wanted, tmp_path / "elsewhere/3") is None
-    assert shorter_run(composed(*settings(3, "optim.lr=0.002")), sweep / "3") is None
+    assert found(wanted, sweep / "3").dir == shorter.dir
+    assert found(wanted, tmp_path / "elsewhere/3") is None
+    assert found(composed(*settings(3, "optim.lr=0.002")), sweep / "3") is None
+    assert shorter_run(wanted, sweep / "3", {"train": "another"}) is None
     (shorter.checkpoints / "last.ckpt").unlink()
-    assert shorter_run(wanted, sweep / "3") is None
+    assert found(wanted, sweep / "3") is None
+
+
+def test_code_that_was_changed_since_is_other_code(sweep, tmp_path, monkeypatch):
+    """Where the tree differs from its commit; its files may be older than the run."""
+    run, wanted = load_run(sweep / "1"), composed(*settings(3))
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "net.py").touch()
+    os.utime(package / "net.py", (0, 0))
+    monkeypatch.setattr(module, "PACKAGE", package)
+    for dirty, then, touched, same in (
+        (False, False, True, True), (True, False, False, True), (True, True, True, False),
+        (False, True, True, False),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, "code_version", lambda now=dirty: ("commit", now))
+        run.write(replace(run.record, git_commit="commit", git_dirty=then))
+        os.utime(package / "net.py", None if touched else (0, 0))
+        assert (found(wanted, sweep / "3") is not None) == same
+
+
+def test_patience_that_runs_out_at_the_shorter_runs_end_leaves_nothing_to_train(tmp_path):
+    overrides = ("optim.lr=1e-9", "patience=1")
+    sweep = listed(tmp_path / "sweep", *overrides)
+    shorter = trained(sweep, 2, *overrides)
+    assert len(shorter.record.epochs) == 2
+    longer = trained(sweep, 3, *overrides)
+    assert longer.record.origin is not None
+    assert longer.record.status == "finished"
+    assert longer.record.metrics == shorter.record.metrics
+    assert longer.record.epochs == shorter.record.epochs
 
 
 def test_a_sweep_runs_shorter_cells_first_within_a_seed():

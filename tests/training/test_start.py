@@ -67,6 +67,15 @@ def test_a_run_goes_on_in_the_formats_that_it_began_with(monkeypatch, tmp_path, 
     assert made.config["channels_last"] is None  # what was asked for, which its hash is of
 
 
+def test_a_stopped_run_goes_on_with_its_own_images_only(tmp_path):
+    begun = trained(tmp_path / "begun")
+    facts = replace(begun.record.dataset, checksums={"train": "another"})
+    begun.write(replace(begun.record, status="failed", dataset=facts))
+    with pytest.raises(RunError, match=r"begun with other data files .*data\.root=null"):
+        trained(begun.dir)
+    assert load_run(begun.dir).record == begun.record
+
+
 def test_a_run_starts_from_another_ones_best_weights(origin, tmp_path):
     config = composed(*TINY, f"init_from={origin.dir}")
     from fmnist.training.build import build_classifier, build_data
@@ -154,3 +163,78 @@ def test_a_run_whose_folder_was_moved_keeps_its_best_epoch(tmp_path):
     history = [row.val_acc for row in longer.record.epochs]
     best = read_checkpoint(longer.checkpoints / "best.ckpt")
     assert best["history"][-1]["epoch"] == history.index(max(history))
+
+
+ON = ("trainer.max_epochs=3",)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("optim.lr=0.1",), r"optim\.lr is 0\.001 there, 0\.1 here: a run that goes on keeps it"),
+        (("+optim.betas=[0.8,0.99]",), r"optim\.betas is left out there, \[0\.8, 0\.99\] here"),
+        (("scheduler=step",), r"scheduler\.policy is null there, torch\..*StepLR here"),
+        (("data.val_size=100",), r"data\.val_size is 128 there, 100 here: .*other images"),
+        (("seed=1", "data.split_seed=seed"), r"data\.split_seed is 0 there, 1 here"),
+    ],
+)
+def test_what_a_checkpoint_would_keep_has_to_be_the_same(origin, overrides, message):
+    config = composed(*TINY, *ON, f"ckpt_path={origin.dir}", *overrides)
+    with pytest.raises(ConfigError, match=f"ckpt_path=.*: {message}.*; init_from takes") as error:
+        beginning_of(config, origin.net())
+    assert "\n" not in str(error.value)
+
+
+def test_what_takes_effect_may_change(origin):
+    """The split's seed too, where it is the run's, and that is the same."""
+    changed = ("data.batch_size=16", "aug=on", "label_smoothing=0.1", "patience=9", "seed=1",
+               "data.eval_batch_size=50", "data.mean=0.5", "data.std=0.5")  # fmt: skip
+    for overrides in (changed, ("data.split_seed=seed", "optim.lr=1e-3", "optim.weight_decay=0")):
+        config = composed(*TINY, *ON, f"ckpt_path={origin.dir}", *overrides)
+        assert beginning_of(config, origin.net()).files
+
+
+def test_a_checkpoint_without_a_record_says_itself_how_it_was_trained(origin, tmp_path):
+    folder = shutil.copytree(origin.checkpoints, tmp_path / "checkpoints")
+    given = (*TINY, *ON, f"ckpt_path={folder / 'last.ckpt'}")
+    assert beginning_of(composed(*given), origin.net()).files
+    with pytest.raises(ConfigError, match=r"optim\.lr is 0\.001 there, 0\.1 here"):
+        beginning_of(composed(*given, "optim.lr=0.1"), origin.net())
+
+
+def test_a_schedule_that_ends_with_the_run_keeps_its_length(tmp_path):
+    torn = trained(tmp_path / "torn", "scheduler=cosine", "trainer.max_epochs=1")
+    longer = {**torn.config, "trainer": {**torn.config["trainer"], "max_epochs": 3}}
+    torn.write(replace(torn.record, config=longer))  # as if stopped after the first of three
+    given = (*TINY, "scheduler=cosine", f"ckpt_path={torn.dir}")
+    assert beginning_of(composed(*given, *ON), torn.net()).files
+    for other, message in (
+        (("trainer.max_epochs=4",), r"trainer\.max_epochs is 3 there, 4 here"),
+        ((*ON, "data.batch_size=16"), r"data\.batch_size is 32 there, 16 here"),
+        ((*ON, "trainer.accumulate_grad_batches=2"), r"accumulate_grad_batches is 1 there, 2 here"),
+    ):
+        with pytest.raises(ConfigError, match=f"{message}, and scheduler.horizon=T_max ends the"):
+            beginning_of(composed(*given, *other), torn.net())
+
+
+STUCK = ("optim.lr=1e-9", "trainer.max_epochs=6")  # the first of equal epochs is the best
+
+
+def test_patience_is_this_runs_own(tmp_path):
+    """The checkpoint's is used up, and a longer one goes on from there, counting."""
+    first = trained(tmp_path / "first", *STUCK, "patience=1")
+    assert len(first.record.epochs) == 2
+    given = (*STUCK, f"ckpt_path={first.dir}")
+    longer = trained(tmp_path / "longer", *given, "patience=3")
+    assert len(longer.record.epochs) == 4
+    with pytest.raises(ConfigError, match="patience=1: should be more than 1, the validations"):
+        trained(tmp_path / "none", *given, "patience=1")
+    assert beginning_of(
+        composed(*TINY, *given, "patience=1", "+trainer.min_epochs=3"), first.net()
+    ).files
+
+
+def test_of_equal_epochs_the_first_is_the_best_also_of_a_checkpoint(tmp_path):
+    first = trained(tmp_path / "first", "optim.lr=1e-9", "trainer.max_epochs=2")
+    config = composed(*TINY, *STUCK, f"ckpt_path={first.dir}")
+    assert beginning_of(config, first.net()).files["best"] == first.checkpoints / "best.ckpt"

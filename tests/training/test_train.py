@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ import torch
 from fmnist.errors import Diverged, RunError
 from fmnist.runs.bits import RIGHT, read_right
 from fmnist.runs.job import Job
+from fmnist.runs.record import Resumption
 from fmnist.runs.run import load_run
-from fmnist.train import train
+from fmnist.train import finish, train
 from fmnist.training.classifier import Classifier, Schedule
 from tests.conftest import TINY, composed
 
@@ -235,6 +238,16 @@ def test_early_stopping_waits_for_its_patience(run_tiny):
     assert len(longer.record.epochs) == 5
 
 
+def test_before_min_epochs_early_stopping_decides_nothing(run_tiny, monkeypatch):
+    """A stall in the first epochs is over when the fifth is the best; the next one counts."""
+    accuracies = iter([0.5, 0.4, 0.4, 0.4, 0.6, 0.5, 0.5, 0.5, 0.5])
+    monkeypatch.setattr(
+        Classifier, "_evaluation_metrics", lambda *_: {"val/loss": 1.0, "val/acc": next(accuracies)}
+    )
+    run = run_tiny(*SMALLER, "patience=2", "+trainer.min_epochs=5", "trainer.max_epochs=9")
+    assert len(run.record.epochs) == 7
+
+
 def test_best_and_last_checkpoints_are_those_of_their_epochs(run_tiny):
     # Sigmoid and SGD: every image gets the same class, so that no epoch beats an early one.
     stuck = ("model.activation=sigmoid", "optim=sgd", "optim.lr=0.1", "patience=null")
@@ -374,6 +387,15 @@ def test_the_test_set_is_read_once_after_training(tmp_path, monkeypatch):
     )
     train(composed(*TINY, "trainer.max_epochs=2"), Job(tmp_path / "run"))
     assert events == ["train", "train", "test"]
+
+
+def test_seconds_of_a_run_that_was_stopped_are_those_of_all_its_epochs(tiny_run):
+    """Whichever of them were inherited."""
+    resumed, (row,) = [Resumption("now", 1)], tiny_run.record.epochs
+    tiny_run.write(replace(tiny_run.record, resumed=resumed, inherited_seconds=row.seconds / 2))
+    csv_only = [SimpleNamespace(log_metrics=lambda *_, **__: None, save=lambda: None)]
+    finish(tiny_run, SimpleNamespace(global_step=16, fast_dev_run=False), None, csv_only, 0.25)
+    assert tiny_run.record.seconds == pytest.approx(0.25 + row.seconds)
 
 
 def test_schedule_without_policy_is_a_bare_optimiser():

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import StrategyRegistry
 
 from fmnist.config.check import STRATEGIES
@@ -21,7 +22,8 @@ from fmnist.config.schema import COSMETIC, config_hash
 from fmnist.errors import ConfigError, Diverged
 from fmnist.runs.run import load_run
 from fmnist.training.build import build
-from fmnist.training.trainer import callbacks_of
+from fmnist.training.grouped import single_steps_because
+from fmnist.training.trainer import build_trainer, callbacks_of
 from tests.conftest import TINY, composed
 from tests.training.test_any_trainer import HalveAt, vector
 
@@ -220,6 +222,33 @@ def test_steps_of_an_optimiser_that_evaluates_the_loss_again_are_single(run_tiny
     lbfgs = ("optim._target_=torch.optim.LBFGS", "~optim.fused", "~optim.weight_decay")
     run = run_tiny(*SMALL, *lbfgs, "aug=off", "model.dropout=0", "+optim.max_iter=2")
     assert run.record.epochs[-1].step == 12
+
+
+def scaling(clip):
+    """A trainer in fp16, as a GPU has it, that clips."""
+    scaler = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    return Trainer(
+        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, gradient_clip_val=clip, plugins=[scaler],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("clip", "reason"), [(0.5, "gradient_clip_val=0.5 in fp16"), (None, None)])
+def test_scaled_gradients_are_clipped_step_by_step(clip, reason):
+    module, _ = build(composed(*TINY, *SMALL))
+    assert single_steps_because(scaling(clip), module, {}) == reason
+
+
+def test_a_fused_step_of_scaled_gradients_cannot_clip(monkeypatch, tmp_path):
+    monkeypatch.setattr("fmnist.training.trainer.maker", lambda _: lambda **_: scaling(0.5))
+    for fused in (False, True):
+        config = composed(*TINY, *SMALL, f"optim.fused={fused}")
+        arguments = (config, "16-mixed", [], tmp_path, None)
+        if fused:
+            with pytest.raises(ConfigError, match=r"optim\.fused=true: should be false"):
+                build_trainer(*arguments)
+        else:
+            assert build_trainer(*arguments).gradient_clip_val == 0.5
 
 
 def test_a_run_without_a_number_of_epochs_ends_by_early_stopping(run_tiny, capsys):
