@@ -1,13 +1,15 @@
 """`python -m fmnist.results collect|render|findings|table`: from runs to committed tables.
 
-`collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what
-is in it); a run that is there already, with the same configuration and commit, is replaced, and
+`collect` adds the runs found to results/STUDY.csv, one row a run (fmnist/runs/rows.py says what is
+in it); a run that is there already, with the same configuration and commit, is replaced, and
 nothing else is lost. Only runs of a study as it is defined count (fmnist/evidence/study.py); which
 were left out, and why, is said. With `--untimed` it leaves out seconds: of runs that shared their
-machine with other work these are no measurement. With `--latency` it also measures inference, now,
-of the runs that were made on a CPU like this one's. `render` writes results/README.md from the
-files of studies and the claims alone, `findings` docs/findings.md with its figures. `table` prints
-one study for a paper (fmnist/reporting/paper_table.py).
+machine with other work these are no measurement. That is said once: a run that is there already
+keeps its seconds, or stays without, however it is collected again, and how many do is said. With
+`--latency` it also measures inference, now, of the runs that were made on a CPU like this one's.
+`render` writes results/README.md from the files of studies and the claims alone, `findings`
+docs/findings.md with its figures. `table` prints one study for a paper
+(fmnist/reporting/paper_table.py).
 """
 
 from argparse import ArgumentParser, Namespace
@@ -30,7 +32,7 @@ def parser_of_all() -> ArgumentParser:
     collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
     collecting.add_argument("directories", nargs="+", metavar="DIR", help="run or sweep directory")
     collecting.add_argument("--untimed", action="store_true",
-                            help="leave out seconds: other work ran beside")  # fmt: skip
+                            help="leave out seconds of new runs: of a busy machine")  # fmt: skip
     collecting.add_argument("--latency", action="store_true",
                             help="measure inference on this machine as well")  # fmt: skip
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")

@@ -112,8 +112,14 @@ def as_people_write(metric: str, value: float) -> float:
 
 def is_cost(claim: Claim) -> bool:
     """Whether it is about seconds, memory or sizes, and not about how good a net is."""
-    parts = (*EXACT, "seconds", "memory", INFERENCE)
-    return any(part in metric for metric in claim.metrics for part in parts)
+    return any(part in metric for metric in claim.metrics for part in EXACT) or any(
+        map(of_machine, claim.metrics)
+    )
+
+
+def of_machine(metric: str) -> bool:
+    """Whether a number says as much of the machine as of the run: seconds and memory."""
+    return any(part in metric for part in ("seconds", "memory", INFERENCE))
 
 
 def unit(metric: str) -> str:

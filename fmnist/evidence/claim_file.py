@@ -229,9 +229,18 @@ def _values(key: str, node: Any) -> dict[str, float]:
         _check_metric(key, metric)
         if not _is_number(value):
             raise ClaimError(f"{key}: {metric}: {value}: should be a number")
-        if is_share(metric) and not 1 < value <= 100 and not metric.endswith("setback"):
-            raise ClaimError(f"{key}: {metric}: {value}: should be in percent")
+        check_percent(key, metric, value)
     return {str(metric): float(value) for metric, value in node.items()}
+
+
+def check_percent(key: str, metric: str, value: float) -> None:
+    """Accuracies become percent, so that 0.9 would be said of one in a hundred.
+
+    Raises:
+        ClaimError: an accuracy is given as a share.
+    """
+    if is_share(metric) and not 1 < value <= 100 and not metric.endswith("setback"):
+        raise ClaimError(f"{key}: {metric}: {value}: should be in percent")
 
 
 def _names(key: str, node: Any) -> tuple[str, ...]:

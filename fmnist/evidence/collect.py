@@ -13,7 +13,7 @@ from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.rows import Row, rows_of
-from fmnist.runs.rows_file import merged, read_rows, read_tables, write_rows
+from fmnist.runs.rows_file import durations, merged, read_rows, read_tables, write_rows
 from fmnist.runs.run import Run
 
 
@@ -60,8 +60,8 @@ def collect(
 
 def without_seconds(row: Row) -> Row:
     """Of a run whose machine had other work to do."""
-    kept = {name: value for name, value in row.metrics.items() if "seconds" not in name}
-    return replace(row, metrics=kept)
+    timed = durations(row)
+    return replace(row, metrics={k: v for k, v in row.metrics.items() if k not in timed})
 
 
 def why_not(run: Run, study: str) -> str:
@@ -72,7 +72,7 @@ def why_not(run: Run, study: str) -> str:
 
 
 def add_to(path: Path, rows: Sequence[Row]) -> str:
-    """Add rows to a CSV file, and say how many it has.
+    """Add rows to a CSV file, and say how many it has and which keep their seconds.
 
     Raises:
         RunError: it cannot be read or written.
@@ -84,7 +84,21 @@ def add_to(path: Path, rows: Sequence[Row]) -> str:
         write_rows(path, both)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error
-    return f"{path}: {runs_in_words(len(both))}, {len(both) - len(old)} new"
+    counts = f"{path}: {runs_in_words(len(both))}, {len(both) - len(old)} new"
+    return "; ".join([counts, *_as_first_collected(rows, both)])
+
+
+def _as_first_collected(rows: Sequence[Row], both: Sequence[Row]) -> list[str]:
+    """How many rows have seconds in the table, or have none there, otherwise than now asked for."""
+    stands = {row.key: bool(durations(row)) for row in both}
+    others = [row for row in rows if row.finished and stands[row.key] != bool(durations(row))]
+    timed = sum(stands[row.key] for row in others)
+    words = {"with seconds": timed, "without seconds": len(others) - timed}
+    return [
+        f"{count} {'stay' if count > 1 else 'stays'} {what}, as first collected"
+        for what, count in words.items()
+        if count
+    ]
 
 
 def with_inference(row: Row, run: Run) -> Row:

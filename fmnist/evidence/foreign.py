@@ -3,7 +3,7 @@
     adam:
       claim: Adam beats SGD.
       metric: test/acc                 # a column
-      margin: 0.2                      # smallest difference worth claiming, in the column's unit
+      margin: 0.2                      # smallest difference worth claiming: points of percent
       where: {model: resnet18}         # columns of all its runs; may be left out
       higher: {optim: adam}
       lower: {optim: sgd}
@@ -19,7 +19,8 @@ those of `fmnist.evidence.claim`; the rules those of `fmnist.evidence.verdict`. 
 
 A side selects one run a seed; a list of values asks for the mean over its runs. A run failed when
 its state says so, or when it has no number, as one that diverged. Accuracies, F1 and recall in
-[0, 1] whose column's name says so ("test/acc") become percent, as everywhere here.
+[0, 1] whose column's name says so ("test/acc") become percent, as everywhere here, and values and
+margins are given so: 91.5, and 0.2 for 0.2 points. Of any other column they are in its unit.
 """
 
 from collections import Counter
@@ -31,7 +32,13 @@ from typing import Any, Literal
 
 from fmnist.config.words import near, near_or_all
 from fmnist.evidence.claim import Claim, ClaimError, Selection, asked_by_name, is_share
-from fmnist.evidence.claim_file import checked_looks, lists_of, read_claims, read_sides
+from fmnist.evidence.claim_file import (
+    check_percent,
+    checked_looks,
+    lists_of,
+    read_claims,
+    read_sides,
+)  # fmt: skip
 from fmnist.evidence.outcome import Outcome, said_by
 from fmnist.evidence.verdict import Part, Rule, Statement, judge
 from fmnist.runs.foreign_rows import ForeignRun
@@ -43,6 +50,7 @@ Picked = dict[int, ForeignRun]  # by seed
 COLUMNS = "columns with their values: {optim: adam}"
 VALUES = ("about", "at_least", "at_most")
 SHOWN = 3  # columns named in a message
+SHARE = 0.05  # points: whoever gives less means a share, 0.02 for 2 points
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,15 @@ def _claim(name: str, content: dict[str, Any], source: str) -> ForeignClaim:
         raise ClaimError("margin: is missing: the smallest difference worth claiming")
     if asked.margin < 0:
         raise ClaimError(f"margin: {asked.margin:g}: should be 0 or more")
+    values = [(key, *item) for key in VALUES for item in getattr(asked, key).items()]
+    for key, metric, value in values:
+        check_percent(key, metric, value)
+    shares = [name for name in (asked.metric, *(item[1] for item in values)) if is_share(name)]
+    if shares and 0 < asked.margin < SHARE:
+        raise ClaimError(
+            f"margin: {asked.margin:g}: of {shares[0]} should be in points of percent, "
+            f"{SHARE:g} or more: {100 * asked.margin:g} for {asked.margin:g}"
+        )
     sides = read_sides(content, _selection, COLUMNS)
     claim = Claim(
         name, " ".join(asked.claim.split()), asked.source or source, sweep="",

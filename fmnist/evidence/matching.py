@@ -17,7 +17,7 @@ from functools import cache
 from itertools import product
 from typing import Any
 
-from fmnist.evidence.claim import ClaimError, Selection
+from fmnist.evidence.claim import ClaimError, Selection, of_machine
 from fmnist.runs.rows import CHOSEN, FORMATS, Row, flatten, is_value
 
 # Runs on less or other data, or chosen on the test set, count only when the claim says so. A row
@@ -156,25 +156,64 @@ def metric_of(row: Row, metric: str) -> float:
 
 
 def per_seed(
-    rows: Sequence[Row], sides: Sequence[Side], value: Value = metric_of
+    rows: Sequence[Row], sides: Sequence[Side], value: Value = metric_of, anywhere: bool = False
 ) -> dict[int, tuple[Any, ...]]:
     """By seed: the metric of every side.
 
     Args:
-        rows: finished, one for each configuration.
+        rows: that ended, one for each configuration.
         sides: one or two.
         value: what of a row that has the metric is averaged; a number or an array.
+        anywhere: also compare seconds of different machines.
     """
-    free = compared(sides)
-    blocks: dict[tuple[int, frozenset[tuple[str, str]]], list[Row]] = {}
-    for row in rows:
-        blocks.setdefault((row.seed, others(row, free)), []).append(row)
     units: dict[int, dict[Hashable, tuple[float, ...]]] = {}
-    for (seed, shared), block in blocks.items():
+    facts = () if anywhere else same_machine(sides)
+    for (seed, shared, _), block in _blocks(rows, compared(sides), facts).items():
         if (unit := _unit(block, sides, value)) is not None:
             cells, values = unit
             units.setdefault(seed, {})[shared, cells] = values
     return over_seeds(units)
+
+
+Shared = frozenset[tuple[str, str]]
+Block = tuple[int, Shared, tuple[str, ...]]  # seed, settings, and facts of the machine
+
+
+def _blocks(
+    rows: Sequence[Row], free: Sequence[str], facts: Sequence[str]
+) -> dict[Block, list[Row]]:
+    """The rows by what matched runs share.
+
+    A run that failed before it was known in which formats it would train stands in every block that
+    it may belong to: it is left out of none.
+    """
+    blocks: dict[Block, list[Row]] = {}
+    early = []
+    for row in rows:
+        if not row.finished and not row.facts.get("device"):
+            early.append(row)
+            continue
+        ran = tuple(row.facts.get(name, "") for name in facts)
+        blocks.setdefault((row.seed, others(row, free), ran), []).append(row)
+    for row in early:
+        shared = others(row, free)
+        homes = [
+            block for block in blocks
+            if block[0] == row.seed and _unformatted(block[1]) == _unformatted(shared)
+        ]  # fmt: skip
+        for block in homes or [(row.seed, shared, ())]:
+            blocks.setdefault(block, []).append(row)
+    return blocks
+
+
+def _unformatted(shared: Shared) -> Shared:
+    return frozenset((key, value) for key, value in shared if key not in FORMATS)
+
+
+def same_machine(sides: Sequence[Side]) -> tuple[str, ...]:
+    """The facts of the machine that compared runs share where it makes the number: of seconds."""
+    timed = len(sides) == 2 and any(of_machine(item.metric) for item in sides)
+    return ("device", "threads") if timed else ()
 
 
 def _unit(

@@ -31,7 +31,7 @@ from fmnist.evidence.matching import (
 from fmnist.evidence.readings import experiments, name_of, under_readings
 from fmnist.evidence.study import first_seed
 from fmnist.evidence.verdict import Judgement, Part, Rule, Statement, judge
-from fmnist.runs.rows import INFERENCE, Row, newest, rows_of
+from fmnist.runs.rows import INFERENCE, Row, measurements, newest
 from fmnist.runs.run import Run
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Outcome:
         lacking: finished runs whose row lacks the metric, such as one of an older CSV file.
         never: finished runs that never came to the accuracy that the metric is the time to.
         leaking: finished runs whose epoch the test images chose.
+        apart: seeds left out as the machines differ whose seconds would be compared.
         statement: None when there was nothing to measure.
         note: why there was nothing, when that needs saying.
         reading: of what the source left open, in words; "" where nothing is listed.
@@ -67,6 +68,7 @@ class Outcome:
     lacking: int = 0
     never: int = 0
     leaking: int = 0
+    apart: int = 0
     note: str = ""
     reading: str = ""
     readings: "tuple[Outcome, ...]" = ()
@@ -76,6 +78,11 @@ class Outcome:
     def part(self) -> Part | None:
         """The part that the table shows: the one that speaks least for the claim."""
         return self.statement.weakest if self.statement else None
+
+    @property
+    def none_came_so_far(self) -> bool:
+        """Whether no run ever came to the accuracy that the metric is the time to."""
+        return 0 < self.runs == self.never
 
     @property
     def waiting(self) -> "tuple[Outcome, ...]":
@@ -97,7 +104,7 @@ def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:
     Raises:
         ClaimError: see `load_claims`.
     """
-    return evaluate(load_claims(CLAIMS_DIR), rows_of(runs))
+    return evaluate(load_claims(CLAIMS_DIR), measurements(runs))
 
 
 def evaluate(
@@ -135,19 +142,18 @@ def is_exact(claim: Claim) -> bool:
 
 def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
     """Under all readings of the claim's source."""
-    own = _under_one(claim, rows, family)
     asked = [] if claim.costs or is_exact(claim) else under_readings(claim)
     if not asked:
-        return own
+        return _under_one(claim, rows, family)
     first, count = first_seed(experiments(claim)), len(asked) if claim.about else 1
     counted = [row for row in rows if row.seed >= first]
     under = [
         replace(_under_one(read, counted, family, count), reading=name_of(reading))
         for reading, read in asked
     ]
-    if not claim.about:  # our reading's verdict is the claim's, with all its seeds
-        return replace(own, readings=(replace(own, reading=under[0].reading), *under[1:]))
     ours, verdicts = under[0], {item.judgement.verdict for item in under}
+    if not claim.about:  # our reading's verdict is the claim's
+        return replace(ours, readings=tuple(under))
     holding = [item for item in under if item.judgement.verdict == "holds"]
     if holding:
         best = min(holding, key=lambda item: item.judgement.p or 0.0)
@@ -195,6 +201,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         lacking=len(lacking),
         never=len(never),
         leaking=sum(row.leaks for row in finished),
+        apart=_apart(claim, counted, sides, parts),
         note=note,
     )
 
@@ -282,6 +289,13 @@ def _parts(claim: Claim, rows: Sequence[Row]) -> list[Part]:
         ]  # fmt: skip
     measured = [part for part in parts if part is not None]
     return measured if len(measured) == len(parts) else []
+
+
+def _apart(claim: Claim, rows: Sequence[Row], sides: Sequence[Side], parts: Sequence[Part]) -> int:
+    """How many seeds would be compared if it did not matter which machine took the time."""
+    if not parts or len(sides) != 2:
+        return 0
+    return len(per_seed(rows, sides, anywhere=True)) - len(parts[0].seeds)
 
 
 def said_by(claim: Claim) -> list[tuple[Rule, tuple[Selection, ...], str, str, float]]:

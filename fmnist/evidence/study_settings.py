@@ -7,7 +7,7 @@ from fmnist.evidence.factorial import HasValues
 from fmnist.evidence.failed import counted_values
 from fmnist.evidence.matching import MACHINE, over_seeds
 from fmnist.evidence.study import axes, is_ablation
-from fmnist.runs.rows import CHOSEN, Row, newest
+from fmnist.runs.rows import CHOSEN, Row, is_value, newest
 
 Key = tuple[str, ...]  # a level of each of some factors
 
@@ -62,20 +62,22 @@ def _declared(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def _factors(rows: Sequence[Row]) -> list[str]:
-    """Those of the study's file, and whatever else tells its rows apart."""
-    declared = list(_declared(rows))
+    """Those of the study's file, and whatever else tells its rows apart, as readings do.
+
+    Of settings that differ together, such as an option and its values, the first.
+    """
+    names = list(_declared(rows))
     several = len({row.facts["experiment"] for row in rows}) > 1
-    names = declared + ["experiment"] * (several and "experiment" not in declared)
-    if names:
-        return names
-    settings = sorted({key for row in rows for key in row.settings} - {*MACHINE, CHOSEN})
-    columns = {key: tuple(_level(row, key) for row in rows) for key in settings}
-    kept: dict[tuple[int, ...], str] = {}  # of those that group the runs alike the first
-    for key, column in columns.items():
-        places = list(dict.fromkeys(column))
-        if len(places) > 1:
-            kept.setdefault(tuple(map(places.index, column)), key)
-    return list(kept.values())
+    names += ["experiment"] * (several and "experiment" not in names)
+    others = {key for row in rows for key in row.settings} - {*MACHINE, CHOSEN, *names}
+    for key in sorted(others, key=lambda key: (is_value(key), key)):  # options come first
+        if len(_told_apart(rows, [*names, key])) > len(_told_apart(rows, names)):
+            names.append(key)
+    return names
+
+
+def _told_apart(rows: Sequence[Row], names: Sequence[str]) -> set[Key]:
+    return {tuple(_level(row, name) for name in names) for row in rows}
 
 
 def _ordered(name: str, rows: Sequence[Row], found: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from fmnist.evidence.failed import failed_words
 from fmnist.evidence.outcome import Outcome
 from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
-from fmnist.evidence.verdict import Part
+from fmnist.evidence.verdict import Part, Statement
 
 
 def scope(sets: Iterable[tuple[str, int | None]] = ()) -> str:
@@ -104,19 +104,25 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     """
     readings, verdict = outcome.readings, outcome.judgement.verdict
     if (holding := outcome.holds_under) and holding is not readings[0]:
-        return [f"under {holding.reading}: {effect(holding)}"]
+        return [f"under {holding.reading}: {labelled(holding, effect(holding))}"]
     judged = [item for item in readings if item.judgement.look]
     refuted = sum(item.judgement.verdict == "does not hold" for item in readings)
     if outcome.claim.about and verdict == "undecided" and refuted:
         words = [f"does not hold in {refuted} of {len(readings)} readings"]
         if len(outcome.waiting) == 1 and outcome.waiting[0].statement:
-            words.append(f"under {outcome.waiting[0].reading}: {effect(outcome.waiting[0])}")
+            waiting = outcome.waiting[0]
+            words.append(f"under {waiting.reading}: {labelled(waiting, effect(waiting))}")
         return words
     if outcome.claim.about or verdict not in ("holds", "does not hold") or len(judged) < 2:
         return []
     alike = sum(item.judgement.verdict == verdict for item in judged)
-    to_run = f", {len(readings) - len(judged)} to run" if len(judged) < len(readings) else ""
-    return [f"in {alike} of {len(judged)} readings{to_run}"]
+    said = f"in {alike} of {len(judged)} readings"
+    short = sum(item.none_came_so_far for item in readings)
+    if short:
+        said += f", in {short} more no run came so far"
+    if to_run := len(readings) - len(judged) - short:
+        said += f", {to_run} to run"
+    return [said]
 
 
 def readings_word(outcome: Outcome) -> str:
@@ -137,6 +143,8 @@ def verdict_alone(outcome: Outcome) -> str:
     if judgement.verdict != "undecided":
         return judgement.verdict
     later = [look for look in judgement.looks if look > judgement.look]
+    if outcome.statement and not outcome.statement.decidable:
+        return f"open: {seeds_in_words(judgement.looks[-1])} of whole numbers cannot decide it"
     if not later:
         return f"open after {judgement.look} seeds"
     if not judgement.look and judgement.seeds < FEWEST:
@@ -174,11 +182,12 @@ def remarks(outcome: Outcome) -> list[str]:
     if outcome.lacking:
         made.append(f"{runs_in_words(outcome.lacking)} without the metric left out")
     if outcome.never:
-        made.append(
-            f"{runs_in_words(outcome.never)} of {outcome.runs} never reached it: counted as one "
-            "epoch more than allowed"
-        )
+        made.append(f"{never_words(outcome)}: counted as one epoch more than allowed")
+    if outcome.apart:
+        made.append(f"{seeds_in_words(outcome.apart)} left out: timed on different machines")
     part, statement = outcome.part, outcome.statement
+    if part and statement and not statement.exact and (gaps := counted_seeds(part, statement)):
+        made.append(gaps)
     made += readings_in_words(outcome)
     made += likelihoods(outcome)
     if part and statement and not statement.exact:
@@ -188,6 +197,25 @@ def remarks(outcome: Outcome) -> list[str]:
             do = "seeds do" if extra > 1 else "seed does"
             made.append(f"{extra} more {do} not count yet: {mean} with all")
     return made + ([outcome.claim.note] if outcome.claim.note else [])
+
+
+def counted_seeds(part: Part, statement: Statement) -> str:
+    """Which seeds were judged, where that is not so many one after the other."""
+    seeds = part.seeds[: statement.shown]
+    gaps = bool(statement.taken) and seeds[-1] - seeds[0] >= len(seeds)
+    return f"judged with the seeds {', '.join(map(str, seeds))}" if gaps else ""
+
+
+def never_words(outcome: Outcome) -> str:
+    """Of the time to an accuracy: how many runs never had it; "" where all did."""
+    never = outcome.never
+    return f"{runs_in_words(never)} of {outcome.runs} never reached it" if never else ""
+
+
+def labelled(outcome: Outcome, text: str) -> str:
+    """With the part that is shown behind it, where a claim may have several."""
+    label = outcome.part.label if outcome.part else ""
+    return f"{text} ({label})" if label else text
 
 
 def both_intervals(outcome: Outcome) -> str:
@@ -221,13 +249,21 @@ def readings_lines(outcomes: Iterable[Outcome]) -> list[list[str]]:
     """A line of READINGS for every reading of the claims that were measured under several."""
     return [
         [
-            outcome.claim.name, item.reading, both_intervals(item), looks_in_words(item),
+            outcome.claim.name, item.reading, _under_reading(item), looks_in_words(item),
             p_words(item.judgement.p), verdict_alone(item),
         ]
         for outcome in outcomes
         if sum(item.statement is not None for item in outcome.readings) > 1
         for item in outcome.readings
     ]  # fmt: skip
+
+
+def _under_reading(item: Outcome) -> str:
+    """Its effect, of which part, and the runs of which only a bound is known."""
+    if item.statement is None:
+        return item.note
+    never = never_words(item)
+    return labelled(item, both_intervals(item)) + (f"; {never}" if never else "")
 
 
 def likelihoods(outcome: Outcome) -> list[str]:
@@ -299,4 +335,4 @@ def _as_text(text: str) -> str:
 
 
 def runs_in_words(count: int) -> str:
-    return f"{count} run{'s' * (count > 1)}"
+    return f"{count} run{'s' * (count != 1)}"

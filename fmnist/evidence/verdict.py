@@ -16,8 +16,8 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
    paired by seed where both sides come of one training (`fmnist.evidence.effects.ONE_TRAINING`) and
    for classes of one run.
 2. A claim of several parts is shown when all of them are: the largest p counts (Berger 1982). It is
-   refuted when one is: the smallest p counts, times the number of parts. Its size is that of the
-   part that speaks least for it.
+   refuted when one is: the smallest p counts, times the number of parts. It holds by more than the
+   margin when all of them do, and by less when one does.
 3. p is not doubled: whatever the truth is, only one of the decisions about a claim can be wrong
    (Finner and Strassburger 2002).
 4. A source's claims are one family, and p is multiplied by their number: all of them, whichever
@@ -42,8 +42,10 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
    the same looks. A value holds under a reading with that reading's p times their number; it does
    not hold when it does under none of them, all of them judged (the largest p counts). Another
    claim's verdict is that of our reading; under how many others it comes out the same is shown.
-10. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), and is
-   that of all looks taken together, so that it never contradicts the verdict.
+10. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), divided
+   as its p is multiplied, and is that of all looks taken together, so that it never contradicts
+   the verdict. Of several parts the one is shown that speaks least for the claim: that which
+   refutes it, where one does.
 
 All this is about other seeds of these settings, on these 10,000 test images and this split. Beside
 the interval of an accuracy stands one that covers other test images, too, where the runs of two
@@ -54,6 +56,7 @@ nothing.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, permutation, summarize, welch
@@ -203,23 +206,60 @@ class Statement:
     def test(self, n: int) -> P:
         """Of the first `n` seeds, not corrected."""
         found = [part.test(n) for part in self.parts]
-        weakest = max(found, key=lambda p: p.shown)
-        refuted = min(p.refuted for p in found) * len(found)
-        return P(weakest.shown, refuted, weakest.more, weakest.less)
+        refuted, less = (
+            min(1.0, min(some) * len(found))
+            for some in ([p.refuted for p in found], [p.less for p in found])
+        )
+        return P(max(p.shown for p in found), refuted, max(p.more for p in found), less)
+
+    @cached_property
+    def p(self) -> P:
+        """Of all looks taken, of which there is one, and corrected."""
+        p = at_looks([self.test(look) for look in self.taken]).times(self.factor)
+        return replace(p, shown=min(1.0, self.readings * p.shown))
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Of looks taken."""
+        p = self.p
+        compatible = all(part.rule == "higher" for part in self.parts)  # 0 < d < margin
+        if p.shown < LEVEL and (compatible or p.shown <= p.refuted):
+            return "holds"
+        return "does not hold" if p.refuted < LEVEL else "undecided"
+
+    @property
+    def tail(self) -> float:
+        """What the interval leaves out at each end: the level, divided as p is multiplied."""
+        tail, parts = LEVEL / self.factor, len(self.parts)
+        if self.verdict == "does not hold":  # what refutes a value is not corrected for readings
+            return tail / parts
+        tail /= self.readings * (2 if self.parts[0].rule == "about" else 1)
+        return tail if self.verdict == "holds" else tail / parts
+
+    @property
+    def decidable(self) -> bool:
+        """Whether any numbers could decide it at its declared looks: few whole ones cannot."""
+        if not self.looks or not any(part.whole and not part.exact for part in self.parts):
+            return True
+        n = self.looks[-1]
+        return self.factor / math.comb(2 * n, n) < LEVEL  # the least p of a permutation test
 
     @property
     def shown(self) -> int:
         """Of how many seeds the numbers are shown: of the last look taken, or of all."""
         return self.taken[-1] if self.taken and not self.exact else self.seeds
 
-    @property
+    @cached_property
     def weakest(self) -> Part:
-        """The part that speaks least for the statement."""
+        """The part that speaks least for the statement: the one that refutes it, if one does."""
+        looks = self.taken if not self.exact else []
+        refuted = bool(looks) and self.verdict == "does not hold"
 
-        def key(part: Part) -> tuple[float, float]:
+        def key(part: Part) -> tuple[float, ...]:
             summary = part.summary(self.shown)
             lead = summary.mean if part.rule == "higher" else -abs(summary.mean - part.value)
-            return part.test(self.shown).shown, -lead
+            against = -min(part.test(look).refuted for look in looks) if refuted else 0.0
+            return against, part.test(self.shown).shown, -lead
 
         return max(self.parts, key=key)
 
@@ -260,25 +300,14 @@ def judge(statement: Statement | None) -> Judgement:
     taken, looks = statement.taken, statement.declared
     if not taken:
         return Judgement("undecided", looks=looks, seeds=n)
-    p = at_looks([statement.test(look) for look in taken]).times(statement.factor)
-    p = replace(p, shown=min(1.0, statement.readings * p.shown))
-    open_ = Judgement("undecided", min(p.shown, p.refuted), "", taken[-1], looks, n)
-    decided = _decided(statement, p, open_)
-    # At the level that decides: what refutes a value is not corrected for its readings.
-    tail = LEVEL / statement.factor
-    tail /= 1 if decided.verdict == "does not hold" else statement.readings
-    interval = interval_of(statement, tail)
-    return replace(decided, interval=interval, wider=_wider(statement, tail, interval))
-
-
-def _decided(statement: Statement, p: P, open_: Judgement) -> Judgement:
-    compatible = all(part.rule == "higher" for part in statement.parts)  # 0 < d < margin
-    if p.shown < LEVEL and (compatible or p.shown <= p.refuted):
-        size: Size = "more" if p.more < LEVEL else "less" if p.less < LEVEL else ""
-        return replace(open_, verdict="holds", p=p.shown, size=size)
-    if p.refuted < LEVEL:
-        return replace(open_, verdict="does not hold", p=p.refuted)
-    return open_
+    p, verdict = statement.p, statement.verdict
+    size: Size = ""
+    if verdict == "holds":
+        size = "more" if p.more < LEVEL else "less" if p.less < LEVEL else ""
+    deciding = {"holds": p.shown, "does not hold": p.refuted}.get(verdict, min(p.shown, p.refuted))
+    interval = interval_of(statement)
+    wider = _wider(statement, interval)
+    return Judgement(verdict, deciding, size, taken[-1], looks, n, interval, wider)
 
 
 def at_looks(found: Sequence[P]) -> P:
@@ -287,24 +316,22 @@ def at_looks(found: Sequence[P]) -> P:
     return P(*(min(column) for column in columns))
 
 
-def interval_of(statement: Statement, tail: float) -> tuple[float, float] | None:
-    """Of the part that is shown, leaving out `tail` at each end; None for whole numbers."""
+def interval_of(statement: Statement) -> tuple[float, float] | None:
+    """Of the part that is shown; None for whole numbers."""
     part = statement.weakest
     if part.whole:
         return None
     lows, highs = [], []
     for look in statement.taken:
         summary = part.summary(look)
-        half = summary.half_width_at(tail)
+        half = summary.half_width_at(statement.tail)
         lows.append(summary.mean - half)
         highs.append(summary.mean + half)
     low, high = max(lows), min(highs)
     return None if math.isnan(low) else (low, high)
 
 
-def _wider(
-    statement: Statement, tail: float, ends: tuple[float, float] | None
-) -> tuple[float, float] | None:
+def _wider(statement: Statement, ends: tuple[float, float] | None) -> tuple[float, float] | None:
     """The interval `ends`, made to cover other test images, too; None where no two seeds have bits.
 
     It is never the narrower one: the seeds' part is here paired by image and so by seed, which by
@@ -322,7 +349,7 @@ def _wider(
             continue
         sides = [values[:n] for values in part.sides]
         means = sides[0] if len(sides) == 1 else [a - b for a, b in zip(*sides, strict=True)]
-        found = crossed(100 * difference[:known], 2 * tail, means)
+        found = crossed(100 * difference[:known], 2 * statement.tail, means)
         lows.append(found.mean - found.both)
         highs.append(found.mean + found.both)
     return (min(max(lows), ends[0]), max(min(highs), ends[1])) if lows else None

@@ -23,6 +23,7 @@ from fmnist.evidence.text import (
     chance_of,
     chance_words,
     effect,
+    labelled,
     number,
     odds_of,
     percent,
@@ -141,8 +142,9 @@ def findings(
         "by `make results` from the rows in `results/`: no number of ours was typed. The rules are "
         "in [Claims and verdicts](claims.md), every claim with its remarks in `results/README.md`.",
         f"{scope(row.tested for row in rows)}. An interval is that of the level that decides; "
-        "where none is shown, too few seeds are there yet. P(A > B): how often a run of the first "
-        "side is above one of the second, with a 95 % interval.",
+        "where none is shown, the numbers are whole or exact, or too few seeds are there yet. "
+        "P(A > B): how often a run of the first side is above one of the second, with a 95 % "
+        "interval.",
         f"*Figures of comparisons:* {EFFECTS_LEGEND}",
         f"*Figures of published values:* {VALUES_LEGEND}",
     ]
@@ -256,8 +258,7 @@ def sentence(item: Told) -> str:
     if not outcome.statement:
         return f"{claim.claim} Not measured yet: `python -m fmnist.train {claim.sweep}`."
     part, judgement = outcome.part, outcome.judgement
-    label = f" ({part.label})" if part and part.label else ""
-    said = f"**{verdict_words(outcome)}**, with {effect(outcome)}{label}"
+    said = f"**{verdict_words(outcome)}**, with {labelled(outcome, effect(outcome))}"
     words = f"{claim.claim.rstrip('.')}: {said}"
     if not outcome.statement.exact:
         words += f" over {seeds_in_words(judgement.look or judgement.seeds)}"
@@ -303,7 +304,8 @@ def _range(outcome: Outcome) -> str:
     if len(means) < 2 or not is_share(metric):
         return ""
     (low, worst), (high, best) = min(means), max(means)
-    mark, what = ("%", metric) if outcome.claim.values else ("points", f"difference in {metric}")
+    difference = labelled(outcome, f"difference in {metric}")
+    mark, what = ("%", metric) if outcome.claim.values else ("points", difference)
     return (
         f"{outcome.claim.claim} Our {what} goes from {number(low, metric)} {mark} (`{worst}`) to "
         f"{number(high, metric)} {mark} (`{best}`), by {number(high - low, metric)} points, over "

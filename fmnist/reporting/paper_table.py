@@ -17,6 +17,7 @@ from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.claim import EXACT, is_share, unit
 from fmnist.evidence.effects import contrast, one_training, resolution_of
+from fmnist.evidence.failed import excuse
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
 from fmnist.evidence.study_settings import Key, StudySetting, averaged_levels, study_settings
 from fmnist.evidence.text import high_is_good, markdown, number, scope
@@ -40,7 +41,7 @@ class PaperTable:
         lines: of every setting by metric: the mean over seeds.
         best: of every metric the settings that are bold.
         failed: runs of a setting that failed.
-        chance: whether they count, as it is known what chance accuracy is.
+        counted: metrics in which they count, as chance accuracy; they are left out of the others.
         averaged: factors that are averaged over.
         about: what the numbers speak of, in words.
     """
@@ -50,7 +51,7 @@ class PaperTable:
     lines: Mapping[Key, Mapping[str, Summary]]
     best: Mapping[str, frozenset[Key]]
     failed: Mapping[Key, int]
-    chance: bool
+    counted: frozenset[str]
     averaged: tuple[str, ...]
     about: str
 
@@ -76,9 +77,17 @@ class PaperTable:
         elif others:
             words.append(f"Nothing is bold: fewer than {FEWEST} seeds cannot tell which are worse")
         if any(self.failed.values()):
-            counted = "count as chance accuracy" if self.chance else "are left out"
-            words.append(f"Failed runs {counted}")
+            words.append(f"Failed runs {self._failed_words()}")
         return ". ".join([*words, self.about]) + "."
+
+    def _failed_words(self) -> str:
+        left_out = [metric for metric in self.metrics if metric not in self.counted]
+        if not left_out:
+            return "count as chance accuracy"
+        if not self.counted:
+            return "are left out"
+        counted = ", ".join(metric for metric in self.metrics if metric in self.counted)
+        return f"count as chance accuracy in {counted} and are left out of {', '.join(left_out)}"
 
 
 def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] = ()) -> PaperTable:
@@ -115,10 +124,11 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
                 lines.setdefault(key, {})[metric] = summary
         best[metric] = not_beaten(names, values, metric)
     failed = {key: _failed(key, names, settings) for key in lines}
-    chance = all(row.finished or row.chance is not None for row in rows)
+    runs = [row for one in settings for row in one.rows.values() if not row.finished]
+    counted = frozenset(metric for metric in metrics if not excuse(runs, metric))
     averaged = tuple(name for name in factors if name not in names)
     about = scope(row.tested for row in rows)
-    return PaperTable(rows[0].facts["study"], names, lines, best, failed, chance, averaged, about)
+    return PaperTable(rows[0].facts["study"], names, lines, best, failed, counted, averaged, about)
 
 
 def _failed(key: Key, names: Sequence[str], settings: Sequence[StudySetting]) -> int:

@@ -14,6 +14,7 @@ from fmnist.evidence.text import (
     READINGS,
     READINGS_TOLD,
     both_intervals,
+    labelled,
     looks_in_words,
     markdown,
     number,
@@ -173,7 +174,7 @@ def verdict_lines(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[
         lines.append(
             [
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
-                both_intervals(outcome) + (f" ({part.label})" if part.label else ""),
+                labelled(outcome, both_intervals(outcome)),
                 published,
                 looks_in_words(outcome),
                 p_words(outcome.judgement.p),

@@ -215,6 +215,11 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     return [row_of(run) for run in ended if not run.record.stopped]
 
 
+def measurements(runs: Iterable[Run]) -> list[Row]:
+    """Rows of those that were not cut short: what claims are asked of, and what is at hand."""
+    return rows_of(run for run in runs if not run.record.cut_short)
+
+
 def _metrics(run: Run) -> dict[str, float]:
     record, epochs = run.record, run.record.epochs
     numbers = record.numbers()

@@ -142,7 +142,8 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
     """Both; a new row replaces an old one of its key, but a failed one never a finished one.
 
-    What was measured once, inference or damaged images, stays until it is measured again.
+    What was measured once, inference or damaged images, stays until it is measured again. Whether a
+    run's seconds are a measurement was said when it was collected first, and stays.
     """
     rows = {row.key: row for row in old}
     for row in new:
@@ -153,5 +154,19 @@ def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
                 for key, value in earlier.metrics.items()
                 if key == INFERENCE or key.startswith(CORRUPTED)
             }
-            rows[row.key] = replace(row, metrics=measured | row.metrics)
+            rows[row.key] = replace(row, metrics=measured | _timed_as(earlier, row))
     return list(rows.values())
+
+
+def _timed_as(earlier: Row, row: Row) -> dict[str, float]:
+    """The row's metrics, of seconds those that count; a run is known by when it was started."""
+    if not earlier.finished or earlier.facts["started"] != row.facts["started"]:
+        return row.metrics
+    before = durations(earlier)
+    counted = before and (durations(row) or before)
+    return {k: v for k, v in row.metrics.items() if k not in durations(row)} | counted
+
+
+def durations(row: Row) -> dict[str, float]:
+    """What of it was measured in seconds."""
+    return {name: value for name, value in row.metrics.items() if "seconds" in name}

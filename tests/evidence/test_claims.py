@@ -618,13 +618,13 @@ def test_what_verdicts_are_about_is_counted_in_the_data_sets_of_the_runs():
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """Ten seeds of S2's best and worst net, one failed, one killed."""
+    """Ten seeds of S2's best and worst net, from 1 on, one failed, one killed."""
     folder = tmp_path_factory.mktemp("sweep")
-    for seed, gain in enumerate((0.0, *(0.01, -0.01, 0.0) * 3)):
+    for seed, gain in enumerate((0.0, *(0.01, -0.01, 0.0) * 3), 1):
         run_dir(folder / f"b{seed}", "experiment=s2_best", seed=seed, accuracy=0.9 + gain)
         run_dir(folder / f"w{seed}", "experiment=s2_worst", seed=seed, accuracy=0.78)
-    run_dir(folder / "failed", "experiment=s2_worst", seed=10, status="failed")
-    run_dir(folder / "running", "experiment=s2_best", seed=10, status="running")
+    run_dir(folder / "failed", "experiment=s2_worst", seed=11, status="failed")
+    run_dir(folder / "running", "experiment=s2_best", seed=11, status="running")
     return folder
 
 
@@ -641,7 +641,7 @@ def test_the_command_says_which_claims_hold(sweep, tmp_path):
     assert line.endswith("holds, by more than 0.2 points")
     words = " ".join(done.stdout.split())
     assert "published +13.39; 1 failed run: counts as chance accuracy; P(A > B)" in words
-    assert "worst 89.00 (seed 2)" in words
+    assert "worst 89.00 (seed 3)" in words
     assert "on these 10,000 test images and this split" in words
     assert "not measured: formats_lenet5" in done.stdout
     with (tmp_path / "claims.csv").open() as file:
@@ -725,6 +725,44 @@ def test_a_failed_run_counts_as_chance_or_forbids_a_verdict(tmp_path):
     assert "1 failed run: counts as chance accuracy" in remarks(first)
     assert "worst 10.00 (seed 0) against 90.00 (seed 0)" in remarks(first)
     assert verdict_words(goal) == "not judged: 1 of its runs failed"
+
+
+def test_a_run_that_failed_before_its_formats_were_known_counts_as_well(tmp_path):
+    """Its side has no other run of that seed, and none of them has its formats."""
+    ran, formats = {"device": "cpu (A)"}, {"trainer.precision": "bf16-mixed"}
+    rows = [
+        replace(one, facts=one.facts | ran, settings=one.settings | formats)
+        for one in rows_of_two([1.0, 1.1, 0.9, 1.0])
+    ]
+    unknown = {"trainer.precision": "auto"}
+    rows[4] = replace(rows[4], facts=rows[4].facts | {"status": "failed", "device": ""},
+                      settings=rows[4].settings | unknown, metrics={})  # fmt: skip
+    (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
+    assert outcome.part.seeds == (0, 1, 2, 3)
+    assert outcome.part.sides[0][2] == 10.0
+    assert outcome.judgement.verdict == "undecided"
+
+
+def test_seconds_are_compared_on_one_machine_and_accuracies_on_any(tmp_path):
+    """The same rows, one side of seed 0 from a faster machine."""
+    rows = [
+        replace(one, facts=one.facts | {"device": "cpu (A)", "threads": "1"},
+                metrics=one.metrics | {"train_seconds": 9.0 + one.seed})
+        for one in rows_of_two([1.0, 1.1, 0.9, 1.0])
+    ]  # fmt: skip
+    rows[0] = replace(rows[0], facts=rows[0].facts | {"device": "cuda (B)"})
+    timed = lenet(tmp_path / "b", AUG + "\nmetric: train_seconds\nmargin: 1")
+    accurate, seconds = evaluate([lenet(tmp_path / "a", AUG), timed], rows)
+    assert accurate.part.seeds == (0, 1, 2, 3)
+    assert seconds.part.seeds == (1, 2, 3)
+    assert "1 seed left out: timed on different machines" in remarks(seconds)
+
+
+def test_seeds_are_named_where_some_between_are_not_there(tmp_path):
+    gains = dict(enumerate([1.0, 1.1, 0.9, 1.0, 1.2]))
+    rows = [one for one in rows_of_two(gains.values()) if one.seed != 2]
+    (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
+    assert "judged with the seeds 0, 1, 3, 4" in remarks(outcome)
 
 
 def test_chance_is_that_of_the_data_set():
@@ -843,7 +881,7 @@ def test_sides_that_are_never_alike_are_explained(tmp_path):
 
 def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
     copy = shutil.copytree(sweep, tmp_path / "copy")
-    (copy / "b0/result.json").write_text("{")
+    (copy / "b1/result.json").write_text("{")
     assert main([str(copy), "--only", "s2_best_worst"]) == 0
     output = capsys.readouterr()
     assert "left out" in output.err

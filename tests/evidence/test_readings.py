@@ -1,6 +1,7 @@
 """What a source left open: the readings that experiments list, and verdicts under all of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -182,6 +183,42 @@ def test_a_comparisons_verdict_is_that_of_our_reading():
     assert shown["optim.momentum=0.9"].startswith("-5.00 [")
 
 
+def test_a_line_of_a_reading_says_which_part_of_the_claim_it_shows():
+    """Which of two losses speaks least for a claim differs from reading to reading."""
+    losses = (
+        ((), {"train_loss_last": 5, "test_loss_last": 25}),
+        (("model.width=0.125",), {"train_loss_last": 20, "test_loss_last": 60}),
+    )
+    rows = [
+        row("experiment=s3_better", *reading, seed=seed, **{k: v + seed % 3 for k, v in at.items()})
+        for reading, at in losses
+        for seed in range(1, 11)
+    ]
+    shown = {line[1]: line[2] for line in readings_lines([judged("s3_better_loss", rows)])}
+    assert shown["our reading"].endswith("(train/loss_last)")
+    assert shown["model.width=0.125"].endswith("(test/loss_last)")
+
+
+def test_a_reading_under_which_no_run_came_so_far_is_not_one_to_run():
+    """Its runs are made; of how long they would take only a bound is known."""
+    readings = {(): (3, 2), ("optim.momentum=0.0",): (9, 9), ("optim.lr=0.05",): (9, 4)}
+    rows = [
+        replace(
+            row(f"experiment={name}", *reading, seed=seed),
+            metrics={"epochs": 8, "epochs_to/0.80": epochs + (seed % 4 == 0 and epochs < 8)},
+        )
+        for reading, both in readings.items()
+        for name, epochs in zip(("s2_worst", "s2_best"), both, strict=True)
+        for seed in range(1, 21)
+    ]
+    outcome = judged("s2_convergence_epochs", rows)
+    assert outcome.judgement.verdict == "holds"
+    lines = {line[1]: line[2:] for line in readings_lines([outcome])}
+    assert lines["optim.momentum=0.0"] == ["none of its runs came so far", "0", "", "not measured"]
+    assert "; 20 runs of 40 never reached it" in lines["optim.lr=0.05"][0]
+    assert "in 2 of 2 readings, in 1 more no run came so far, " in readings_word(outcome)
+
+
 def test_seeds_known_before_the_readings_were_listed_count_in_none_of_them():
     assert first_seed(["s2_best", "s2_worst"]) == 1
     assert first_seed(["s3_baseline"]) == first_seed(["s1_main"]) == 0
@@ -190,7 +227,7 @@ def test_seeds_known_before_the_readings_were_listed_count_in_none_of_them():
     outcome = judged("s2_best_value", rows)
     assert outcome.statement.parts[0].seeds == tuple(range(1, 10))
     both = [*rows, *(row("experiment=s2_worst", seed=s, test_acc=80 + s % 3) for s in range(10))]
-    assert judged("s2_best_worst", both).statement.parts[0].seeds == tuple(range(10))
+    assert judged("s2_best_worst", both).statement.parts[0].seeds == tuple(range(1, 10))
 
 
 def test_a_claim_that_fixes_a_setting_is_not_asked_under_readings_of_it():

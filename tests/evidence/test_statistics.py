@@ -144,6 +144,39 @@ def test_all_parts_must_be_shown_and_one_refutes():
     assert statement.test(3).refuted == pytest.approx(2 * bad.test(3).refuted)
 
 
+def test_a_claim_of_several_parts_is_by_more_when_all_are_and_by_less_when_one_is():
+    spread = np.array([-1, 0.5, 0, -0.5, 1])
+    little, large = (above(90 + d + s * spread, 90 - s * spread)
+                     for d, s in ((0.1, 0.003), (2.0, 0.3)))  # fmt: skip
+    assert judge(Statement((large, large))).size == "more"
+    assert judge(Statement((large, little))).size == "less"  # though it is the better shown
+
+
+def test_the_part_that_refutes_is_shown_with_the_interval_that_decides():
+    spread = np.array([-1, 0.5, 0, -0.5, 1])
+    noisy = above(89 + 2 * spread, 90 - 2 * spread)
+    refuting = above(90 + 0.02 * spread, 90 - 0.02 * spread)
+    statement = Statement((noisy, refuting), family=4)
+    judgement = judge(statement)
+    assert judgement.verdict == "does not hold"
+    assert statement.weakest is refuting
+    assert judgement.interval[1] < 0.2
+    # Just too little to refute with sixteen parts, though enough with one.
+    just = above(90 + 0.15 * spread, 90 - 0.15 * spread)
+    assert judge(Statement((just,))).verdict == "does not hold"
+    open_ = judge(Statement((just,) * 16))
+    assert open_.verdict == "undecided"
+    assert open_.interval[1] > 0.2
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.25, 0.3, 0.35, 0.4, 0.5])
+def test_the_interval_of_a_value_lies_within_the_margin_only_where_it_holds(noise):
+    runs = 90 + noise * np.array([-1, 0.5, 0, -0.5, 1])
+    judgement = judge(Statement((value(runs, 90.0, margin=0.5),), family=8))
+    low, high = judgement.interval
+    assert judgement.verdict == "holds" or not (low > 89.5 and high < 90.5)
+
+
 def test_p_is_multiplied_by_the_claims_of_the_source_and_the_looks_declared():
     part = above(FIRST, SECOND)
     alone = judge(Statement((part,)))
@@ -188,6 +221,14 @@ def test_whole_numbers_are_judged_by_the_exact_test():
     assert verdict(part) == "holds"
     assert verdict(above(fast, slow, 0.5, whole=True)) == "does not hold"
     assert verdict(above(slow, slow, 0.5, whole=True)) == "undecided"
+
+
+def test_looks_at_which_few_whole_numbers_can_decide_nothing_are_known():
+    part = above([9, 8, 9, 9, 9], [3, 4, 4, 2, 3], 0.5, whole=True)
+    assert Statement((part,), (3, 5)).decidable
+    never = Statement((part,), (3, 5), family=10)  # 10 claims x 2 looks / 252 ways
+    assert (never.decidable, judge(never).verdict) == (False, "undecided")
+    assert Statement((part,), (), family=10).decidable  # more seeds are another look
 
 
 def test_no_verdict_where_the_rules_give_none():

@@ -59,6 +59,17 @@ def test_two_seeds_make_nothing_bold_and_a_failed_run_counts_as_chance():
     assert "Failed runs count as chance" in table.caption()
 
 
+def test_failed_runs_are_left_out_of_what_is_no_accuracy_and_the_caption_says_so():
+    study = rows(CLOSE | {"relu": (89.5, 0, 89.4, 89.8)})
+    for row in study:
+        row.metrics.update({"test/loss": 0.3} if row.finished else {})
+    table = paper_table(study, ["test/acc", "test/loss"])
+    assert [table.lines["relu",][metric].n for metric in table.metrics] == [4, 3]
+    words = "Failed runs count as chance accuracy in test/acc and are left out of test/loss."
+    assert words in table.caption()
+    assert "Failed runs are left out." in paper_table(study, ["test/loss"]).caption()
+
+
 def test_a_study_of_one_setting_compares_nothing():
     table = paper_table(rows({"tanh": (89.4, 89.6, 89.5)}), ["test/acc"])
     assert not table.best["test/acc"]
@@ -78,6 +89,20 @@ def test_levels_are_averaged_over_the_others_within_every_seed():
         paper_table(both, ["test/acc"], by=["pooling"])
     with pytest.raises(RunError, match="--metric test/ac: no run has it; did you mean test/acc"):
         paper_table(both, ["test/ac"])
+
+
+def test_readings_beside_the_studys_own_factors_are_lines_of_their_own():
+    ours = {"aug": "on", "aug.flip": "0.5", "optim.lr": "0.01"}
+    readings = [ours, ours | {"optim.lr": "0.05"}, ours | {"aug": "small", "aug.flip": "0"}]
+    accuracies = [(80, 81), (90, 91), (85, 86)]
+    study = [row for reading, some in zip(readings, accuracies, strict=True)
+             for row in rows({"tanh": some, "relu": some}, **reading)]  # fmt: skip
+    table = paper_table(study, ["test/acc"])
+    assert table.names == ("model.activation", "aug", "optim.lr")
+    means = {key: line["test/acc"].mean for key, line in table.lines.items()}
+    assert {key[1:]: mean for key, mean in means.items() if key[0] == "relu"} == pytest.approx(
+        {("on", "0.01"): 80.5, ("on", "0.05"): 90.5, ("small", "0.01"): 85.5}
+    )
 
 
 def test_latex_is_escaped_and_has_a_cell_for_every_column():
