@@ -3,9 +3,9 @@
 A study is a file of conf/ablation. Takes the open claim whose next look costs least, first looks
 before second ones, runs the seeds that it lacks as `python -m fmnist.train ablation=STUDY ...
 seed=...` would, judges, and goes on until every claim is decided or has had its last look. Runs in
-results/, multirun/ and outputs/ count. What changes no result may be added: hydra/launcher=joblib,
-logger=none. The same command again goes on where it was stopped. Exit code 0: every claim is
-decided, or open at its last look; 1: runs failed.
+results/, multirun/ and outputs/ count; those that failed are run once more before they do. What
+changes no result may be added: hydra/launcher=joblib, logger=none. The same command again goes on
+where it was stopped. Exit code 0: every claim is decided, or open at its last look; 1: runs failed.
 """
 
 from collections.abc import Sequence

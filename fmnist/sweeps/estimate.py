@@ -10,7 +10,7 @@ from fmnist.errors import RunError
 from fmnist.evidence.matching import MACHINE
 from fmnist.process.machine import processor_name
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import CHOSEN, Row, is_value, rows_of
+from fmnist.runs.rows import ADDED, CHOSEN, Row, is_value, measurements
 from fmnist.runs.rows_file import is_rows_file, read_rows
 from fmnist.runs.text import duration
 
@@ -33,12 +33,12 @@ class Estimate:
 
 
 def rows_at_hand(results: Path = Path("results")) -> list[Row]:
-    """Runs below the working directory that came to an end, and the committed rows."""
+    """Runs below the working directory that came to their end or failed, and the committed rows."""
     rows: list[Row] = []
     for folder in FOLDERS:
         if any(Path(folder).glob("*")):
             with suppress(RunError):  # nothing of ours in it
-                rows += rows_of(find_runs([folder]).runs)
+                rows += measurements(find_runs([folder]).runs)
     for path in sorted(results.glob("*.csv")):
         if is_rows_file(path):
             rows += read_rows(path)
@@ -50,18 +50,23 @@ def alike(
 ) -> list[Row]:
     """Finished runs with these settings; where and in which format they ran is open.
 
+    A setting that a run lacks did not exist when it was made; one that only the run has, other than
+    unused, makes another run of it.
+
     Args:
         settings: of a cell.
         rows: that are at hand.
         named: what is not open, though it is the machine's.
     """
     left_out = {*MACHINE, CHOSEN} - set(named)
-    wanted = {k: v for k, v in settings.items() if is_value(k) and k not in left_out}
+    given = ADDED | dict(settings)
+    wanted = {k: v for k, v in given.items() if is_value(k) and k not in left_out}
     return [
         row
         for row in rows
         if row.finished
         if all(row.settings.get(key, value) == value for key, value in wanted.items())
+        if not any(is_value(key) for key in row.settings.keys() - wanted.keys() - left_out)
     ]
 
 

@@ -4,9 +4,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
 from fmnist.evidence.claim import Claim
+from fmnist.evidence.failed import failed_words
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.text import effect, seeds_in_words, verdict_words
 from fmnist.runs.foreign_text import escaped
@@ -40,61 +42,55 @@ def train_as_typed(overrides: Sequence[str]) -> int:
 def look_by_look(studies: Sequence[str], extra: Sequence[str], claims: Sequence[Claim]) -> int:
     """Until nothing is left to do. The exit code.
 
-    Cells that failed are run again, once; then they count as failed for the claim that lacks them.
+    Cells that failed are run again, once; then they count as failed for the claim that has them.
     """
-    failing: set[str] = set()  # claims for which they count
-    stuck: list[tuple[str, int]] = []  # (claim, look) that is not to be had
+    tried: dict[str, set[int]] = defaultdict(set)  # by claim: seeds that were run for it
     while True:
         rows = rows_at_hand()
-        outcomes = judged(studies, claims, rows, failing)
-        ahead = steps(outcomes, rows, stuck)
-        tell(progress(outcomes, rows))
-        if not ahead:
-            tell(verdicts(outcomes, stuck))
-            return 1 if stuck else 0
-        step = ahead[0]
+        outcomes = judged(studies, claims, rows)
+        ahead = steps(outcomes, rows, tried)
+        tell(progress(outcomes, ahead, rows))
+        fresh = [step for step in ahead if set(step.seeds) - tried[step.outcome.claim.name]]
+        if not fresh:  # the others' runs are not to be had
+            tell(verdicts(outcomes, ahead))
+            return 1 if ahead or any(map(without_verdict, every(outcomes))) else 0
+        step = fresh[0]
         tell(announced(step, step.cost(rows), extra))
         code = train_as_typed([*step.overrides, *extra])
         if code not in (0, 1):  # stopped, or a mistake: nothing more is to be expected
             return code
-        rows, name = rows_at_hand(), step.outcome.claim.name
-        if lacks_still(step, judged(studies, claims, rows, failing)):
-            failing.add(name)
-            if lacks_still(step, judged(studies, claims, rows, failing)):
-                stuck.append((name, step.look))
+        tried[step.outcome.claim.name].update(step.seeds)
 
 
-def judged(
-    studies: Sequence[str], claims: Sequence[Claim], rows: Sequence[Row], failing: Collection[str]
-) -> Outcomes:
-    """The outcomes of every study's claims; failed runs count for those of `failing` alone."""
+def judged(studies: Sequence[str], claims: Sequence[Claim], rows: Sequence[Row]) -> Outcomes:
+    """The outcomes of every study's claims, failed runs among their numbers."""
     asked = {study: [claim.name for claim in claims_of(study, claims)] for study in studies}
-    found: dict[str, Outcome] = {}
-    for counting in (False, True):
-        names = [n for some in asked.values() for n in some if (n in failing) == counting]
-        some = [row for row in rows if counting or row.finished]
-        if names:  # without names all claims would be asked
-            found |= {item.claim.name: item for item in evaluate(claims, some, names)}
+    names = [name for some in asked.values() for name in some]
+    outcomes = evaluate(claims, rows, names) if names else []  # without names all would be asked
+    found = {outcome.claim.name: outcome for outcome in outcomes}
     return {study: [found[name] for name in some] for study, some in asked.items()}
 
 
-def lacks_still(step: Step, outcomes: Outcomes) -> bool:
-    """Whether the claim has not come to the look that was run."""
-    name = step.outcome.claim.name
-    return any(
-        o.claim.name == name and next_look(o) == step.look for s in outcomes.values() for o in s
-    )
+def every(outcomes: Outcomes) -> list[Outcome]:
+    return [outcome for some in outcomes.values() for outcome in some]
 
 
-def progress(outcomes: Outcomes, rows: Sequence[Row]) -> str:
+def without_verdict(outcome: Outcome) -> bool:
+    """Whether runs that failed forbid one."""
+    return outcome.judgement.verdict == "not judged" and outcome.failed > 0
+
+
+def progress(outcomes: Outcomes, ahead: Sequence[Step], rows: Sequence[Row]) -> str:
     """ "claims  7 of 9 decided, 2 to be judged: at most 40 cells, about 5 h 10 min"."""
-    every = [outcome for some in outcomes.values() for outcome in some]
-    open_ = sum(next_look(outcome) is not None for outcome in every)
-    decided = sum(o.judgement.verdict in ("holds", "does not hold") for o in every)
-    text = f"claims  {decided} of {len(every)} decided, {open_} to be judged"
+    open_ = {step.outcome.claim.name for step in ahead}
+    decided = sum(
+        o.judgement.verdict in ("holds", "does not hold") and o.claim.name not in open_
+        for o in every(outcomes)
+    )
+    text = f"claims  {decided} of {len(every(outcomes))} decided, {len(open_)} to be judged"
     if not open_:
         return text
-    cells = cap(outcomes, rows)
+    cells = cap(ahead, rows)
     return f"{text}: at most {cost_in_words(len(cells), estimate((s for s, _ in cells), rows))}"
 
 
@@ -113,15 +109,21 @@ def cost_in_words(cells: int, cost: Estimate) -> str:
     return words + (f", {cost.unknown} of unknown length" if cost.unknown else "")
 
 
-def verdicts(outcomes: Outcomes, stuck: Sequence[tuple[str, int]]) -> str:
-    """A line a claim: the verdict, and its size where it is the last word."""
-    every = {o.claim.name: o for some in outcomes.values() for o in some}
-    width, looks = max(map(len, every), default=0), dict(stuck)
+def verdicts(outcomes: Outcomes, stuck: Sequence[Step]) -> str:
+    """A line a claim: the verdict, its size where it is the last word, and runs that failed."""
+    looks = {step.outcome.claim.name: step.look for step in stuck}
+    width = max((len(outcome.claim.name) for outcome in every(outcomes)), default=0)
     lines = []
-    for name, outcome in every.items():
-        lacks = f"; no verdict at {looks[name]} seeds: runs failed" if name in looks else ""
-        size = f": {effect(outcome)}" if next_look(outcome) is None else ""
-        lines.append(f"{name:{width}}  {verdict_words(outcome)}{size}{lacks}")
+    for outcome in every(outcomes):
+        name, statement = outcome.claim.name, outcome.statement
+        said = verdict_words(outcome)
+        if next_look(outcome) is None:
+            said += f": {effect(outcome)}"
+        if name in looks:
+            said += f"; no verdict at {looks[name]} seeds: runs failed"
+        if outcome.failed and statement and not statement.excuse:  # else the verdict says it
+            said += f"; {failed_words(outcome.failed, counted=True)}"
+        lines.append(f"{name:{width}}  {said}")
     lines += [f"{study}: decides no claim" for study, some in outcomes.items() if not some]
     return "\n".join(lines)
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from fmnist.claims import main as claims
 from fmnist.config.readings import key_of
+from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.study import axes
 from fmnist.evidence.text import remarks, verdict_words
@@ -15,7 +17,8 @@ from fmnist.runs.run import load_run
 from fmnist.settle import main
 from fmnist.sweeps import look_by_look
 from fmnist.sweeps.cells import sweep_of
-from fmnist.sweeps.settle import claims_of, next_look, step_to, steps
+from fmnist.sweeps.estimate import rows_at_hand
+from fmnist.sweeps.settle import claims_of, next_look, next_step, step_to, steps
 from tests.evidence.test_claims import CLAIMS, row, run_dir
 from tests.evidence.test_readings import measured
 
@@ -36,6 +39,7 @@ class Training:
             for pool in axes("s2_pooling")["model.pooling"]:
                 if len(list(self.folder.rglob("result.json"))) >= self.limit:
                     return 130
+                shutil.rmtree(self.folder / f"{pool}{seed}", ignore_errors=True)  # run again
                 accuracy = round(0.8 + 0.01 * (seed % 3) + self.gain * (pool == "max"), 4)
                 run_dir(self.folder / f"{pool}{seed}", "ablation=s2_pooling",
                         f"model.pooling={pool}", seed=seed, accuracy=accuracy)  # fmt: skip
@@ -115,6 +119,51 @@ def test_a_cell_that_fails_again_counts_as_chance_where_accuracies_are_compared(
     assert "undecided: judged next at 20 seeds; no verdict at 20" in capsys.readouterr().out
 
 
+def with_a_failed_run(train):
+    """A seed more than the first look needs; one within it has failed."""
+    train(["ablation=s2_pooling", seeds(0, 11)])
+    run = load_run(train.folder / "max3")
+    run.write(replace(run.record, status="failed", error="the loss is nan"))
+    train.asked.clear()
+
+
+def test_a_later_seed_does_not_take_the_place_of_a_failed_one(training, capsys):
+    train = training(gain=0.05)
+    with_a_failed_run(train)
+    train.broken = True
+    assert main(["s2_pooling"]) == 1
+    assert train.asked == [["ablation=s2_pooling", "seed=3"],
+                           ["ablation=s2_pooling", seeds(11, 20)]]  # fmt: skip
+    last = capsys.readouterr().out.splitlines()[-1]
+    outcome = of("s2_pooling", rows_of(find_runs([train.folder]).runs))
+    assert remarks(outcome)[0] == "1 failed run: counts as chance accuracy"
+    assert last.startswith(f"s2_pooling  {verdict_words(outcome)}; no verdict at 20 seeds")
+    assert last.endswith("; 1 failed run: counts as chance accuracy")
+
+
+def test_a_failed_run_that_succeeds_at_last_decides(training, capsys):
+    train = training(gain=0.05)
+    with_a_failed_run(train)
+    assert main(["s2_pooling"]) == 0
+    assert train.asked == [["ablation=s2_pooling", "seed=3"]]
+    assert "next    s2_pooling at 10 seeds: 1 cell," in (said := capsys.readouterr().out)
+    assert "claims  0 of 1 decided, 1 to be judged" in said
+    assert said.splitlines()[-1].startswith("s2_pooling  holds, by more than 0.2 points: +5.00 [")
+
+
+def test_runs_that_were_cut_short_are_not_at_hand_and_decide_nothing(training, capsys):
+    train = training(gain=0.05)
+    train(["ablation=s2_pooling", seeds(0, 10)])
+    for folder in train.folder.iterdir():
+        run = load_run(folder)
+        run.write(replace(run.record, cut_short="trainer.max_time=00:00:00:10 after 1 epoch"))
+    assert rows_at_hand() == []
+    assert claims(["multirun", "--only", "s2_pooling"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].endswith(" finished, 20 cut short")
+    assert "not measured" in said
+
+
 def test_a_stopped_run_counts_neither_way(training):
     train = training(gain=0.05)
     assert main(["s2_pooling"]) == 0
@@ -128,12 +177,32 @@ def test_a_stopped_run_counts_neither_way(training):
     [
         (["s2_poolin"], "s2_poolin: no such study; did you mean s2_pooling?"),
         (["s2_pooling", "optim.lr=0.1"], "optim.lr=0.1: the claims' runs have their own settings"),
+        (
+            ["s2_pooling", "hydra.sweep.dir=/scratch/x"],
+            "hydra.sweep.dir=/scratch/x: the runs are looked for in multirun/ and outputs/",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(words, message, capsys):
     assert main(words) == 2
     said = capsys.readouterr().err
     assert message in said
+    assert said.count("\n") == 1
+
+
+def test_a_folder_for_sweeps_that_a_file_of_this_machine_names_is_refused(
+    tmp_path, monkeypatch, capsys
+):
+    conf = shutil.copytree(CONF_DIR, tmp_path / "conf", ignore=shutil.ignore_patterns("local"))
+    (conf / "local").mkdir()
+    text = "# @package _global_\nhydra: {sweep: {dir: /scratch/x}}\n"
+    (conf / "local/default.yaml").write_text(text)
+    monkeypatch.setattr("fmnist.config.compose.CONF_DIR", conf)
+    assert main(["s2_pooling"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "error: hydra.sweep.dir=/scratch/x: the runs are looked for in multirun/"
+    )
     assert said.count("\n") == 1
 
 
@@ -158,6 +227,19 @@ def test_a_step_asks_for_the_levels_and_seeds_that_the_claim_lacks():
     assert step.overrides[1:] == ("optim.lr=0.01,0.001", "seed=0,1,2,3,4")
     leak = step_to(of("s1_leak_lenet5", []), "leak", 5, [])
     assert leak.overrides == ("ablation=leak", "experiment=s2_base", "seed=0,1,2,3,4")
+
+
+def test_failed_runs_of_a_value_are_run_again_and_no_more_than_that():
+    rows = [row("experiment=s1_logistic", seed=seed, test_acc=90 + seed % 3, test_f1=90,
+                status="failed" if seed == 2 else "finished") for seed in range(6)]  # fmt: skip
+    outcome = of("s1_logistic_value", rows)
+    step = next_step(outcome, "s1_models", rows)
+    assert (step.look, step.seeds, len(step.cells)) == (5, (2,), 1)
+    assert next_step(outcome, "s1_models", rows, tried={2}) is None
+    assert verdict_words(outcome) == "not judged: 1 of its runs failed"
+    few = rows[:3]
+    step = next_step(of("s1_logistic_value", few), "s1_models", few)
+    assert (step.look, step.seeds) == (5, (2, 3, 4))
 
 
 def test_runs_without_what_a_claim_asks_are_not_at_hand():
@@ -225,16 +307,14 @@ def test_the_cheapest_open_claim_comes_first_and_decided_ones_do_not_come():
     rows = [*timed("s1_no_dropout", 10.0), *timed("s1_alternative", 3.0)]
     asked = [of(name, rows) for name in
              ("s1_main_value", "s1_no_dropout_value", "s1_alternative_value")]  # fmt: skip
-    names = [step.outcome.claim.name for step in steps({"s1_models": asked}, rows, [])]
+    names = [step.outcome.claim.name for step in steps({"s1_models": asked}, rows, {})]
     assert names == ["s1_alternative_value", "s1_no_dropout_value", "s1_main_value"]
-    stuck = [("s1_alternative_value", 5)]
-    assert len(steps({"s1_models": asked}, rows, stuck)) == 2
 
 
 def test_a_first_look_comes_before_a_cheaper_second_one():
     rows = [*timed("s1_no_dropout", 10.0), *timed("s1_alternative", 0.1, seeds=5)]
     names = ("s1_alternative_value", "s1_no_dropout_value")
-    found = steps({"s1_models": [of(name, rows) for name in names]}, rows, [])
+    found = steps({"s1_models": [of(name, rows) for name in names]}, rows, {})
     assert [(s.outcome.claim.name, s.look) for s in found] == [
         ("s1_no_dropout_value", 5), ("s1_alternative_value", 10),
     ]  # fmt: skip
