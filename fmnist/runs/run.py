@@ -19,6 +19,7 @@ nobody holding its lock was killed.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -60,10 +61,16 @@ class Run:
     def status(self) -> str:
         """ "finished", "failed", "running", "killed": running, and nobody runs it; or "unknown":
         running, and whether somebody runs it cannot be told.
+
+        The record is read once more before a run is called killed: it may have ended since.
         """
         if self.record.status != "running":
             return self.record.status
-        return {True: "running", False: "killed", None: "unknown"}[is_locked(self.dir)]
+        state = {True: "running", False: "killed", None: "unknown"}[is_locked(self.dir)]
+        if state == "killed":
+            with suppress(RunError):
+                self.record = load_run(self.dir).record
+        return state if self.record.status == "running" else self.record.status
 
     @property
     def config(self) -> dict[str, Any]:

@@ -65,12 +65,17 @@ def plan(
 
     Raises:
         ConfigError: a setting that does not exist or has a value that it cannot have; or two
-            cells would lie in one folder.
+            cells would lie in one folder, or be one run though their data lie in two places.
     """
     if not wanted:
         raise ConfigError("the sweep has no cell: a setting has no value, or no reading is left")
     planned = {
-        tuple(cell.overrides): cell for cell in known if cell.sources == sources and not own_names
+        tuple(cell.overrides): cell
+        for cell in known
+        if cell.sources == sources
+        and not own_names
+        # Of what it refers to, such as a variable, the sources know nothing.
+        and not any("${" in text for text in cell.overrides)
     }
     cells: dict[str, Cell] = {}
     for overrides in wanted:
@@ -86,9 +91,20 @@ def plan(
             digest = config_hash(plain)
             name = own_cell_name(config) if own_names else cell_name(overrides, varied, digest)
             cell = Cell(name, overrides, digest, sources)
-        cells.setdefault(cell.config_hash, cell)
+        _refuse_two_roots(cells.setdefault(cell.config_hash, cell).overrides, overrides)
     _refuse_shared_folders(list(cells.values()))
     return list(cells.values())
+
+
+def _refuse_two_roots(one: Sequence[str], other: Sequence[str]) -> None:
+    """Cells of one hash have one data root: the second of two would not be run."""
+    places = [[text for text in cell if key_of(text) == "data.root"] for cell in (one, other)]
+    if places[0] != places[1]:
+        words = " and ".join(text for place in places for text in place)
+        raise ConfigError(
+            f"{words}: would be one run, for a root is a place and no setting; data.name=... "
+            "tells data sets apart"
+        )
 
 
 def _refuse_shared_folders(cells: Sequence[Cell]) -> None:

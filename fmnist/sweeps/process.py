@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 from fmnist.config.schema import config_hash
@@ -24,7 +25,7 @@ from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.process.terminal import SIGTERM_CODE, leave, signal_exit_code
 from fmnist.runs.job import Job
 from fmnist.runs.lock import locked
-from fmnist.runs.record import GIVEN_UP, STOPPED
+from fmnist.runs.record import GIVEN_UP, RESULT, STOPPED
 from fmnist.runs.run import PRUNED, Run, finished_run, load_run
 from fmnist.sweeps.server import STOPPING, start_process
 
@@ -48,6 +49,7 @@ class CellProcess:
         line: to the process: it hears what is passed on, and says its last words. Its end is the
             end of the process, also when the server, which knows the exit code, has died.
         due: when its time is up, on the monotonic clock; None: never.
+        stamp: of the record that was there before it; see `record_stamp`.
     """
 
     job: Job
@@ -57,6 +59,7 @@ class CellProcess:
     process: ForkServerProcess
     line: Connection
     due: float | None
+    stamp: int | None
     timed_out: bool = False
     words: str | None = None
     closed: bool = False
@@ -103,17 +106,31 @@ class CellProcess:
         """
         self.process.join(1)  # the server tells the code a moment after the end
         code = self.process.exitcode
-        if code in TERMINATED and "SLURM_JOB_ID" in os.environ:
+        if code in TERMINATED and "SLURM_JOB_ID" in os.environ and not self.timed_out:
             # Slurm is about to kill the job and may run it again: submitit must not say before
             # that it has failed.
             time.sleep(PATIENCE)
         if code == RunBusy.exit_code:
             raise RunBusy(f"{self.job.dir.name}: another process is training this cell")
         words = f"timed out after {self.job.timeout:g} s" if self.timed_out else self.words
-        reason = _record_failure(self.job, words or how_it_ended(code), self.timed_out)
+        reason = _record_failure(self, words or how_it_ended(code), self.timed_out)
         if done := finished_run(self.job.dir, self.config_hash):
             return _highest(done)
         raise CellFailed(reason)
+
+    def result_or_again(self) -> "float | CellProcess":
+        """The highest val/acc, or the cell begun once more, where `again` does that.
+
+        Raises:
+            CellFailed: it did not come to its end, or cannot be begun again.
+            RunBusy: another process is training it.
+        """
+        try:
+            return self.result()
+        except CellFailed:
+            if (again := self.again()) is None:
+                raise
+            return again
 
     def again(self) -> "CellProcess | float | None":
         """Begin the cell that has failed once more; None: its retries are used up, or of no use.
@@ -146,12 +163,7 @@ def run_cell(train: Train, config: dict[str, Any], job: Job) -> float:
     while isinstance(cell, CellProcess):
         with stopped_together([cell]):
             wait_for_one([cell])
-        try:
-            return cell.result()
-        except CellFailed:
-            if (again := cell.again()) is None:
-                raise
-            cell = again
+        cell = cell.result_or_again()
     return cell
 
 
@@ -169,12 +181,13 @@ def start_cell(train: Train, config: dict[str, Any], job: Job) -> CellProcess | 
         return _highest(done)
     if (job.dir / PRUNED).exists():
         raise CellFailed(GIVEN_UP)
+    stamp = record_stamp(job.dir)
     try:
         process, line = start_process(_train_here, train, config, job, logger=config["logger"])
     except (OSError, EOFError) as error:
         raise CellFailed(f"{job.dir.name}: no process for it: {error}") from error
     due = time.monotonic() + job.timeout if job.timeout else None
-    return CellProcess(job, name, train, config, process, line, due)
+    return CellProcess(job, name, train, config, process, line, due, stamp)
 
 
 def wait_for_one(cells: Collection[CellProcess]) -> list[CellProcess]:
@@ -217,7 +230,7 @@ def _stop(cells: Collection[CellProcess], reason: BaseException) -> None:
             reason = error
     code = signal_exit_code(reason) or SIGTERM_CODE
     for cell in stopped:  # that died before it could say so itself
-        _record_failure(cell.job, STOPPED[code], mine=False)
+        _record_failure(cell, STOPPED[code], mine=False)
 
 
 def _highest(run: Run) -> float:
@@ -290,7 +303,15 @@ def _configure(job: Job) -> None:
         logging.config.dictConfig(job.logging)
 
 
-def _record_failure(job: Job, reason: str, mine: bool) -> str:
+def record_stamp(run_dir: Path) -> int | None:
+    """Another one after every time that the run's record is written; None: it has none."""
+    try:
+        return (run_dir / RESULT).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _record_failure(cell: CellProcess, reason: str, mine: bool) -> str:
     """Why the cell has not finished, for its record as well.
 
     Args:
@@ -299,11 +320,13 @@ def _record_failure(job: Job, reason: str, mine: bool) -> str:
     """
     # Under the lock, so that nobody else is finishing the run just now. A full disk, or somebody
     # who goes on already: the reason is said all the same.
-    with suppress(OSError, RunBusy, RunError), locked(job.dir):
-        run = load_run(job.dir)
-        if run.record.status == "failed" and not mine:
+    with suppress(OSError, RunBusy, RunError), locked(cell.job.dir):
+        run = load_run(cell.job.dir)
+        # A record from before the cell tells how an earlier process ended.
+        own = record_stamp(cell.job.dir) != cell.stamp
+        if run.record.status == "failed" and own and not mine:
             return str(run.record.error)
-        if run.record.status != "finished":
+        if run.record.status != "finished" and run.record.config_hash == cell.config_hash:
             run.write(replace(run.record, status="failed", error=reason, traceback=None))
     return reason
 

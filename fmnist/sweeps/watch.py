@@ -13,7 +13,7 @@ from statistics import fmean
 
 from fmnist.errors import RunError
 from fmnist.process.polling import polling
-from fmnist.runs.record import RESULT, Cell, known
+from fmnist.runs.record import RESULT, STOPPED, Cell, known
 from fmnist.runs.run import Run, load_run
 from fmnist.runs.text import duration, epoch_label, in_eighty, shown
 from fmnist.sweeps.plan import names_of
@@ -48,12 +48,13 @@ def state_in_words(run: Run, state: str) -> str:
 
 def unfinished(run: Run, state: str) -> str:
     """Why a run failed, or how far it is."""
-    if state == "failed":
-        return str(run.record.error).partition("\n")[0]
-    epochs, most = run.record.epochs, run.record.max_epochs
-    accuracy = f", val acc {epochs[-1].val_acc_best:.4f}" if epochs else ""
-    trained = run.record.trained
+    epochs, most, trained = run.record.epochs, run.record.max_epochs, run.record.trained
     done = f"{trained} of up to {most} epochs" if most else f"{trained} epochs"
+    if state == "failed":
+        reason = str(run.record.error).partition("\n")[0]
+        # Who stopped it may go on from there.
+        return f"{reason} after {done}" if reason in STOPPED.values() else reason
+    accuracy = f", val acc {epochs[-1].val_acc_best:.4f}" if epochs else ""
     return done + accuracy
 
 

@@ -129,20 +129,21 @@ class MachineLauncher(Launcher):
 
     def _wait_for_one(self, running: "Running", share: "CellShare") -> None:
         """Wait until a cell has ended, or several, and complete their jobs, or try them again."""
-        from fmnist.errors import CellFailed, UserError
+        from fmnist.errors import UserError
         from fmnist.runs.run import finished_run
         from fmnist.sweeps.process import CellProcess, wait_for_one
 
         for cell in wait_for_one(running):
             config, job = running.pop(cell)
             try:
-                job.return_value = cell.result()
+                came = cell.result_or_again()
             except UserError as error:
-                again = cell.again() if isinstance(error, CellFailed) else None
-                if isinstance(again, CellProcess):
-                    running[again] = config, job
-                    continue
                 job.return_value, job.status = error, JobStatus.FAILED
+            else:
+                if isinstance(came, CellProcess):
+                    running[came] = config, job
+                    continue
+                job.return_value = came
             if run := finished_run(cell.job.dir, cell.config_hash):
                 share.peak = max(share.peak, round((run.record.peak_memory_mib or 0) * 2**20))
             self.context.callbacks.on_job_end(config=config, job_return=job)

@@ -100,14 +100,14 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def sweep(self, arguments: list[str]) -> None:
         from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
         from fmnist.runs.text import shown
+        from hydra_plugins.fmnist_search.study import alone
 
         given = (self.params or {}).items()
         space, fixed = search_space([*(f"{key}={value}" for key, value in given), *arguments])
         searches = self._searches(space, fixed)
-        self.folder.mkdir(parents=True, exist_ok=True)
         log.info("search  %s", shown(self.folder))
         try:
-            with sigterm_exits():
+            with sigterm_exits(), alone(self.folder):
                 best = {name: self._search(name, *each) for name, each in searches.items()}
                 winners = {name: cell for name, cell in best.items() if cell}
                 if self.confirm and len(winners) == len(searches):
@@ -147,14 +147,15 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _search(self, name: str, space: "Space", fixed: list[str]) -> list[str] | None:
         """Run the trials of one search that are left: the overrides of its winner, if any."""
         study = self._study(name)
+        self._require_same(study, space, fixed)
         ended = take_up(study)
         said = f" of {name}" if name else ""
         log.info("trials%s  %d, of which %d ended before", said, self.n_trials, ended)
         while ended < self.n_trials:
-            ended += self._batch(study, space, fixed, ended)
-            if self.stop_on_failure and study.trials[-1].state.name == "FAIL":
+            if self._batch(study, space, fixed, ended) and self.stop_on_failure:
                 log.info("stopped: a trial has failed, and hydra.sweeper.stop_on_failure=true")
                 raise SystemExit(1)
+            ended = take_up(study)
         if tell_best(study):
             return None
         return [*(f"{key}={value}" for key, value in study.best_trial.params.items()), *fixed]
@@ -210,14 +211,28 @@ class SearchSweeper(SearchOptions, CellSweeper):
             message = " ".join(str(error).split())
             raise ConfigError(f"hydra.sweeper.storage={self.storage}: {message}") from error
 
+    def _require_same(self, study: "Study", space: "Space", fixed: list[str]) -> None:
+        """See `require_kind`."""
+        from fmnist.config.schema import config_hash, resolve
+        from hydra_plugins.fmnist_search.study import kind_of, require_kind
+
+        kind = kind_of(
+            space, lambda trial: config_hash(resolve(self.load([*trial, *fixed]))), self.seeds
+        )
+        require_kind(study, kind, self.direction, self.folder)
+
     def _batch(
         self,
         study: "Study",
         space: "Space",
         fixed: Sequence[str],
         ended: int,
-    ) -> int:
-        """Ask for trials, run their cells and tell what came of them; how many."""
+    ) -> bool:
+        """Ask for trials, run their cells and tell what came of them; whether one has failed.
+
+        A trial whose cells did not all begin, as after another's failure, is told nothing: it is
+        taken up again.
+        """
         import optuna
 
         count = min(self.n_jobs, self.n_trials - ended)
@@ -229,27 +244,34 @@ class SearchSweeper(SearchOptions, CellSweeper):
         for number, trial in enumerate(trials, ended + 1):
             words = brief([f"{key}={value}" for key, value in trial.params.items()])
             log.info("\n[%d/%d] %s", number, self.n_trials, words)
-        returned, given_up = self._run(trials, of_trials, ended * self.seeds)
-        jobs = iter(returned)
-        for trial in trials:
-            values = [value_of(next(jobs)) for _ in range(self.seeds)]
-            if None not in values:
-                study.tell(trial, fmean(value for value in values if value is not None))
+        jobs, given_up = self._run(trials, of_trials, ended * self.seeds)
+        failed = False
+        for trial, cells in zip(trials, of_trials, strict=True):
+            begun = [jobs[tuple(cell)] for cell in cells if tuple(cell) in jobs]
+            values = [value for job in begun if (value := value_of(job)) is not None]
+            if len(values) == self.seeds:
+                study.tell(trial, fmean(values))
             elif trial.number in given_up:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            else:
+            elif len(values) < len(begun):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return count
+                failed = True
+        return failed
 
     def _run(
         self, trials: "Sequence[Trial]", of_trials: Sequence[list[list[str]]], number: int
-    ) -> tuple[Sequence[JobReturn], set[int]]:
-        """What the launcher returns of the trials' cells; numbers of trials that were pruned."""
+    ) -> tuple[dict[tuple[str, ...], JobReturn], set[int]]:
+        """What the launcher returns of the trials' cells; numbers of trials that were pruned.
+
+        Two trials may be equal: their cells run once. Fewer return where a failure has stopped the
+        others.
+        """
         from fmnist.sweeps.pruning import is_pruned, pruning
 
-        wanted = [cell for cells in of_trials for cell in cells]
+        distinct = dict.fromkeys(tuple(cell) for cells in of_trials for cell in cells)
+        wanted = list(map(list, distinct))
         if self.pruner is None:
-            return self._launch(wanted, number), set()
+            return dict(zip(distinct, self._launch(wanted, number), strict=False)), set()
         planned = self.plan(wanted)
         dirs = {tuple(cell.overrides): self.folder / cell.dir for cell in planned}
         watched = [
@@ -258,7 +280,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         ]
         with pruning(watched):
             jobs = self._launch(wanted, number, planned)
-        return jobs, {trial.number for trial, cells in watched if is_pruned(cells)}
+        given_up = {trial.number for trial, cells in watched if is_pruned(cells)}
+        return dict(zip(distinct, jobs, strict=False)), given_up
 
     def _launch(
         self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None,

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 from fmnist.config.schema import config_hash
-from fmnist.errors import Diverged
+from fmnist.errors import DataUnavailable, Diverged
 from fmnist.runs.lock import locked
 from fmnist.runs.recording import recorded
 from fmnist.runs.run import Run
@@ -95,3 +95,8 @@ def says_its_imports(config, job):
     before = {*sys.modules}
     train(config, job)
     (job.dir / "said").write_text(" ".join({*sys.modules} - before))
+
+
+def has_no_data(config, job):
+    """Before it has a record."""
+    raise DataUnavailable("no such file")

@@ -8,15 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.utils import get_class
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 
 from fmnist.config.schema import CONF_DIR
+from fmnist.errors import CellFailed
 from fmnist.runs.find import find_runs
+from fmnist.runs.job import Job
 from fmnist.sweeps import watch
+from fmnist.sweeps.process import CellProcess
+from hydra_plugins.fmnist_launchers.machine import MachineLauncher
 from tests.conftest import CHECKOUT, TINY, command, here, once
 from tests.stopping import stopping
 
@@ -202,3 +208,17 @@ def test_a_launcher_that_is_not_installed(tmp_path, monkeypatch):
         "error: hydra/launcher=ray: Ray is not installed: pip install 'fmnist[ray]'"
     ]
     assert not (tmp_path / "multirun").exists()
+
+
+def test_a_cell_that_cannot_be_begun_again_costs_itself(tmp_path):
+    cell = Mock(CellProcess, job=Job(tmp_path), config_hash="a")
+    cell.result_or_again = lambda: CellProcess.result_or_again(cell)
+    cell.result.side_effect = CellFailed("crashed")
+    cell.again.side_effect = CellFailed("no process for it")
+    launcher, job = MachineLauncher(), JobReturn(status=JobStatus.COMPLETED)
+    launcher.context = Mock()
+    launcher._wait_for_one(running := {cell: ({}, job)}, Mock())
+    assert not running
+    assert job.status == JobStatus.FAILED
+    with pytest.raises(CellFailed, match="no process for it"):
+        print(job.return_value)

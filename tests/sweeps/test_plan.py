@@ -1,5 +1,7 @@
 """`fmnist.plan`: what would run and how long, by the records at hand, without training."""
 
+from dataclasses import replace
+
 import pytest
 
 from fmnist.config.schema import config_hash
@@ -10,7 +12,7 @@ from fmnist.plan import main
 from fmnist.process.machine import processor_name
 from fmnist.runs.rows import Row
 from fmnist.sweeps.cells import sweep_of
-from fmnist.sweeps.estimate import estimate, seconds_of, time_in_words
+from fmnist.sweeps.estimate import alike, estimate, seconds_of, time_in_words
 from fmnist.sweeps.forecast import power, power_of_two
 from tests.conftest import TINY, composed
 from tests.evidence.test_claims import CLAIMS
@@ -45,6 +47,19 @@ def test_the_time_is_that_of_runs_with_the_same_settings_whatever_their_seed():
     rows = [row(10, "optim=sgd"), row(14, "optim=sgd"), row(30, "optim=adam"), row(99, "aug=on")]
     left = estimate(cells, rows)
     assert (left.seconds, left.unknown, left.here) == (2 * 12 + 2 * 30, 0, True)
+
+
+def test_a_run_with_a_setting_that_the_cell_lacks_is_another_run():
+    (cell,) = settings_in("optim=sgd")
+    whole = row(10, "optim=sgd")
+
+    def other(**changes: str) -> Row:
+        return replace(whole, settings=whole.settings | changes)
+
+    assert alike(cell, [whole, other(**{"trainer.limit_train_batches": "5"})]) == [whole]
+    before = {key: value for key, value in cell.items() if key != "data.size"}  # was a setting
+    assert alike(before, [whole, other(**{"data.size": "14"})]) == [whole]
+    assert alike(cell, [replace(whole, settings=before)])
 
 
 def test_runs_of_this_machine_come_first_and_others_are_said():

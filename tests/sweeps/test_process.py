@@ -4,17 +4,20 @@ import os
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from multiprocessing import forkserver, process
 from typing import Any
 
 import pytest
 
+from fmnist.config.schema import config_hash
 from fmnist.errors import CellFailed
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.sweeps import process as cells
 from fmnist.sweeps import server
 from fmnist.sweeps.process import CellProcess, run_cell, start_cell, stopped_together, wait_for_one
+from tests.records import a_record, an_epoch, put_record
 from tests.sweeps import tasks
 
 CONFIG: dict[str, Any] = {"logger": {}}
@@ -86,6 +89,31 @@ def test_a_hanging_cell_is_ended_when_its_time_is_up(start, monkeypatch):
     record = load_run(cell.job.dir).record
     assert (record.status, record.error) == ("failed", "timed out after 1000 s")
     assert end(other, "finish") == 0.75
+
+
+def test_slurm_is_not_waited_for_where_the_time_was_up(start, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setattr(cells, "PATIENCE", -1)  # which no sleep takes
+    cell = start(tasks.waits, timeout=1000)
+    wait_for_file(cell, "began")
+    cell.due = time.monotonic()
+    wait_for_one([cell])
+    with pytest.raises(CellFailed, match="timed out after 1000 s"):
+        cell.result()
+
+
+def test_a_record_of_before_does_not_say_why_a_cell_failed(tmp_path):
+    job, name = Job(tmp_path), config_hash(CONFIG)
+    earlier = a_record("failed", [an_epoch()], error="interrupted", config_hash=name)
+    put_record(tmp_path, earlier)
+    with pytest.raises(CellFailed, match=r"^DataUnavailable: no such file$"):
+        run_cell(tasks.has_no_data, CONFIG, job)
+    record = load_run(tmp_path).record
+    assert (record.error, record.epochs) == ("DataUnavailable: no such file", earlier.epochs)
+    put_record(tmp_path, other := replace(earlier, config_hash="another's"))
+    with pytest.raises(CellFailed, match=r"^DataUnavailable: no such file$"):
+        run_cell(tasks.has_no_data, CONFIG, job)
+    assert load_run(tmp_path).record == other
 
 
 def test_a_cell_that_crashed_is_begun_again_as_often_as_it_may(tmp_path):

@@ -11,12 +11,14 @@ import sys
 import time
 
 import pytest
+from omegaconf import OmegaConf
 
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
 from hydra_plugins.fmnist_search import SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
 from tests.records import A_SEARCH
+from tests.stopping import holding
 
 pytest.importorskip("optuna", reason="the search needs pip install 'fmnist[optuna]'")
 # Of one seed and without a verdict, as far as nothing else is said.
@@ -36,11 +38,10 @@ def trials(folder):
 
 @pytest.mark.long
 def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
-    shared = [text for text in SEARCH if not text.startswith("trainer.max_epochs=")]
-    long = [*shared, "hydra.sweeper.n_trials=1", "trainer.max_epochs=10000", "patience=null"]
+    search = [*SEARCH, "trainer.max_epochs=2", *holding("go")]
     process = subprocess.Popen(
-        [sys.executable, "-m", *once(*long)], cwd=tmp_path, stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        [sys.executable, "-m", *once(*search, "hydra.sweeper.n_trials=1")], cwd=tmp_path,
+        stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 100
@@ -53,8 +54,9 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
         process.wait()
     (killed,) = trials(tmp_path)
     assert killed.state.name == "RUNNING"
+    (tmp_path / "go").touch()
 
-    done = here(*SEARCH, "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    done = here(*search, "hydra.sweeper.n_trials=2", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2, of which 0 ended before" in done.stdout
     ended = [trial for trial in trials(tmp_path) if trial.state.name == "COMPLETE"]
@@ -67,7 +69,7 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
     assert {trial.value for trial in ended} == accuracies
     assert f"the best: val acc {best.value:.4f}" in done.stdout
 
-    again = here(*SEARCH, "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    again = here(*search, "hydra.sweeper.n_trials=2", cwd=tmp_path)
     assert again.returncode == 0
     assert "2, of which 2 ended before" in again.stdout
     assert len(trials(tmp_path)) == len(ended) + 1  # and the killed one
@@ -184,7 +186,8 @@ def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
     space, fixed = search_space(["a=interval(0.0,1.0)", "seed=3"])
     ended = 0
     while ended < sweeper.n_trials:
-        ended += sweeper._batch(study, space, fixed, ended)
+        sweeper._batch(study, space, fixed, ended)
+        ended = take_up(study)
     assert [(len(cells), before) for cells, before in batches] == [(2, 0), (2, 2), (1, 4)]
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE", "FAIL", "COMPLETE", "FAIL", "FAIL"]
@@ -192,6 +195,88 @@ def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
         [f"a={trial.params['a']}", "seed=3"] for trial in study.trials
     ]
     assert take_up(study) == 5
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """`search(*texts, n_trials=2, ...)` searches a folder without training; the study's trials.
+
+    Args:
+        launch: in the place of the launcher: from cells to values, of some or of all.
+    """
+
+    def run(*texts, launch=lambda cells: [0.5] * len(cells), **settings):
+        storage = f"sqlite:///{tmp_path}/study.db"
+        sweeper = SearchSweeper(**A_SEARCH | {"storage": storage} | settings)
+        sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
+        sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+        monkeypatch.setattr(sweeper, "load", lambda cell: OmegaConf.create({"a_setting": cell}))
+        monkeypatch.setattr(sweeper, "_launch", lambda cells, *rest: map(Job, launch(cells)))
+        sweeper._search("", *searched(*texts))
+        return sweeper._study().trials
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("texts", "settings", "words"),
+    [
+        ([], {"seeds": 3}, "holds a search with hydra.sweeper.seeds=1, whose trials"),
+        ([], {"direction": "minimize"}, "a search with hydra.sweeper.direction=maximize, whose"),
+        (["c=2"], {}, "holds a search with another configuration, whose trials"),
+        (["a=choice(x,y)"], {}, "holds a search with another space, whose trials"),
+        (["b=interval(0.0,2.0)"], {"seeds": 2}, "another space and hydra.sweeper.seeds=1, whose"),
+    ],
+)
+def test_trials_of_another_kind_are_not_gone_on_with(search, texts, settings, words):
+    space = ["a=choice(x,y,z)", "b=interval(0.0,1.0)", "c=1"]
+    search(*space)
+    with pytest.raises(ConfigError, match=re.escape(words)) as raised:
+        search(*space, *texts, n_trials=2, **settings)
+    assert len(str(raised.value).splitlines()) == 1
+    assert len(search(*space, n_trials=2, n_jobs=2)) == 2
+
+
+def test_a_study_of_before_is_taken_as_it_is(search, tmp_path):
+    search("a=interval(0.0,1.0)")
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        database.execute("DELETE FROM study_user_attributes")
+    database.close()
+    assert len(search("a=interval(0.0,1.0)", "c=2", n_trials=2)) == 2
+    with pytest.raises(ConfigError, match="another configuration"):
+        search("a=interval(0.0,1.0)", "c=3", n_trials=3)
+
+
+def test_equal_trials_run_once(search):
+    batches = []
+
+    def launch(cells):
+        batches.append(cells)
+        return [0.5] * len(cells)
+
+    done = search("a=choice(x)", n_trials=2, n_jobs=2, launch=launch)
+    assert batches == [[["a=x"]]]
+    assert [(trial.state.name, trial.value) for trial in done] == [("COMPLETE", 0.5)] * 2
+
+
+def test_trials_that_a_failure_kept_from_beginning_are_asked_for_again(search):
+    space, failure = "a=interval(0.0,1.0)", CellFailed("it did")
+    with pytest.raises(SystemExit):  # two trials, of which the first fails
+        search(space, n_trials=2, n_jobs=2, stop_on_failure=True, launch=lambda cells: [failure])
+    failed, left, again = search(space, n_trials=2)
+    assert [trial.state.name for trial in (failed, left, again)] == ["FAIL", "FAIL", "COMPLETE"]
+    assert again.params == left.params
+
+
+def test_two_processes_never_search_one_folder(tmp_path):
+    from hydra_plugins.fmnist_search.study import alone
+
+    with alone(tmp_path / "search"):
+        done = here(*SEARCH, cwd=tmp_path)
+    assert done.returncode == 75, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line == "error: search: another process is searching there"
+    assert not list(tmp_path.glob("search/*.db"))
 
 
 def test_trials_that_were_running_are_asked_for_again_and_count_once():

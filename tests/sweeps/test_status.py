@@ -70,6 +70,11 @@ def test_of_many_cells_that_have_not_begun_the_next_are_named(sweep, capsys, cap
     assert ["missing", "and", "12", "more"] in said
 
 
+def test_a_stopped_cell_says_how_far_it_is(sweep):
+    put_record(sweep / "seed=2-x", a_record("failed", epochs(3), error="terminated", seed=2))
+    assert standing(sweep).lines[0][2] == "terminated after 3 of up to 4 epochs"
+
+
 def test_the_best_is_chosen_on_validation(sweep):
     run, name = standing(sweep).best
     assert (name, run.record.metrics["test/acc"]) == ("seed=0", 0.8)

@@ -163,6 +163,22 @@ def test_known_cells_are_not_composed_again_until_a_source_changes(tmp_path):
     assert fingerprint([tmp_path]) != before
 
 
+def test_a_known_cell_that_refers_to_something_is_composed_again(monkeypatch):
+    wanted = [["optim.lr='${oc.decode:${oc.env:A_RATE}}'"]]
+    monkeypatch.setenv("A_RATE", "0.1")
+    (before,) = known = planned(wanted)
+    monkeypatch.setenv("A_RATE", "0.2")
+    assert planned(wanted, known)[0].config_hash != before.config_hash
+
+
+def test_two_data_roots_of_one_name_are_not_taken_for_one(tmp_path):
+    cells = [["data=npz", f"data.root={tmp_path}/{place}/a.npz"] for place in "xy"]
+    with pytest.raises(ConfigError, match=r"/x/a\.npz and .*/y/a\.npz: would be one run, "):
+        planned(cells)
+    assert len(planned([[*cell, f"data.name={cell[1][-7]}"] for cell in cells])) == 2
+    assert len(planned([["data.root=x"], ["data.root=x", "optim=adam"]])) == 1
+
+
 def test_the_manifest_grows_and_replaces_cells_whose_configuration_changed(tmp_path):
     old = [Cell("a-1", ["a"], "1", "s"), Cell("b-1", ["b"], "1", "s")]
     write_manifest(tmp_path, old)
@@ -279,6 +295,9 @@ def test_a_record_without_a_living_process_is_of_a_killed_run(tmp_path):
     assert run.status == "killed"
     with locked(tmp_path):
         assert run.status == "running"
+    put_record(tmp_path, a_record())  # it has ended since it was read
+    assert run.status == "finished"
+    assert run.record.metrics
 
 
 def test_only_a_finished_run_of_the_same_configuration_counts_as_done(tmp_path):

@@ -1,0 +1,113 @@
+"""The study in a search's folder: one process at a time asks it, for trials of one kind."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+LOCK = ".search.lock"  # beside `.lock`, which is the list's of the cells
+KIND = "kind"  # the study's: what its trials have in common
+SEEDS, DIRECTION = "hydra.sweeper.seeds", "hydra.sweeper.direction"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else searches in this folder meanwhile: who did would take up the trials that run.
+
+    Raises:
+        RunBusy: somebody does.
+        RunError: the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    from fmnist.errors import RunBusy, RunError
+    from fmnist.runs.text import shown
+
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunBusy(f"{shown(folder)}: another process is searching there") from error
+    except PermissionError as error:
+        raise RunError(
+            f"{shown(folder)}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def kind_of(
+    space: "Mapping[str, BaseDistribution]", hash_of: Callable[[list[str]], str], seeds: int
+) -> dict[str, Any]:
+    """What the trials of a search have in common, by name. Only such values can be compared.
+
+    Args:
+        space: what is searched.
+        hash_of: of the configuration of a trial; takes what the trial sets of the space.
+        seeds: of a trial.
+    """
+    from optuna.distributions import distribution_to_json
+
+    words = {key: distribution_to_json(item) for key, item in space.items()}
+    return {
+        "space": _digest(words),
+        "configuration": _digest([hash_of(trial) for trial in examples(space)]),
+        SEEDS: seeds,
+    }
+
+
+def examples(space: "Mapping[str, BaseDistribution]") -> list[list[str]]:
+    """Trials in which every choice of the space occurs, as few as can be."""
+    values: dict[str, Any] = {
+        key: getattr(item, "choices", None) or [getattr(item, "low", None)]
+        for key, item in space.items()
+    }
+    return [
+        [f"{key}={of_key[number % len(of_key)]}" for key, of_key in values.items()]
+        for number in range(max(map(len, values.values())))
+    ]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def require_kind(study: "Study", kind: Mapping[str, Any], direction: str, folder: Path) -> None:
+    """The study's trials are of this kind, or it has none yet. One of before kinds were kept is
+    taken as it is.
+
+    Args:
+        direction: of this search; Optuna goes on in the study's own, and says nothing.
+        folder: of the search.
+
+    Raises:
+        ConfigError: they are of another kind.
+    """
+    from fmnist.errors import ConfigError
+    from fmnist.runs.text import shown
+
+    now = {DIRECTION: direction, **kind}
+    then = {DIRECTION: study.direction.name.lower(), **study.user_attrs.get(KIND, kind)}
+    others = [key for key in now if then.get(key) != now[key]]
+    if "space" in others and "configuration" in others:
+        others.remove("configuration")  # whose examples are drawn from the space
+    if others:
+        words = [
+            f"{key}={then.get(key)}" if key in (SEEDS, DIRECTION) else f"another {key}"
+            for key in others
+        ]
+        raise ConfigError(
+            f"{shown(folder)}: holds a search with {' and '.join(words)}, whose trials are not "
+            "comparable; choose another hydra.sweep.dir, or delete that folder"
+        )
+    if KIND not in study.user_attrs:
+        study.set_user_attr(KIND, dict(kind))
