@@ -12,16 +12,16 @@
 # # fmnist in a notebook
 #
 # From nothing to a verdict, with pictures: train a net, look at it, ask it about a picture, compare two nets over three
-# seeds, and read the report. It runs as it is on a hosted notebook, with a GPU where there is one, and asks for no
-# account. `jupytext --to notebook docs/notebook.py` makes the file that Jupyter opens; Jupyter with jupytext opens this
-# one.
+# seeds, and read the report. It uses a GPU where there is one, and asks for no account. No package index has this
+# fmnist: where it is not installed, as on a hosted notebook, say in `SOURCE` where it lies.
+# `jupytext --to notebook docs/notebook.py` makes the file that Jupyter opens; Jupyter with jupytext opens this one.
 
 # %%
 import importlib.util
 import subprocess
 import sys
 
-SOURCE = "fmnist[notebook]"  # or the folder of a checkout, a wheel, "git+https://..."
+SOURCE = "..[notebook]"  # a clone, here the one that this file lies in; or "fmnist[notebook] @ git+https://..."
 if importlib.util.find_spec("fmnist") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", SOURCE], check=True)
 

@@ -12,6 +12,12 @@ from tests.conftest import CHECKOUT
 CHOICE = 'DATA = "fashion_mnist"'
 
 
+def test_the_notebook_installs_the_clone_that_it_lies_in() -> None:
+    text = (CHECKOUT / "docs/notebook.py").read_text()
+    (folder,) = re.findall(r'^SOURCE = "(.*)\[notebook\]"', text, re.MULTILINE)
+    assert (CHECKOUT / "docs" / folder / "pyproject.toml").exists()
+
+
 @pytest.mark.long
 def test_the_notebook_runs_and_ends_with_a_verdict_and_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

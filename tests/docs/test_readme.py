@@ -110,6 +110,17 @@ def test_the_documents_numbers_are_those_of_the_committed_files():
         assert readme.render(text, *measured) == text, f"{name}: run: python -m benchmarks.readme"
 
 
+def test_the_table_of_groups_names_every_option_and_no_other():
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", DOCUMENTS["docs/train.md"], re.MULTILINE)
+    told = {group: set(re.findall(r"`([a-z0-9_]+)`", text)) for group, text in rows}
+    there: dict[str, set[str]] = {}
+    for path in CONF_DIR.glob("*/*.yaml"):
+        there.setdefault(path.parent.name, set()).add(path.stem)
+    there.pop("wandb_sweep")  # W&B reads these, not Hydra
+    there.pop("local", None)  # of one machine
+    assert told == there
+
+
 def test_the_readme_can_be_read_in_a_few_minutes():
     assert len(TEXT.splitlines()) <= 170
 
