@@ -1,8 +1,8 @@
 """`python -m fmnist.workspace`: the saved W&B view of this project, and a report draft a study.
 
 The view has the curves first, the factors and the results as columns, parallel coordinates and
-parameter importance, and every study of conf/ablation as a section whose panels are grouped by what
-the study varies.
+parameter importance, of all runs. A report has the panels of its study, grouped by what the study
+varies, over its own runs alone.
 Needs `pip install 'fmnist[workspaces]'`, and a W&B account to upload; --json needs no account.
 """
 

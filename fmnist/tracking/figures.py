@@ -160,7 +160,7 @@ def best_checkpoint(run: Run, name: str) -> wandb.Artifact:
         name: of the artifact, one for every run.
     """
     metrics = run.record.metrics
-    facts = {"best_epoch": run.record.best_epoch, "config_hash": run.record.config_hash}
+    facts = {"best_epoch": run.record.chosen.epoch, "config_hash": run.record.config_hash}
     numbers = {key: metrics[key] for key in ("val/acc_best", "test/acc", "test/loss")}
     artifact = wandb.Artifact(f"model-{name}", "model", metadata={**facts, **numbers})
     # Immutable: uploaded from where it is, without a copy of it in W&B's cache.

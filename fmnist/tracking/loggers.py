@@ -82,9 +82,8 @@ def wandb_logger(
         UserError: WANDB_MODE, or online without a key.
         OSError: its folder cannot be written.
     """
-    from lightning.pytorch.loggers import WandbLogger
-
     from fmnist.runs.origin import package_versions
+    from fmnist.tracking.resumed import STEP, OnwardLogger
 
     folder = _project_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,12 +110,15 @@ def wandb_logger(
         },
     })  # fmt: skip
     # With a run of ours Lightning defines no step metric.
-    run.define_metric("trainer/global_step")
-    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP, step_sync=True)
+    if not run.disabled:
+        # Why it was stopped before: a resumed run has its summary back.
+        del run.summary["error"]  # type: ignore[no-untyped-call]
     if config["data"].get("select_on") == "test":
         run.summary["warning"] = LEAK
     try:
-        yield WandbLogger(experiment=run)
+        yield OnwardLogger(run)
     except BaseException as error:  # not `with run`, which prints a traceback
         run.summary["error"] = f"{type(error).__name__}: {error}"
         run.finish(exit_code=1)

@@ -123,7 +123,11 @@ def study_panels(study: Study) -> list[Any]:
 
 
 def build_workspace(entity: str, project: str, studies: Sequence[Study]) -> "Workspace":
-    """The saved view. Nothing is sent before its `save_as_new_view`."""
+    """The saved view, of all runs. Nothing is sent before its `save_as_new_view`.
+
+    No section is a study's: a section cannot choose its runs, and would average those of other
+    studies, nets and data with its own. A report can.
+    """
     import wandb_workspaces.reports.v2.interface as wr
     import wandb_workspaces.workspaces.interface as ws
     from wandb_workspaces import expr
@@ -140,7 +144,6 @@ def build_workspace(entity: str, project: str, studies: Sequence[Study]) -> "Wor
             ws.Section(name="Training", panels=curves(), is_open=True),
             ws.Section(name="What made the difference", panels=comparison(factors), is_open=True),
             ws.Section(name="Test set", panels=[test_set]),
-            *(ws.Section(name=study.name, panels=study_panels(study)) for study in studies),
         ],
         settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=100),
         runset_settings=ws.RunsetSettings(

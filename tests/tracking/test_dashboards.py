@@ -23,11 +23,13 @@ from omegaconf import OmegaConf
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
 from fmnist.runs.job import Job
-from fmnist.runs.run import load_run
+from fmnist.runs.run import Run, load_run
+from fmnist.tracking.figures import best_checkpoint
 from fmnist.tracking.loggers import HINTED, SERVER, prepare, tags, wandb_logger
 from fmnist.tracking.workspace import COURSE, FACTORS, RESULTS
 from fmnist.train import train
 from tests.conftest import CHECKOUT, TINY, command, composed, once
+from tests.records import a_record, an_epoch
 
 # Everything of TINY but its logger.
 WITH_WANDB = [text for text in TINY if not text.startswith("logger")]
@@ -260,6 +262,14 @@ def test_the_best_checkpoint_is_an_artifact_of_its_run(finished):
     assert file["digest"] == md5
     facts = json.loads(model["metadata"])
     assert facts["test/acc"] == load_run(directory).record.metrics["test/acc"]
+
+
+def test_the_artifact_names_the_epoch_and_not_the_validation(tmp_path):
+    rows = [an_epoch(0), an_epoch(0, step=20), an_epoch(1, step=30)]  # two in the first epoch
+    run = Run(tmp_path, a_record(epochs=rows, best_epoch=2))
+    run.checkpoints.mkdir()
+    (run.checkpoints / "best.ckpt").write_bytes(b"weights")
+    assert best_checkpoint(run, "x").metadata["best_epoch"] == 1
 
 
 def test_everything_lies_inside_the_projects_folder(project, finished):

@@ -50,15 +50,11 @@ def test_the_table_of_runs_has_factors_and_results_as_columns(written):
     assert runs["sort"]["keys"][0]["key"] == {"section": "summary", "name": "val/acc_best"}
 
 
-def test_a_study_is_a_section_whose_panels_are_grouped_by_its_factors(written):
+def test_the_view_of_all_runs_averages_over_none_of_them(written):
     sections = written["workspace"]["spec"]["section"]["panelBankConfig"]["sections"]
     by_name = {section["name"]: section for section in sections}
-    assert {study.name for study in STUDIES} <= set(by_name)
-    grouped = {config["groupBy"] for _, config in panels(by_name["s2_factorial"])}
-    assert grouped == {
-        "cfg.value.model.activation", "cfg.value.model.pooling", "optim.value",
-        "cfg.value.model.dropout", "aug.value",
-    }  # fmt: skip
+    configs = [config for section in sections for _, config in panels(section)]
+    assert not [config["groupBy"] for config in configs if config.get("groupBy")]
     kinds = [kind for kind, _ in panels(by_name["What made the difference"])]
     assert kinds[:2] == ["Parallel Coordinates Plot", "Parameter Importance"]
     drawn = [config["metrics"] for _, config in panels(sections[0])]  # what is seen first
@@ -78,8 +74,18 @@ def test_a_report_draft_shows_the_runs_of_its_study_alone(written):
         (only,) = runs["filters"]["filters"]
         assert only["key"] == {"section": "config", "name": "ablation"}
         assert (only["op"], only["value"]) == ("=", "s2_activation")
-        assert grid["metadata"]["panelBankSectionConfig"]["panels"]
+        assert panels(grid["metadata"]["panelBankSectionConfig"])
     assert "fmnist.train ablation=s2_activation" in json.dumps(first["spec"])
+
+
+def test_the_panels_of_a_report_are_grouped_by_the_factors_of_its_study(written):
+    _, factorial = written["reports"]
+    grid = next(block for block in factorial["spec"]["blocks"] if block["type"] == "panel-grid")
+    drawn = panels(grid["metadata"]["panelBankSectionConfig"])
+    assert {config["groupBy"] for _, config in drawn} == {
+        "cfg.value.model.activation", "cfg.value.model.pooling", "optim.value",
+        "cfg.value.model.dropout", "aug.value",
+    }  # fmt: skip
 
 
 def test_what_is_uploaded_is_what_is_written(written, monkeypatch):
