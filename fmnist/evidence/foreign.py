@@ -40,7 +40,7 @@ from fmnist.evidence.claim_file import (
     read_sides,
 )  # fmt: skip
 from fmnist.evidence.outcome import Outcome, said_by
-from fmnist.evidence.verdict import Part, Rule, Statement, judge
+from fmnist.evidence.verdict import Part, Rule, Statement, can_be_decided, judge
 from fmnist.runs.foreign_rows import ForeignRun
 from fmnist.runs.plain import decode, shorten
 from fmnist.runs.rows import canonical
@@ -184,8 +184,11 @@ def _outcome(asked: ForeignClaim, runs: Sequence[ForeignRun], family: int) -> Ou
         note = note or "no seed has all its sides"
     else:
         note = "no run has the values of its columns"
-    return Outcome(replace(claim, note=note), judge(statement), statement,
-                   runs=len(picked) - len(failed), failed=len(failed), note=note)  # fmt: skip
+    whole = any(part.whole for part in parts)
+    return Outcome(
+        replace(claim, note=note), judge(statement), statement, runs=len(picked) - len(failed),
+        failed=len(failed), decidable=can_be_decided(whole, claim.looks, family), note=note,
+    )  # fmt: skip
 
 
 def _picked(claim: Claim, side: Selection, runs: Iterable[ForeignRun]) -> list[Picked]:

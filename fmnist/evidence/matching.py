@@ -196,18 +196,19 @@ def _blocks(
         ran = tuple(row.facts.get(name, "") for name in facts)
         blocks.setdefault((row.seed, others(row, free), ran), []).append(row)
     for row in early:
-        shared = others(row, free)
+        open_ = [name for name in FORMATS if row.settings.get(name) == "auto"]
+        shared, unknown = others(row, free), (*row.chosen_formats, *open_)
         homes = [
             block for block in blocks
-            if block[0] == row.seed and _unformatted(block[1]) == _unformatted(shared)
+            if block[0] == row.seed and _without(block[1], unknown) == _without(shared, unknown)
         ]  # fmt: skip
         for block in homes or [(row.seed, shared, ())]:
             blocks.setdefault(block, []).append(row)
     return blocks
 
 
-def _unformatted(shared: Shared) -> Shared:
-    return frozenset((key, value) for key, value in shared if key not in FORMATS)
+def _without(shared: Shared, names: Sequence[str]) -> Shared:
+    return frozenset((key, value) for key, value in shared if key not in names)
 
 
 def same_machine(sides: Sequence[Side]) -> tuple[str, ...]:

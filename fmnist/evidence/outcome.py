@@ -23,6 +23,7 @@ from fmnist.evidence.matching import (
     misses,
     others,
     per_seed,
+    same_machine,
     select,
     settings_of,
     side,
@@ -30,7 +31,7 @@ from fmnist.evidence.matching import (
 )  # fmt: skip
 from fmnist.evidence.readings import experiments, name_of, under_readings
 from fmnist.evidence.study import first_seed
-from fmnist.evidence.verdict import Judgement, Part, Rule, Statement, judge
+from fmnist.evidence.verdict import Judgement, Part, Rule, Statement, can_be_decided, judge
 from fmnist.runs.rows import INFERENCE, Row, measurements, newest
 from fmnist.runs.run import Run
 
@@ -51,6 +52,7 @@ class Outcome:
         lacking: finished runs whose row lacks the metric, such as one of an older CSV file.
         never: finished runs that never came to the accuracy that the metric is the time to.
         leaking: finished runs whose epoch the test images chose.
+        decidable: whether any numbers could decide it at its looks.
         apart: seeds left out as the machines differ whose seconds would be compared.
         statement: None when there was nothing to measure.
         note: why there was nothing, when that needs saying.
@@ -68,6 +70,7 @@ class Outcome:
     lacking: int = 0
     never: int = 0
     leaking: int = 0
+    decidable: bool = True
     apart: int = 0
     note: str = ""
     reading: str = ""
@@ -184,8 +187,8 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
     elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
         note = "none of its runs came so far"
     why = excuse(failed, claim.metric, higher=bool(claim.higher)) or _no_verdict(claim)
-    counted = [at_chance(row, claim.metric) for row in chosen]
-    parts = [] if note else _parts(claim, finished if why else counted)
+    counted = finished if why else [at_chance(row, claim.metric) for row in chosen]
+    parts = [] if note else _parts(claim, counted)
     looks = looks_of(claim)
     statement = Statement(tuple(parts), looks, max(1, family), why, readings) if parts else None
     if finished and not parts and not note:
@@ -201,6 +204,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         lacking=len(lacking),
         never=len(never),
         leaking=sum(row.leaks for row in finished),
+        decidable=can_be_decided(any(map(counts_whole, claim.metrics)), looks, family),
         apart=_apart(claim, counted, sides, parts),
         note=note,
     )
@@ -293,7 +297,7 @@ def _parts(claim: Claim, rows: Sequence[Row]) -> list[Part]:
 
 def _apart(claim: Claim, rows: Sequence[Row], sides: Sequence[Side], parts: Sequence[Part]) -> int:
     """How many seeds would be compared if it did not matter which machine took the time."""
-    if not parts or len(sides) != 2:
+    if not parts or not same_machine(sides):
         return 0
     return len(per_seed(rows, sides, anywhere=True)) - len(parts[0].seeds)
 

@@ -143,7 +143,7 @@ def verdict_alone(outcome: Outcome) -> str:
     if judgement.verdict != "undecided":
         return judgement.verdict
     later = [look for look in judgement.looks if look > judgement.look]
-    if outcome.statement and not outcome.statement.decidable:
+    if not outcome.decidable:
         return f"open: {seeds_in_words(judgement.looks[-1])} of whole numbers cannot decide it"
     if not later:
         return f"open after {judgement.look} seeds"

@@ -43,9 +43,9 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
    not hold when it does under none of them, all of them judged (the largest p counts). Another
    claim's verdict is that of our reading; under how many others it comes out the same is shown.
 10. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), divided
-   as its p is multiplied, and is that of all looks taken together, so that it never contradicts
+   as its p is multiplied, and is that of all looks taken together, so that it does not contradict
    the verdict. Of several parts the one is shown that speaks least for the claim: that which
-   refutes it, where one does.
+   refutes it, or makes it less than the margin, where one does.
 
 All this is about other seeds of these settings, on these 10,000 test images and this split. Beside
 the interval of an accuracy stands one that covers other test images, too, where the runs of two
@@ -227,6 +227,13 @@ class Statement:
             return "holds"
         return "does not hold" if p.refuted < LEVEL else "undecided"
 
+    @cached_property
+    def size(self) -> Size:
+        """Of looks taken at which it holds."""
+        if self.verdict != "holds":
+            return ""
+        return "more" if self.p.more < LEVEL else "less" if self.p.less < LEVEL else ""
+
     @property
     def tail(self) -> float:
         """What the interval leaves out at each end: the level, divided as p is multiplied."""
@@ -234,15 +241,7 @@ class Statement:
         if self.verdict == "does not hold":  # what refutes a value is not corrected for readings
             return tail / parts
         tail /= self.readings * (2 if self.parts[0].rule == "about" else 1)
-        return tail if self.verdict == "holds" else tail / parts
-
-    @property
-    def decidable(self) -> bool:
-        """Whether any numbers could decide it at its declared looks: few whole ones cannot."""
-        if not self.looks or not any(part.whole and not part.exact for part in self.parts):
-            return True
-        n = self.looks[-1]
-        return self.factor / math.comb(2 * n, n) < LEVEL  # the least p of a permutation test
+        return tail if self.verdict == "holds" and self.size != "less" else tail / parts
 
     @property
     def shown(self) -> int:
@@ -251,15 +250,20 @@ class Statement:
 
     @cached_property
     def weakest(self) -> Part:
-        """The part that speaks least for the statement: the one that refutes it, if one does."""
+        """The part that speaks least for the statement: the one that decides, if one does."""
         looks = self.taken if not self.exact else []
-        refuted = bool(looks) and self.verdict == "does not hold"
+        verdict = self.verdict if looks else "undecided"
+
+        def deciding(part: Part) -> float:
+            p = at_looks([part.test(look) for look in looks]) if looks else P(1.0, 1.0)
+            if verdict == "does not hold":
+                return -p.refuted
+            return 0.0 if verdict == "undecided" else -p.less if self.size == "less" else p.more
 
         def key(part: Part) -> tuple[float, ...]:
             summary = part.summary(self.shown)
             lead = summary.mean if part.rule == "higher" else -abs(summary.mean - part.value)
-            against = -min(part.test(look).refuted for look in looks) if refuted else 0.0
-            return against, part.test(self.shown).shown, -lead
+            return deciding(part), part.test(self.shown).shown, -lead
 
         return max(self.parts, key=key)
 
@@ -300,14 +304,25 @@ def judge(statement: Statement | None) -> Judgement:
     taken, looks = statement.taken, statement.declared
     if not taken:
         return Judgement("undecided", looks=looks, seeds=n)
-    p, verdict = statement.p, statement.verdict
-    size: Size = ""
-    if verdict == "holds":
-        size = "more" if p.more < LEVEL else "less" if p.less < LEVEL else ""
+    p, verdict, size = statement.p, statement.verdict, statement.size
     deciding = {"holds": p.shown, "does not hold": p.refuted}.get(verdict, min(p.shown, p.refuted))
     interval = interval_of(statement)
     wider = _wider(statement, interval)
     return Judgement(verdict, deciding, size, taken[-1], looks, n, interval, wider)
+
+
+def can_be_decided(whole: bool, looks: Sequence[int], family: int) -> bool:
+    """Whether any numbers could decide a claim at its declared looks: few whole ones cannot.
+
+    Args:
+        whole: whether its numbers are, which an exact test judges.
+        looks: declared; none: more seeds are another look.
+        family: see `Statement`.
+    """
+    if not whole or not looks:
+        return True
+    least = 1 / math.comb(2 * looks[-1], looks[-1])  # of a permutation test
+    return family * len(looks) * least < LEVEL
 
 
 def at_looks(found: Sequence[P]) -> P:

@@ -107,6 +107,12 @@ class Row:
         """Whether the test images chose the epoch."""
         return self.settings.get("data.select_on") == "test"
 
+    @property
+    def chosen_formats(self) -> tuple[str, ...]:
+        """Which of FORMATS a machine chose."""
+        known = {"set": (), "memory": FORMATS[:1]}
+        return known.get(self.settings.get(CHOSEN, ""), FORMATS)
+
     @cached_property
     def did(self) -> frozenset[tuple[str, str]]:
         """Its configuration but for the seed, the same whenever and wherever it was run.
@@ -114,9 +120,8 @@ class Row:
         Names of options are not in it, as rows of before a group existed have none of that group,
         and no formats that a machine chose.
         """
-        left_out = {"set": (), "memory": FORMATS[:1]}.get(self.settings.get(CHOSEN, ""), FORMATS)
         pairs = self.settings.items()
-        return frozenset((k, v) for k, v in pairs if is_value(k) and k not in left_out)
+        return frozenset((k, v) for k, v in pairs if is_value(k) and k not in self.chosen_formats)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -730,10 +730,11 @@ def test_a_failed_run_counts_as_chance_or_forbids_a_verdict(tmp_path):
 def test_a_run_that_failed_before_its_formats_were_known_counts_as_well(tmp_path):
     """Its side has no other run of that seed, and none of them has its formats."""
     ran, formats = {"device": "cpu (A)"}, {"trainer.precision": "bf16-mixed"}
-    rows = [
+    whole = [
         replace(one, facts=one.facts | ran, settings=one.settings | formats)
         for one in rows_of_two([1.0, 1.1, 0.9, 1.0])
     ]
+    rows = list(whole)
     unknown = {"trainer.precision": "auto"}
     rows[4] = replace(rows[4], facts=rows[4].facts | {"status": "failed", "device": ""},
                       settings=rows[4].settings | unknown, metrics={})  # fmt: skip
@@ -741,6 +742,14 @@ def test_a_run_that_failed_before_its_formats_were_known_counts_as_well(tmp_path
     assert outcome.part.seeds == (0, 1, 2, 3)
     assert outcome.part.sides[0][2] == 10.0
     assert outcome.judgement.verdict == "undecided"
+    # Where formats are set it has its own, and is no run of the cell with others.
+    both = [
+        replace(one, settings=one.settings | {"trainer.precision": text, "formats": "set"})
+        for text, some in (("32-true", rows), ("bf16-mixed", whole))
+        for one in some
+    ]
+    (outcome,) = evaluate([lenet(tmp_path, AUG)], both)
+    assert outcome.part.sides[0][2] == pytest.approx((10.0 + 90.9) / 2)
 
 
 def test_seconds_are_compared_on_one_machine_and_accuracies_on_any(tmp_path):

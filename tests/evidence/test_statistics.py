@@ -8,7 +8,7 @@ from scipy import stats
 
 from fmnist.evidence.effects import Comparison, contrast, corrected, one_training
 from fmnist.evidence.statistics import CENTRAL, permutation, summarize
-from fmnist.evidence.verdict import Part, Statement, judge
+from fmnist.evidence.verdict import Part, Statement, can_be_decided, judge
 
 FIRST, SECOND = [91.31, 91.12, 91.55, 91.2, 91.41], [90.9, 91.4, 90.1, 90.75, 91.0]
 
@@ -149,7 +149,9 @@ def test_a_claim_of_several_parts_is_by_more_when_all_are_and_by_less_when_one_i
     little, large = (above(90 + d + s * spread, 90 - s * spread)
                      for d, s in ((0.1, 0.003), (2.0, 0.3)))  # fmt: skip
     assert judge(Statement((large, large))).size == "more"
-    assert judge(Statement((large, little))).size == "less"  # though it is the better shown
+    both = Statement((large, little))
+    assert (judge(both).size, both.weakest) == ("less", little)  # though it is the better shown
+    assert judge(both).interval[1] < 0.2
 
 
 def test_the_part_that_refutes_is_shown_with_the_interval_that_decides():
@@ -225,10 +227,12 @@ def test_whole_numbers_are_judged_by_the_exact_test():
 
 def test_looks_at_which_few_whole_numbers_can_decide_nothing_are_known():
     part = above([9, 8, 9, 9, 9], [3, 4, 4, 2, 3], 0.5, whole=True)
-    assert Statement((part,), (3, 5)).decidable
-    never = Statement((part,), (3, 5), family=10)  # 10 claims x 2 looks / 252 ways
-    assert (never.decidable, judge(never).verdict) == (False, "undecided")
-    assert Statement((part,), (), family=10).decidable  # more seeds are another look
+    for family, decided in ((1, True), (10, False)):  # 10 claims x 2 looks / 252 ways
+        assert can_be_decided(True, (3, 5), family) is decided
+        verdict_ = judge(Statement((part,), (3, 5), family)).verdict
+        assert verdict_ == ("holds" if decided else "undecided")
+    assert can_be_decided(True, (), 10)  # more seeds are another look
+    assert can_be_decided(False, (3, 5), 10)
 
 
 def test_no_verdict_where_the_rules_give_none():
