@@ -4,7 +4,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 
 from fmnist.evidence.claim import Claim
@@ -42,15 +41,15 @@ def train_as_typed(overrides: Sequence[str]) -> int:
 def look_by_look(studies: Sequence[str], extra: Sequence[str], claims: Sequence[Claim]) -> int:
     """Until nothing is left to do. The exit code.
 
-    Cells that failed are run again, once; then they count as failed for the claim that has them.
+    Cells that failed are run again, once; then they count as failed.
     """
-    tried: dict[str, set[int]] = defaultdict(set)  # by claim: seeds that were run for it
+    tried = set[tuple[int, int]]()  # cells, see `Step.keys`
     while True:
         rows = rows_at_hand()
         outcomes = judged(studies, claims, rows)
         ahead = steps(outcomes, rows, tried)
         tell(progress(outcomes, ahead, rows))
-        fresh = [step for step in ahead if set(step.seeds) - tried[step.outcome.claim.name]]
+        fresh = [step for step in ahead if step.keys - tried]
         if not fresh:  # the others' runs are not to be had
             tell(verdicts(outcomes, ahead))
             return 1 if ahead or any(map(without_verdict, every(outcomes))) else 0
@@ -59,7 +58,7 @@ def look_by_look(studies: Sequence[str], extra: Sequence[str], claims: Sequence[
         code = train_as_typed([*step.overrides, *extra])
         if code not in (0, 1):  # stopped, or a mistake: nothing more is to be expected
             return code
-        tried[step.outcome.claim.name].update(step.seeds)
+        tried |= step.keys
 
 
 def judged(studies: Sequence[str], claims: Sequence[Claim], rows: Sequence[Row]) -> Outcomes:

@@ -37,7 +37,7 @@ from fmnist.sweeps.estimate import Estimate, alike, estimate
 from fmnist.sweeps.names import counts
 
 Cells = tuple[tuple[Mapping[str, str], int], ...]  # settings and seed of each
-Tried = Mapping[str, Collection[int]]  # by claim: seeds that were run for it and count as they are
+Tried = Collection[tuple[int, int]]  # `keys` of cells that were run, and count as they are
 WHERE = "the runs are looked for in multirun/ and outputs/ of the working directory"
 
 
@@ -49,7 +49,6 @@ class Step:
         outcome: of the claim, as it stands.
         study: that decides it.
         look: the seeds that it then has.
-        seeds: that are run.
         overrides: of `fmnist.train`, which runs what is missing.
         cells: of what is not at hand, in no order.
     """
@@ -57,9 +56,13 @@ class Step:
     outcome: Outcome
     study: str
     look: int
-    seeds: tuple[int, ...]
     overrides: tuple[str, ...]
     cells: Cells
+
+    @property
+    def keys(self) -> set[tuple[int, int]]:
+        """Of its cells: settings of one kind are one object."""
+        return {(id(settings), seed) for settings, seed in self.cells}
 
     def cost(self, rows: Sequence[Row]) -> Estimate:
         return estimate((settings for settings, _ in self.cells), rows)
@@ -119,19 +122,15 @@ def is_read(claim: Claim) -> bool:
 
 def next_look(outcome: Outcome) -> int | None:
     """At how many seeds it is judged next; None: it is decided, at the cap, or undecidable."""
-    if outcome.judgement.verdict not in ("undecided", "not measured"):
+    if outcome.judgement.verdict not in ("undecided", "not measured") or not outcome.decidable:
         return None
     if is_exact(outcome.claim):
         return 1
-    if outcome.statement and not outcome.statement.decidable:
-        return None
     taken = min(item.judgement.look for item in _waiting(outcome))
     return next((look for look in _looks(outcome.claim) if look > taken), None)
 
 
-def next_step(
-    outcome: Outcome, study: str, rows: Sequence[Row], tried: Collection[int] = ()
-) -> Step | None:
+def next_step(outcome: Outcome, study: str, rows: Sequence[Row], tried: Tried = ()) -> Step | None:
     """What a claim is to be given next; None: it is decided, or at the cap.
 
     Runs that failed, and count at the look that it has, come before its next look.
@@ -140,8 +139,10 @@ def next_step(
         outcome: by all rows, failed ones among them.
         study: that decides it.
         rows: that are at hand.
-        tried: seeds whose failed runs were run again, and count.
+        tried: cells that were run already: where they failed again, they count.
     """
+    if not outcome.decidable:
+        return None
     failed = _failed_seeds(outcome, study, rows, tried)
     again, taken = _counting(outcome, failed)
     if again and taken:
@@ -158,7 +159,7 @@ def _looks(claim: Claim, seeds: int = 0) -> tuple[int, ...]:
 
 
 def _failed_seeds(
-    outcome: Outcome, study: str, rows: Sequence[Row], tried: Collection[int]
+    outcome: Outcome, study: str, rows: Sequence[Row], tried: Tried
 ) -> list[set[int]]:
     """Of everything that leaves a claim open the seeds of runs that failed and can be run again."""
     decided = outcome.judgement.verdict in ("holds", "does not hold")
@@ -166,13 +167,13 @@ def _failed_seeds(
         return [set() for _ in _waiting(outcome)]  # what decides those has no failed run
     first = first_seed(experiments(outcome.claim)) if outcome.readings else -math.inf
     found = [
-        {row.seed for row in _failed_runs(item, rows) if row.seed >= first} - set(tried)
+        {row.seed for row in _failed_runs(item, rows) if row.seed >= first}
         for item in _waiting(outcome)
     ]
     if not any(found):
         return found
     asked = sorted(set[int]().union(*found))
-    ours = {seed for _, seed in _step(outcome, study, 0, asked, rows).cells}
+    ours = {seed for _, seed in _step(outcome, study, 0, asked, rows).keys - set(tried)}
     return [seeds & ours for seeds in found]
 
 
@@ -246,7 +247,7 @@ def _step(
                 asked[reading] = None
     if 0 < len(asked) < len(every):
         overrides += (f"hydra.sweeper.readings=[{','.join(map(_quoted, asked))}]",)
-    return Step(outcome, study, look, tuple(lacking), overrides, tuple(cells))
+    return Step(outcome, study, look, overrides, tuple(cells))
 
 
 def _waiting(outcome: Outcome) -> tuple[Outcome, ...]:
@@ -302,7 +303,7 @@ def steps(
     found: list[tuple[int, int, float, int, Step]] = []
     for study, some in outcomes.items():
         for outcome in some:
-            step = next_step(outcome, study, rows, tried.get(outcome.claim.name, ()))
+            step = next_step(outcome, study, rows, tried)
             if step is not None:
                 cost = step.cost(rows)
                 before = sum(earlier < step.look for earlier in looks_of(outcome.claim))

@@ -234,12 +234,29 @@ def test_failed_runs_of_a_value_are_run_again_and_no_more_than_that():
                 status="failed" if seed == 2 else "finished") for seed in range(6)]  # fmt: skip
     outcome = of("s1_logistic_value", rows)
     step = next_step(outcome, "s1_models", rows)
-    assert (step.look, step.seeds, len(step.cells)) == (5, (2,), 1)
-    assert next_step(outcome, "s1_models", rows, tried={2}) is None
+    assert (step.look, [seed for _, seed in step.cells]) == (5, [2])
+    assert next_step(outcome, "s1_models", rows, tried=step.keys) is None
     assert verdict_words(outcome) == "not judged: 1 of its runs failed"
     few = rows[:3]
     step = next_step(of("s1_logistic_value", few), "s1_models", few)
-    assert (step.look, step.seeds) == (5, (2, 3, 4))
+    assert (step.look, {seed for _, seed in step.cells}) == (5, {2, 3, 4})
+
+
+def test_a_cell_that_failed_is_run_again_once_for_all_claims_that_have_it():
+    rows = [row("ablation=s4_models", f"experiment={name}", seed=seed, test_acc=90 + seed,
+                val_acc_best=91, status="failed" if (name, seed) == ("s4_cnnmodel5", 1)
+                else "finished")
+            for name in ("s4_cnnmodel5", "s4_cnnmodel4") for seed in range(3)]  # fmt: skip
+    goals, models = of("s4_goals", rows), of("s4_cnnmodels", rows)
+    again = next_step(goals, "s4_models", rows)
+    assert [seed for _, seed in again.cells] == [1]
+    assert next_step(models, "s4_models", rows).keys == again.keys
+    then = next_step(models, "s4_models", rows, tried=again.keys)
+    assert {seed for _, seed in then.cells} == {3, 4}
+
+
+def test_nothing_is_run_for_a_claim_that_no_numbers_can_decide():
+    assert next_step(of("s4_learns_faster", []), "s4_models", []) is None
 
 
 def test_runs_without_what_a_claim_asks_are_not_at_hand():
