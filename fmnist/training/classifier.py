@@ -20,7 +20,7 @@ from torchmetrics import MeanMetric
 
 from fmnist.config.build import build_node, maker
 from fmnist.config.groups import split_grouping
-from fmnist.errors import Diverged
+from fmnist.errors import Diverged, RunError
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import REMEDY, refuse_divergence
 from fmnist.training.groups import parameter_groups
@@ -313,10 +313,28 @@ class Classifier(LightningModule):
         checkpoint["random_states"] = random_states()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Where training goes on; whoever takes the weights alone keeps rows and generators."""
+        """Where training goes on; whoever takes the weights alone keeps rows and generators.
+
+        Raises:
+            RunError: the net's layers stood in another order.
+        """
         if self._trains():
+            self._refuse_other_order(checkpoint["state_dict"])
             self.history = checkpoint.get("history", [])
             self.restored_states = checkpoint.get("random_states")
+
+    def _refuse_other_order(self, there: Mapping[str, Any]) -> None:
+        """An optimiser knows its tensors by their places: it would take one's state for another's.
+
+        Layers that are not the same at all, torch refuses itself.
+        """
+        names, own = list(there), list(self.state_dict())
+        if names != own and sorted(names) == sorted(own):
+            moved = next(name for name, other in zip(own, names, strict=True) if name != other)
+            raise RunError(
+                f"{moved}: stands elsewhere among the net's layers in the checkpoint, which is of "
+                "other code: init_from takes its weights, but its training cannot go on"
+            )
 
     def _trains(self) -> bool:
         """Whether it is in a Trainer that fits it."""

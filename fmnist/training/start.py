@@ -16,6 +16,7 @@ from fmnist.config.schema import look_up
 from fmnist.config.words import show
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.pretrained import PREFIX, pretrained
+from fmnist.runs.rows import HOW
 from fmnist.runs.run import (
     WEIGHTS,
     Run,
@@ -250,7 +251,10 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
     """
     given = f"ckpt_path={config['ckpt_path']}"
     for group in ("optim", "scheduler"):
-        if group in there and (found := difference(there[group], config[group], group)):
+        if group not in there:
+            continue
+        before, now = (_kept(one[group], group) for one in (there, config))
+        if found := difference(before, now, group):
             raise ConfigError(f"{given}: {found}: a run that goes on keeps it; {ALONE}")
     if "data" in there and (found := difference(_images_of(there), _images_of(config), "data")):
         raise ConfigError(f"{given}: {found}: its best epoch was chosen on other images; {ALONE}")
@@ -264,6 +268,11 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
                 f"{given}: {key} is {show(before)} there, {show(now)} here, and scheduler.horizon="
                 f"{horizon} ends the schedule with the run of then; {ALONE}"
             )
+
+
+def _kept(node: dict[str, Any], group: str) -> dict[str, Any]:
+    """Without what only rounds a result otherwise: that may stay as it was."""
+    return {key: value for key, value in node.items() if (group, key) not in HOW}
 
 
 def difference(there: Any, here: Any, key: str) -> str | None:

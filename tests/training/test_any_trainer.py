@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import fmnist
 from fmnist.data.datamodule import ImageData
-from fmnist.errors import ConfigError
+from fmnist.errors import ConfigError, RunError
 from fmnist.training.build import build
 from fmnist.training.classifier import Classifier
 from tests.conftest import TINY, composed, once
@@ -115,6 +115,20 @@ def test_it_is_continued_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path, 
     plain(tmp_path, max_epochs=4).fit(rest, data, ckpt_path=keep.best_model_path, weights_only=True)
     assert torch.equal(vector(rest), vector(whole))
     assert [row["val/loss"] for row in rest.history] == [row["val/loss"] for row in whole.history]
+
+
+def test_a_checkpoint_with_the_layers_in_another_order_is_not_gone_on_with(tmp_path):
+    """The optimiser's state goes by places: it would be another layer's."""
+    module, data = built()
+    trainer = plain(tmp_path, max_epochs=1)
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "whole.ckpt")
+    kept = torch.load(tmp_path / "whole.ckpt", weights_only=True)
+    kept["state_dict"] = dict(reversed(kept["state_dict"].items()))
+    torch.save(kept, tmp_path / "turned.ckpt")
+    again, data = built()
+    with pytest.raises(RunError, match="stands elsewhere among the net's layers"):
+        plain(tmp_path).fit(again, data, ckpt_path=tmp_path / "turned.ckpt", weights_only=True)
 
 
 STALLED = ("optim=sgd", "optim.lr=1e-4", "scheduler=plateau", "+scheduler.policy.threshold=0.9")
