@@ -34,6 +34,7 @@ class Setting:
         runs: likewise; none where only their rows are known, from a table.
         place: the folder or the table that was named.
         failed: by seed, where no run of that seed has finished.
+        cut_short: how many runs of the place were, and are left out: they measure no setting.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Setting:
     runs: dict[int, Run]
     place: str = ""
     failed: dict[int, Row] = field(default_factory=dict)
+    cut_short: int = 0
 
     @property
     def ended(self) -> dict[int, Row]:
@@ -71,6 +73,12 @@ def failed_remark(side: Setting, metric: str = "test/acc") -> str:
     return failed_words(len(failed), not excuse(failed, metric)) if failed else ""
 
 
+def cut_short_words(count: int) -> str:
+    """ "2 runs that were cut short: no measurement"."""
+    some = "a run that was" if count == 1 else f"{count} runs that were"
+    return f"{some} cut short: no measurement"
+
+
 def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Setting]:
     """The settings of runs, of folders of seeds, of sweeps or of tables; the latter have several.
 
@@ -85,11 +93,14 @@ def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Sett
     for item in given:
         place = shown(Path(item)) if isinstance(item, str | Path) else ""
         found = _selected(list(_rows(item)), where)
-        if not any(row.finished for row, _ in found):
-            raise RunError(f"{place or 'runs'}: no run here has finished")
-        for row, run in sorted(found, key=lambda pair: pair[0].facts["started"]):
+        whole = [(row, run) for row, run in found if run is None or not run.record.cut_short]
+        cut = len(found) - len(whole)
+        if not any(row.finished for row, _ in whole):
+            also = f" whole: {cut_short_words(cut)}" if cut else ""
+            raise RunError(f"{place or 'runs'}: no run here has finished{also}")
+        for row, run in sorted(whole, key=lambda pair: pair[0].facts["started"]):
             at = place or (shown(run.dir) if run else "")
-            group = groups.setdefault((place, row.did), Setting("", {}, {}, at))
+            group = groups.setdefault((place, row.did), Setting("", {}, {}, at, cut_short=cut))
             (group.rows if row.finished else group.failed)[row.seed] = row
             if row.finished and run is not None:
                 group.runs[row.seed] = run

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fmnist.errors import UserError
 from fmnist.reporting.charts import HALF, MUTED, SERIES, STYLE, Chart, name_on_hover, new_figure
-from fmnist.reporting.detail import Gallery, test_images
+from fmnist.reporting.detail import Gallery, for_pictures, test_images
 from fmnist.reporting.gallery import samples
 from fmnist.reporting.page import fill
 from fmnist.reporting.run_figures import whole_epochs
@@ -148,10 +148,10 @@ def _galleries(found: SideBySide) -> tuple[list[Gallery], str]:
     if len(found.evaluations) < 2 or not found.images[0]:
         return [], "the runs have no predictions of the same images"
     try:
-        pixels = test_images(common_runs(found.sides)[0], found.evaluations[0]).numpy()
+        images = test_images(common_runs(found.sides)[0], found.evaluations[0])
     except UserError as error:
         return [], str(error)
-    first, second = found.evaluations[:2]
+    pixels, (first, second) = for_pictures(images), found.evaluations[:2]
     made = [_gallery("A", "B", first, second, pixels), _gallery("B", "A", second, first, pixels)]
     return [gallery for gallery in made if gallery is not None], ""
 

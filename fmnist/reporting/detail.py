@@ -1,10 +1,11 @@
-"""Everything that a report shows of one finished run."""
+"""Everything that a report shows of one run that was tested."""
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fmnist.data.facts import same_sums
 from fmnist.errors import DataError, UserError
 from fmnist.evidence.statistics import wilson_interval
 from fmnist.reporting.charts import Chart
@@ -82,10 +83,10 @@ class Detail:
 
 
 def detail_of(row: Entry, prefix: str = "", full: bool = True, latency: bool = True) -> Detail:
-    """One finished run.
+    """One run that came to its test.
 
     Args:
-        row: finished.
+        row: tested.
         prefix: of the figures' file names.
         full: every section; else only the curves, the confusion matrices and efficiency.
         latency: measure inference on this machine.
@@ -141,7 +142,7 @@ def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
         DataError: they are not those that the run was tested on.
     """
     data = run.data()
-    if data.load().checksums != known(run.record.dataset).checksums or (
+    if not same_sums(data.load().checksums, known(run.record.dataset).checksums) or (
         data.test_images.labels.tolist() != evaluation.labels.tolist()
     ):
         raise DataError("the images found now are not those that the run was tested on")
@@ -208,8 +209,14 @@ def headline(row: Entry) -> list[tuple[str, str, str]]:
     tested = data.test_size
     validated = tested if row.leaks else data.val_size
     test, val = row.metric("test/acc"), row.metric("val/acc")
-    items = [("Test accuracy", f"{100 * test:.2f} %", _wilson(test, tested))]
-    items.append(("Validation accuracy", f"{100 * val:.2f} %", _wilson(val, validated)))
+    # Of a run that was cut short it is not known on how many images.
+    ranges = (
+        ("run cut short",) * 2
+        if record.cut_short
+        else (_wilson(test, tested), _wilson(val, validated))
+    )
+    items = [("Test accuracy", f"{100 * test:.2f} %", ranges[0])]
+    items.append(("Validation accuracy", f"{100 * val:.2f} %", ranges[1]))
     items.append(("Test loss", f"{row.metric('test/loss'):.4f}", "cross-entropy, nats"))
     chosen = "the test set" if row.leaks else "validation"
     epoch = f"epoch {record.chosen.epoch + 1} of {record.trained}, chosen on {chosen}"

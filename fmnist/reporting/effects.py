@@ -16,7 +16,7 @@ from fmnist.evidence.effects import (
     one_training,
 )  # fmt: skip
 from fmnist.evidence.failed import excuse
-from fmnist.evidence.statistics import Summary
+from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.study_settings import Grid, Key
 from fmnist.evidence.text import p_words
 from fmnist.reporting.table import SweepSetting
@@ -48,21 +48,31 @@ def _excuse(settings: Iterable[SweepSetting]) -> str:
     return excuse([row for setting in settings for row in setting.failed.values()], METRIC)
 
 
+@dataclass(frozen=True)
+class LevelMeans:
+    """Mean over seeds of every combination of levels of some factors, in their order.
+
+    Args:
+        matched: whether all are over the same seeds and other settings, so that they can be
+            compared; where nothing has every combination, each is over its own.
+    """
+
+    means: dict[Key, Summary]
+    matched: bool
+
+
 def level_means(
     settings: Sequence[SweepSetting], names: Sequence[str], factors: Mapping[str, Sequence[str]]
-) -> dict[Key, Summary]:
-    """Mean over seeds of every combination of levels of the named factors, in their order.
-
-    Over the units that have every combination, so that the means can be compared; where there is
-    no such unit, each over its own.
-    """
+) -> LevelMeans:
+    """Of the named factors."""
     grid = Grid(settings, names, METRIC)
     together = grid.values(*grid.keys)
     means = {
         key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
         for place, key in enumerate(grid.keys)
     }
-    return {key: means[key] for key in product(*(factors[n] for n in names)) if key in means}
+    ordered = {key: means[key] for key in product(*(factors[n] for n in names)) if key in means}
+    return LevelMeans(ordered, bool(together))
 
 
 def compare_levels(
@@ -140,15 +150,18 @@ def factor_sentence(
     """
     if not comparisons:
         return f"{name}: no seed has two of its levels, so nothing may be concluded."
-    seeds = min(item.difference.n for item in comparisons)
-    if seeds < 2:
+    enough = [item for item in comparisons if item.difference.n >= FEWEST]
+    if not enough:
         widest = max(comparisons, key=lambda item: abs(item.difference.mean))
+        seeds = max(item.difference.n for item in comparisons)
         return (
-            f"{name}: one seed only, so nothing may be concluded; the largest difference seen is "
-            f"{abs(widest.difference.mean):.2f} points between {widest.first} and {widest.second}."
+            f"{name}: {'one seed' if seeds == 1 else f'{seeds} seeds'} only, so nothing may be "
+            f"concluded; the largest difference seen is {abs(widest.difference.mean):.2f} points "
+            f"between {widest.first} and {widest.second}."
         )
-    clear = [item for item in comparisons if item.significant]
-    open_ = [item for item in comparisons if not item.significant]
+    seeds = min(item.difference.n for item in enough)
+    clear = [item for item in enough if item.decided]
+    open_ = [item for item in enough if not item.decided]
     parts = []
     if clear:
         shown = sorted(clear, key=lambda item: -abs(item.difference.mean))[:NAMED]
@@ -163,6 +176,9 @@ def factor_sentence(
         else:
             unclear = f"in the other {len(open_)} pairs of its levels (table below)"
         parts.append(f"no difference may be concluded {unclear}")
+    if few := len(comparisons) - len(enough):
+        pairs = f"{few} pair{'s' * (few > 1)} of its levels (table below)"
+        parts.append(f"nothing may be concluded of {pairs} with fewer than {FEWEST} seeds")
     if depends_on:
         sizes = [f"{other} by {abs(points):.2f} points" for other, points in depends_on]
         parts.append(f"its effect changes with {_listed(sizes)}")

@@ -52,7 +52,7 @@ def write_report(
         page = Page(title_of(records, [*table.factors]) or names, table, target)
         page.values["folders"] = names
         only = table.rows[0] if len(table.rows) == 1 else None
-        if only is not None and only.finished and not compare:
+        if only is not None and only.tested and not compare:
             page.values |= one_run(page, only, latency)
         else:
             page.values |= many_runs(page, compare, latency)

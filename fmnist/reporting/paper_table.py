@@ -38,7 +38,8 @@ class PaperTable:
     Args:
         study: its name.
         names: of the settings' columns.
-        lines: of every setting by metric: the mean over seeds.
+        lines: of every setting by metric: the mean over seeds; none where all its runs failed and
+            count as nothing.
         best: of every metric the settings that are bold.
         failed: runs of a setting that failed.
         counted: metrics in which they count, as chance accuracy; they are left out of the others.
@@ -192,6 +193,9 @@ def to_markdown(table: PaperTable) -> str:
     for key, summaries in table.lines.items():
         cells = []
         for metric in table.metrics:
+            if metric not in summaries:
+                cells.append("–")  # noqa: RUF001
+                continue
             mean, half = _mean(summaries[metric], metric)
             text = f"{mean} ± {half}" if half else mean
             cells.append(f"**{text}**" if key in table.best[metric] else text)
@@ -215,6 +219,9 @@ def to_latex(table: PaperTable) -> str:
     for key, summaries in table.lines.items():
         cells = [*map(tex, key), tex(_seeds(table, key))]
         for metric in table.metrics:
+            if metric not in summaries:
+                cells.append("--")
+                continue
             mean, half = _mean(summaries[metric], metric)
             text = (rf"{mean} \pm {half}" if half else mean).replace(",", "{,}")
             cells.append(rf"$\mathbf{{{text}}}$" if key in table.best[metric] else f"${text}$")
@@ -240,6 +247,9 @@ def to_csv(table: PaperTable) -> str:
     for key, summaries in table.lines.items():
         numbers: list[object] = []
         for metric in table.metrics:
+            if metric not in summaries:
+                numbers += [""] * 4
+                continue
             s = summaries[metric]
             ends = ["" if math.isnan(x) else round(x, 6) for x in (s.low, s.high)]
             numbers += [round(s.mean, 6), *ends, str(key in table.best[metric]).lower()]

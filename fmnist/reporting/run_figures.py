@@ -133,6 +133,10 @@ def _burden(record: Record, key: str) -> str:
     config, classes = record.config, len(known(record.dataset).classes)
     smoothing = config.get("label_smoothing", 0.0)
     reasons = ["its images are augmented"] if augments(config["aug"]) else []
+    if key == "loss" and config["model"].get("aux_heads"):
+        from fmnist.training.classifier import AUXILIARY_WEIGHT
+
+        reasons.append(f"its loss includes {AUXILIARY_WEIGHT:g} of each auxiliary head's")
     if key == "loss" and smoothing:
         # The least loss is the entropy of the target.
         wrong = smoothing / classes
@@ -334,14 +338,15 @@ def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> li
             for series in ("validation", "training")
         }
         return [_one_epoch(lines, key, "best_worst_") for key in ("acc", "loss")]
-    charts = []
+    charts, places = [], [epoch_places(record.epochs) for record in (best, worst)]
     for key, title, factor, unit in (
         ("acc", "Accuracy of best and worst", 100, "accuracy (%)"),
         ("loss", "Loss of best and worst", 1, "cross-entropy (nats)"),
     ):
         figure, axes = new_figure()
-        for record, name, color in zip((best, worst), names, (SERIES[0], SERIES[1]), strict=True):
-            epochs = epoch_places(record.epochs)
+        for record, epochs, name, color in zip(
+            (best, worst), places, names, (SERIES[0], SERIES[1]), strict=True
+        ):
             for series, style in (("val", "-"), ("train", (0, (2, 1.5)))):
                 values = [factor * value for value in _curve(record.epochs, series, key)]
                 label = f"{name}, {'validation' if series == 'val' else 'training'}"
@@ -351,7 +356,7 @@ def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> li
                 )  # fmt: skip
                 name_on_hover(line, label)
         axes.set(xlabel="epoch", ylabel=unit)
-        whole_epochs(axes, range(1, max(best.trained, worst.trained) + 1))
+        whole_epochs(axes, sorted([*places[0], *places[1]]))
         axes.legend()
         caption = (
             "Solid: validation; dashed: training, as measured during the epoch."

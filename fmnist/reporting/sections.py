@@ -38,7 +38,7 @@ from fmnist.reporting.sweep_figures import (
     parallel_coordinates,
     two_factors,
 )  # fmt: skip
-from fmnist.reporting.table import Entry, SweepSetting, Table
+from fmnist.reporting.table import CUT, Entry, SweepSetting, Table
 from fmnist.reporting.two_runs import two_runs
 from fmnist.runs.leak import leak_warning
 
@@ -123,7 +123,7 @@ def summaries(table: Table) -> list[SettingLine]:
     for key, members in rows.items():
         levels = dict(zip(table.factors, key, strict=True))
         statuses = dict(Counter(row.status for row in members))
-        reasons = [row.reason for row in members if row.status == "failed" and row.reason]
+        reasons = [r.reason for r in members if r.status in ("failed", CUT) and r.reason]
         setting = finished.get(key)
         if setting is None:
             result.append(SettingLine(levels, statuses, list(dict.fromkeys(reasons))))
@@ -194,7 +194,7 @@ def _effects(
         depends_on = [
             (other, item.contrast.difference.mean)
             for item in dependences
-            if item.contrast.significant and name in item.factors
+            if item.contrast.decided and name in item.factors
             for other in item.factors
             if other != name
         ]
@@ -209,7 +209,8 @@ def _effects(
 
 def _convergence(page: Page, settings: Sequence[SweepSetting]) -> dict[str, Any]:
     """How fast each setting came to the target, with their curves where there are several."""
-    target = usual_target(page.table.finished) if page.target is None else page.target
+    rows = [row for setting in settings for row in setting.rows.values()]
+    target = usual_target(rows) if page.target is None else page.target
     found = [convergence_of(setting, target) for setting in settings]
     curves = page.draw(convergence_curves(found, target)) if len(settings) > 1 else []
     return {

@@ -11,7 +11,13 @@ import numpy as np
 from fmnist.errors import RunError
 from fmnist.evidence.claim import is_share
 from fmnist.evidence.effects import Comparison, resolution_of
-from fmnist.evidence.settings import Setting, difference, differing, failed_remark
+from fmnist.evidence.settings import (
+    Setting,
+    cut_short_words,
+    difference,
+    differing,
+    failed_remark,
+)  # fmt: skip
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
 from fmnist.reporting.same_images import SameImages, same_images
@@ -100,6 +106,8 @@ def side_by_side(sides: Sequence[Setting]) -> SideBySide:
         [line for what, metric, digits in MEASURES if (line := _line(sides, what, metric, digits))],
         [line for what, metric, digits in COSTS if (line := _line(sides, what, metric, digits))],
     )
+    cut = {side.place: side.cut_short for side in sides if side.cut_short}
+    found.notes = [f"{place}: {cut_short_words(count)}" for place, count in cut.items()]
     found.classes = _classes(sides)
     for other in sides[1:]:
         try:

@@ -21,9 +21,13 @@ from fmnist.reporting.charts import (
     new_figure,
     plain_numbers,
 )  # fmt: skip
-from fmnist.reporting.effects import level_means, pareto_front
+from fmnist.reporting.effects import LevelMeans, level_means, pareto_front
 from fmnist.reporting.table import Entry, SweepSetting, numbers
 
+UNMATCHED = (
+    "Each mean is over other seeds or other levels of the other factors, as no seed has all of "
+    "these in the same ones: they cannot be compared."
+)
 MODELS = ("model", "experiment")  # factors whose levels are nets
 
 
@@ -32,8 +36,9 @@ def file_name(*parts: str) -> str:
     return "_".join("".join(c if c.isalnum() or c in "._" else "-" for c in p) for p in parts)
 
 
-def main_effect(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
+def main_effect(name: str, found: LevelMeans) -> Chart:
     """Mean test accuracy of every level of one factor, with intervals."""
+    means = found.means
     levels = [key[0] for key in means]
     figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.36 * len(levels))))
     for place, interval in enumerate(means.values()):
@@ -49,6 +54,7 @@ def main_effect(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
         if seeds > 1
         else "Mean over the other factors; one seed, so there is no interval."
     )
+    caption = caption if found.matched else UNMATCHED
     return Chart(file_name("effect", name), f"Effect of {name}", caption, figure)
 
 
@@ -77,11 +83,12 @@ def two_factors(
     across, down = sorted(
         names, key=lambda n: (numbers(factors[n]) is None, -len(factors[n]), names.index(n))
     )
-    means = level_means(settings, [across, down], factors)
-    return [
-        _heatmap(across, down, factors, means),
-        _lines(across, down, factors, means),
+    found = level_means(settings, [across, down], factors)
+    charts = [
+        _heatmap(across, down, factors, found.means),
+        _lines(across, down, factors, found.means),
     ]
+    return charts if found.matched else [replace(chart, caption=UNMATCHED) for chart in charts]
 
 
 def _heatmap(
@@ -170,8 +177,9 @@ def _mean(interval: Summary | None) -> float:
     return math.nan if interval is None else interval.mean
 
 
-def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
+def model_bars(name: str, found: LevelMeans) -> Chart:
     """Test error of every net, as bars from zero."""
+    means = found.means
     order = sorted(means, key=lambda key: -means[key].mean)
     figure, axes = new_figure((HALF[0], max(1.8, 0.8 + 0.4 * len(order))))
     for place, key in enumerate(order):
@@ -192,6 +200,7 @@ def model_bars(name: str, means: Mapping[tuple[str, ...], Summary]) -> Chart:
         "Share of test images that are misclassified, shortest is best; bars start at zero. "
         "Lines: 95 % t interval over seeds."
     )
+    caption = caption if found.matched else UNMATCHED
     return Chart(file_name("bars", name), f"Error by {name}", caption, figure)
 
 

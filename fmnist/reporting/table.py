@@ -10,13 +10,14 @@ from typing import Any
 from fmnist.config.readings import key_of
 from fmnist.evidence.claim import as_people_write
 from fmnist.evidence.failed import at_chance, excuse
-from fmnist.runs.find import Found, factors, find_runs, setting
+from fmnist.runs.find import Found, factors, find_runs, plain, setting
 from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leaks
 from fmnist.runs.record import COSTS, METRICS, Record
 from fmnist.runs.rows import Row, row_of
 from fmnist.runs.run import Run
 
+CUT = "cut short"  # it has ended, and is no measurement: see `Record.cut_short`
 # What says how a run was made.
 MADE = (
     "device", "threads", "precision", "config_hash", "git_commit", "git_dirty", "command",
@@ -29,8 +30,8 @@ class Entry:
 
     Args:
         name: its directory, relative to what all rows share.
-        status: finished, running, killed, failed, missing or damaged.
-        reason: why it failed, or cannot be read; empty when finished.
+        status: finished, running, killed, failed, missing, damaged or CUT.
+        reason: why it failed, was cut short, or cannot be read; empty when finished.
         levels: of every varied factor, as shown, without the seed; only the known ones.
         run: None where there is no readable record.
     """
@@ -44,6 +45,11 @@ class Entry:
     @property
     def finished(self) -> bool:
         return self.status == "finished"
+
+    @property
+    def tested(self) -> bool:
+        """Whether it has numbers to show: finished, or so but for being cut short."""
+        return self.run is not None and self.record.status == "finished"
 
     @property
     def record(self) -> Record:
@@ -177,8 +183,7 @@ def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
     rows: dict[Path, Entry] = {}
     for run in found.runs:
         levels = {key: show_level(setting(run, key)) for key in varied}
-        reason = " ".join((run.record.error or "").split())
-        rows[run.dir] = Entry("", run.status, reason, levels, run)
+        rows[run.dir] = Entry("", *_ended(run), levels, run)
     for path, reason in found.damaged:
         rows[path] = Entry("", "damaged", reason)
     for path, overrides in found.missing:
@@ -188,6 +193,14 @@ def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
     # 2 before 10: the cells of a sweep are numbered
     order = sorted(rows, key=lambda path: [(len(part), part) for part in path.parts])
     return [replace(rows[path], name=str(path.relative_to(shared))) for path in order]
+
+
+def _ended(run: Run) -> tuple[str, str]:
+    """Its status, and the reason."""
+    status, cut, error = run.status, run.record.cut_short, run.record.error
+    if cut and status in ("finished", "failed"):
+        return CUT, "; ".join([cut, *([" ".join(error.split())] if error else [])])
+    return status, " ".join((error or "").split())
 
 
 def _split(overrides: Iterable[str]) -> dict[str, str]:
@@ -205,7 +218,7 @@ def show_level(value: Any) -> str:
         return "–"  # noqa: RUF001 - the sign for "none", not a minus
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(plain(value))
 
 
 def _is_number(value: Any) -> bool:

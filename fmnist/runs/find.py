@@ -12,7 +12,11 @@ from fmnist.config.schema import look_up
 from fmnist.errors import RunError
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import RESULT, SWEEP, read_manifest
+from fmnist.runs.rows import ADDED, flatten, is_value
 from fmnist.runs.run import Run, load_run
+
+# Settings that earlier records lack, as they are where nobody sets them.
+BEFORE = ADDED | {"trainer.precision": "auto", "channels_last": "null"}
 
 
 @dataclass(frozen=True)
@@ -140,14 +144,15 @@ def setting(run: Run, key: str) -> Any:
     """The option of a group ("model"), or a value of the configuration ("optim.lr"); or None."""
     if key in run.record.choices:
         return run.record.choices[key]
-    node = look_up(run.config, key)
-    return None if isinstance(node, dict) else node
+    return look_up(run.config, key)
 
 
 def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """What was varied: every overridden key with its values, in order of appearance.
 
-    The seed is among them when it was varied. Keys with the same value in all runs are not.
+    The seed is among them when it was varied. Keys with the same value in all runs are not. Then
+    follows what nobody overrode, and what differs all the same where the others are the same: a
+    file of conf/ was edited between two runs, and they are not of one setting.
     """
     keys = dict.fromkeys(
         key_of(override)
@@ -155,10 +160,27 @@ def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
         for override in run.record.overrides
         if not override.startswith("hydra")
     )
-    values = {key: list(dict.fromkeys(_plain(setting(run, key)) for run in runs)) for key in keys}
+    varied = _varied(runs, keys)
+    return varied | _varied(runs, _edited(runs, [key for key in varied if key != "seed"]))
+
+
+def _varied(runs: Sequence[Run], keys: Iterable[str]) -> dict[str, list[Any]]:
+    values = {key: list(dict.fromkeys(plain(setting(run, key)) for run in runs)) for key in keys}
     return {key: levels for key, levels in values.items() if len(levels) > 1}
 
 
-def _plain(value: Any) -> Any:
-    """Lists cannot be keys of a dictionary."""
-    return json.dumps(value) if isinstance(value, list | dict) else value
+def _edited(runs: Sequence[Run], varied: Sequence[str]) -> list[str]:
+    """Settings that differ between runs with the same levels of what was varied, by name."""
+    groups: dict[tuple[Any, ...], list[frozenset[tuple[str, str]]]] = {}
+    for run in runs:
+        # As `Row.did` has them, without what takes longer to read.
+        pairs = (BEFORE | flatten(run.config)).items()
+        levels = tuple(plain(setting(run, key)) for key in varied)
+        groups.setdefault(levels, []).append(frozenset(p for p in pairs if is_value(p[0])))
+    sides = groups.values()
+    return sorted({k for s in sides for k, _ in frozenset.union(*s) - frozenset.intersection(*s)})
+
+
+def plain(value: Any) -> Any:
+    """A setting as a key of a dictionary: lists and groups as text."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value

@@ -183,9 +183,13 @@ class SearchSweeper(SearchOptions, CellSweeper):
             name: [run for cell in own if (run := runs.get(tuple(cell))) is not None]
             for name, own in cells.items()
         }
-        lost = [name for name, own in found.items() if all(r.status == "failed" for r in own)]
+        lost = [
+            name
+            for name, own in found.items()
+            if all(run.status == "failed" or run.record.cut_short for run in own)
+        ]
         if lost:
-            log.info("no verdict: %s has no run of its own that finished", " and ".join(lost))
+            log.info("no verdict: %s has no run of its own that finished whole", " and ".join(lost))
             return
         for comparison in compare_all(found):
             log.info("%s", in_eighty(comparison_in_words(comparison), indent=2))

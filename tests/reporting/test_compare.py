@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fmnist.compare import main
 from fmnist.errors import RunError
@@ -22,6 +23,7 @@ from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import class_metrics, rows_of
 from fmnist.runs.rows_file import write_rows
+from fmnist.runs.run import load_run
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
 ACCURACIES = {"avg": (0.70, 0.71, 0.72), "max": (0.80, 0.81, 0.82)}
@@ -189,6 +191,74 @@ def test_of_a_loss_there_is_no_verdict_with_failed_runs(sweep: Path) -> None:
     assert compare(*sides, metric="test/loss").verdict == "not judged: 1 of its runs failed"
 
 
+def cut_short(sweep: Path, pooling: str, seed: int, accuracy: float) -> Path:
+    """A run beside those of `put_seeds` that ran out of time; its folder."""
+    made = put_seeds(sweep.parent / "made", pooling, (accuracy,) * (seed + 1))
+    record = load_run(made / f"{pooling}{seed}").record
+    return put_record(sweep / f"cut {seed}", replace(record, cut_short="trainer.max_time=1"))
+
+
+def test_a_run_that_was_cut_short_is_in_no_comparison_and_a_line_says_so(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = cut_short(sweep, "max", 3, 0.1)
+    put_seeds(sweep, "avg", (*ACCURACIES["avg"], 0.73))
+    assert main([str(sweep)]) == 0
+    out = capsys.readouterr().out
+    assert "\nB - A: +10.00 points" in out
+    said = f"left out: {sweep}: a run that was cut short: no measurement"
+    assert said in " ".join(out.split())
+    assert main([str(sweep / "max0"), str(cut)]) == 2
+    said = "no run here has finished whole: a run that was cut short: no measurement"
+    assert said in capsys.readouterr().err
+
+
+def test_a_report_lists_what_was_cut_short_and_counts_it_nowhere(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    cut = cut_short(sweep, "max", 3, 0.1)
+    failed = cut_short(sweep, "max", 4, 0.1)
+    change = {"status": "failed", "error": "Diverged", "metrics": {}}
+    put_record(failed, replace(load_run(failed).record, **change))
+    table = read_table([sweep])
+    assert [list(one.rows) for one in table.settings] == [[0, 1, 2], [0, 1, 2]]
+    assert [one.failed for one in table.settings] == [{}, {}]
+    assert report([str(sweep), "--no-latency"]) == 0
+    page = (sweep / "report" / "report.html").read_text()
+    assert '<td class="cut short">cut short<small>trainer.max_time=1</small>' in page
+    assert "cut short<small>trainer.max_time=1; Diverged</small>" in page
+    assert "6 finished, 2 cut short" in page
+    assert report([str(sweep / "max0"), "--no-latency"]) == 0
+    assert " on 20 images" in (sweep / "max0" / "report" / "report.html").read_text()
+    assert report([str(cut), "--no-latency"]) == 0
+    alone = (cut / "report" / "report.html").read_text()
+    assert "<strong>The run was cut short</strong> (trainer.max_time=1)" in alone
+    assert " on 20 images" not in alone  # it may have been tested on fewer
+
+
+def test_two_seeds_conclude_nothing_in_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+    for net in ("small", "large"):
+        for pooling in ("avg", "max"):
+            for seed in (0, 1):
+                accuracy = 0.7 + 0.2 * (net == "large") * (pooling == "max") + seed / 1000
+                record = a_record(
+                    config=CONFIG | {"model": {"net": net, "pooling": pooling}}, seed=seed,
+                    overrides=[f"model.net={net}", f"model.pooling={pooling}"],
+                    metrics=dict.fromkeys(a_record().metrics, accuracy),
+                )  # fmt: skip
+                put_record(tmp_path / f"{net} {pooling} {seed}", record)
+    assert report([str(tmp_path), "--no-latency"]) == 0
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "model.net: 2 seeds only, so nothing may be concluded; the largest" in page
+    assert "it may be concluded" not in page
+    assert "no dependence shown" in page
+    assert "the effect depends on it" not in page
+
+
 def test_of_a_table_some_settings_and_seeds_are_chosen(
     table: Path, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -243,6 +313,17 @@ def test_the_page_shows_curves_classes_and_what_one_side_alone_gets_right(
         assert words in html
     assert html.count("<svg") == 4
     assert "http:" not in html.replace("http://www.w3.org", "")
+
+
+def test_the_page_shows_colour_images(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = torch.zeros(FACTS.test_size, 3, 28, 28, dtype=torch.uint8)
+    monkeypatch.setattr("fmnist.reporting.compare_page.test_images", lambda *_: pixels)
+    assert main([str(sweep), "--html", str(tmp_path / "page.html")]) == 0
+    html = (tmp_path / "page.html").read_text()
+    assert "Right in B, wrong in A" in html
+    assert "data:image/png" in html
 
 
 def test_the_report_of_a_sweep_has_compares_table_of_who_is_right_alone(

@@ -65,6 +65,17 @@ def test_what_trained_one_epoch_has_bars_and_dots_not_curves_of_one_point(table:
     assert dots.caption.startswith("Means over seeds. Highest: max, 0, 85.50 %")
 
 
+def test_several_validations_an_epoch_all_lie_on_the_axis() -> None:
+    epochs = [an_epoch(number // 4, 0.5 + number / 20) for number in range(8)]
+    record = a_record(epochs=epochs)
+    with rc_context(STYLE):
+        chart = comparison_curves(record, record, ("best", "worst"))[0]
+    (axes,) = chart.figure.axes
+    places = np.concatenate([line.get_xdata() for line in axes.lines])
+    assert (places.min(), places.max()) == (0.25, 2.0)
+    assert axes.get_xlim()[0] < 0.25
+
+
 def test_points_of_the_front_bear_their_names(table: Table) -> None:
     with rc_context(STYLE):
         chart = cost_and_accuracy(table.settings, "train_seconds", "s", "Accuracy and time")

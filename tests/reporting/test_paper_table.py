@@ -70,6 +70,18 @@ def test_failed_runs_are_left_out_of_what_is_no_accuracy_and_the_caption_says_so
     assert "Failed runs are left out." in paper_table(study, ["test/loss"]).caption()
 
 
+def test_a_setting_without_a_finished_run_has_empty_cells():
+    study = rows(CLOSE | {"relu": (0, 0, 0, 0)})
+    for row in study:
+        row.metrics.update({"train_seconds": 30.0 + row.seed} if row.finished else {})
+    table = paper_table(study, ["test/acc", "train_seconds"])
+    assert "| relu | 4 (4 failed) | 10.00 ± 0.00 | – |" in to_markdown(table)  # noqa: RUF001
+    assert r"relu & 4 (4 failed) & $10.00 \pm 0.00$ & -- \\" in to_latex(table)
+    line = next(line for line in to_csv(table).splitlines() if line.startswith("relu"))
+    assert line.startswith("relu,4,4,10.0,")
+    assert line.endswith(",false,,,,")
+
+
 def test_a_study_of_one_setting_compares_nothing():
     table = paper_table(rows({"tanh": (89.4, 89.6, 89.5)}), ["test/acc"])
     assert not table.best["test/acc"]

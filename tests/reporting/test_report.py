@@ -200,6 +200,22 @@ def test_runs_that_chose_on_the_test_set_are_told_wherever_they_rank(
     assert "on 128 images" not in text  # validation was the 200 test images
 
 
+def test_the_list_of_runs_counts_epochs_not_validations(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+
+    def validated_twice(record: dict[str, Any]) -> None:
+        record["epochs"] = [row for row in record["epochs"] for _ in range(2)]
+        record["best_epoch"] = 3
+
+    for name in ("a", "b"):
+        edit(put_run(trained, tmp_path / name, {"model": name}, 0, 0.5), validated_twice)
+    assert main([str(tmp_path), "--no-latency"]) == 0
+    html = (tmp_path / "report" / "report.html").read_text()
+    assert html.count('data-value="2">2 of 2</td>') == 2
+
+
 def test_every_cell_is_listed_with_its_state(sweep: Path) -> None:
     with (sweep / "report" / "runs.csv").open() as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}
@@ -347,6 +363,12 @@ def test_captions_say_what_only_training_has_to_bear(trained: Run, tmp_path: Pat
     both = comparison_curves(burdened, burdened, names)[0].caption
     assert both.endswith("Training has it harder: its images are augmented.")
     assert "harder" not in comparison_curves(free, free, names)[1].caption
+
+    edit(plain, lambda record: record["config"]["model"].update(aux_heads=True))
+    loss, accuracy = training_curves(load_run(plain).record)[:2]
+    said = "Training has it harder: its loss includes 0.3 of each auxiliary head's."
+    assert loss.caption.endswith(said)
+    assert "harder" not in accuracy.caption
 
 
 def test_claims_that_the_runs_measure_have_verdicts(

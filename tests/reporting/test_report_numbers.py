@@ -22,6 +22,7 @@ from fmnist.reporting.effects import (
 )  # fmt: skip
 from fmnist.reporting.gallery import confident_errors, pair_errors, typical
 from fmnist.reporting.gradcam import grad_cam
+from fmnist.reporting.sweep_figures import UNMATCHED, main_effect, model_bars, two_factors
 from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions
 from fmnist.runs.run import Run
@@ -237,6 +238,19 @@ def test_a_sentence_names_the_three_largest_differences_and_counts_the_others() 
     assert "more pair" not in factor_sentence("net", made[:3], [])
 
 
+def test_two_seeds_conclude_nothing_and_do_not_hide_what_more_show() -> None:
+    two = compare_levels(settings(ADDITIVE, seeds=2, noise=0.001), FACTORS)["net"]
+    assert two[0].significant
+    assert factor_sentence("net", two, []).startswith("net: 2 seeds only, so nothing may be")
+    more = Comparison("a", "b", summarize([2.9, 3.0, 3.1]))
+    words = factor_sentence("net", [more, *two], [])
+    assert "it may be concluded that a beats b by 3.00 points" in words
+    assert (
+        "nothing may be concluded of 1 pair of its levels (table below) with fewer than 3" in words
+    )
+    assert "this holds for 3 matched seeds" in words
+
+
 def test_one_seed_concludes_nothing() -> None:
     comparisons = compare_levels(settings(ADDITIVE, seeds=1), FACTORS)["net"]
     assert math.isnan(comparisons[0].p)
@@ -257,11 +271,30 @@ def test_an_interaction_is_found_where_there_is_one() -> None:
 def test_level_means_use_only_what_all_levels_have() -> None:
     made = settings(ADDITIVE | {("small", "adam"): 90.0}, noise=0.0)
     made = [one for one in made if one.levels != {"net": "large", "optim": "adam"}]
-    means = level_means(made[::-1], ["net"], FACTORS)
-    assert list(means) == [("small",), ("large",)]  # in the order of the levels
+    found = level_means(made[::-1], ["net"], FACTORS)
+    assert found.matched
+    assert list(found.means) == [("small",), ("large",)]  # in the order of the levels
     # small has adam and large has not: the difference must not be that of the optimiser
-    assert means["small",].mean == pytest.approx(80)
-    assert means["large",].mean == pytest.approx(83)
+    assert found.means["small",].mean == pytest.approx(80)
+    assert found.means["large",].mean == pytest.approx(83)
+
+
+def test_captions_compare_no_means_over_different_other_settings() -> None:
+    made = settings({("small", "sgd"): 80.0, ("large", "adam"): 90.0}, noise=0.0)
+    found = level_means(made, ["net"], FACTORS)
+    assert not found.matched
+    charts = [main_effect("net", found), model_bars("net", found)]
+    third = settings({("small", "sgd"): 85.0, ("large", "sgd"): 86.0}, noise=0.0)
+    factors = FACTORS | {"lr": ["0.1", "0.2"]}
+    apart = [
+        SweepSetting(one.levels | {"lr": lr}, one.rows)
+        for lr, some in (("0.1", made), ("0.2", third))
+        for one in some
+    ]
+    charts += two_factors(apart, ("net", "optim"), factors)
+    assert {chart.caption for chart in charts} == {UNMATCHED}
+    whole = level_means(settings(ADDITIVE, noise=0.0), ["net"], FACTORS)
+    assert main_effect("net", whole).caption.startswith("Highest: large, 83.00 %.")
 
 
 def test_mcnemar_is_that_of_statsmodels() -> None:
