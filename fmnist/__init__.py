@@ -78,15 +78,18 @@ def load_run(path: str | Path) -> "Run":
     return loaded(path)
 
 
-def find_runs(paths: Iterable[str | Path]) -> "Found":
+def find_runs(paths: str | Path | Iterable[str | Path]) -> "Found":
     """Every run at or below the paths, each once.
+
+    Args:
+        paths: run directories, sweeps, or folders of them; one, or several.
 
     Raises:
         RunError: a path does not exist, or there is nothing at all below it.
     """
     from fmnist.runs.find import find_runs as found
 
-    return found(paths)
+    return found(_several(paths))
 
 
 def train_run(overrides: Sequence[str] = (), folder: str | Path | None = None) -> "Run":
@@ -116,7 +119,7 @@ def rows(paths: "str | Path | Iterable[str | Path]") -> "DataFrame":
     """
     from fmnist.runs.frame import frame
 
-    return frame([paths] if isinstance(paths, str | Path) else paths)
+    return frame(_several(paths))
 
 
 def compare(first: "Runs", second: "Runs", metric: str = "test/acc") -> "Comparison":
@@ -136,12 +139,13 @@ def compare(first: "Runs", second: "Runs", metric: str = "test/acc") -> "Compari
     return compared(first, second, metric)
 
 
-def predict(run: "Run | str | Path", pictures: Iterable[str | Path]) -> "list[Answer]":
+def predict(run: "Run | str | Path", pictures: str | Path | Iterable[str | Path]) -> "list[Answer]":
     """What a run's best net says of pictures, prepared as its data set was made.
 
     Args:
         run: also "pretrained/lenet5".
-        pictures: files, and folders of them. What cannot be read is said on stderr and left out.
+        pictures: files, and folders of them; one, or several. What cannot be read is said on
+            stderr and left out.
 
     Raises:
         RunError: the run cannot be read or has not finished.
@@ -152,4 +156,9 @@ def predict(run: "Run | str | Path", pictures: Iterable[str | Path]) -> "list[An
     from fmnist.using.answers import answers_of
 
     loaded = run if isinstance(run, Loaded) else load_run(run)
-    return answers_of(loaded, find_pictures(map(Path, pictures)))[0]
+    return answers_of(loaded, find_pictures(map(Path, _several(pictures))))[0]
+
+
+def _several(paths: str | Path | Iterable[str | Path]) -> Iterable[str | Path]:
+    """A path alone, too: the characters of a string are no paths."""
+    return [paths] if isinstance(paths, str | Path) else paths

@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--corruptions", action="store_true",
-        help="also measure, and keep in the run, the accuracy on damaged test images",
+        help="also measure the accuracy on damaged test images, and keep it in the run (not in a "
+        "pretrained net)",
     )  # fmt: skip
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
     options = parser.parse_args(arguments)

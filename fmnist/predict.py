@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--save-inputs", metavar="DIR", type=Path, help="what the net saw, a PNG a picture"
     )
     parser.add_argument("--trust", action="store_true", help=TRUST_HELP)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if options.pretrained:
         options.pictures[:0] = [Path(options.run)] if options.run else []
         options.run = f"{PREFIX}{options.pretrained}"

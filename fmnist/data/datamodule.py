@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 OWN_TEST = 0.2  # of the images, where a set has no test images of its own
 OWN_VAL = 0.1  # of the training images, where it has no validation images of its own
+CONSTANT = 1e-6  # a deviation below it is that of rounding
 
 
 def _some(names: Sequence[str]) -> str:
@@ -43,7 +44,7 @@ class ImageData(LightningDataModule):
         train_size: the first so many of the training images; of a source, which may have them by
             class, so many of every class; None: all, or 60,000 drawn ones.
         test_size: likewise of the test images, or 10,000. A set without test images of its own
-            gives so many of its images for them, always the same ones; None: a fifth.
+            gives so many of all its images for them, always the same ones; None: a fifth.
         val_size: how many of the training images validate. None: the set's own validation images,
             or a tenth of the training images where it has none.
         split_seed: of the split; not the run's seed, unless it is "seed".
@@ -118,15 +119,15 @@ class ImageData(LightningDataModule):
         )  # fmt: skip
         found = self.source.read(wanted) if self.source else read_published(wanted)
         found = check_data_set(found, wanted)
-        train = self._first("train_size", self.train_size, found.train)
-        test = found.test
+        train, test = found.train, found.test
         if test is not None:
             test = self._first("test_size", self.test_size, test)
-        else:
+        else:  # of all images, so that they are the same ones whatever train_size is
             size = self.test_size or round(OWN_TEST * len(train))
             self._check_part("test_size", size, len(train), "of which the test images are taken")
             rest, chosen = stratified_split(train.labels, size, seed=0)
             train, test = train[rest], train[chosen]
+        train = self._first("train_size", self.train_size, train)
         if not len(train) or not len(test):
             raise DataError(f"{self.set_name}: {len(train)} training and {len(test)} test images")
         return DataSet(
@@ -166,12 +167,7 @@ class ImageData(LightningDataModule):
         if self.select_on == "test":
             self.val_images = self.test_images
         self.train_images = self._worsened(train, len(found.classes))
-        mean, std = mean_and_std(self.train_images.pixels)
-        if min(std if isinstance(std, list) else [std]) < 1e-6:
-            raise DataError(
-                f"{self.set_name}: every pixel of the {len(train)} training images is "
-                f"{255 * (mean[0] if isinstance(mean, list) else mean):g}: no data set"
-            )
+        mean, std = self._measured()
         self.facts = DatasetFacts(
             name=self.set_name,
             checksums=found.checksums,
@@ -191,10 +187,30 @@ class ImageData(LightningDataModule):
         self._check_augmentation()
         return self.facts
 
+    def _measured(self) -> tuple[Any, Any]:
+        """Mean and deviation of the training images; a channel that is constant has deviation 1.
+
+        Raises:
+            DataError: there is no other.
+        """
+        mean, std = mean_and_std(self.train_images.pixels)
+        means, stds = (one if isinstance(one, list) else [one] for one in (mean, std))
+        if max(stds) < CONSTANT:
+            raise DataError(
+                f"{self.set_name}: every pixel of the {len(self.train_images)} training images is "
+                f"{', '.join(f'{255 * value:g}' for value in means)}: no data set"
+            )
+        return mean, [s if s >= CONSTANT else 1.0 for s in std] if isinstance(std, list) else std
+
     def _split(self, found: DataSet) -> tuple[Images, str]:
         """Set the validation images apart; those that train, and the sum of the choice."""
         official = found.train
         if self.folds is None and self.val_size is None and found.val is not None:
+            if not len(found.val):
+                raise DataError(
+                    f"{self.set_name}: 0 validation images of its own; data.val_size=N takes so "
+                    "many of the training images"
+                )
             self.val_images = found.val
             self.train_images = official
             return official, md5(np.arange(0, dtype="<i8"))

@@ -1,6 +1,9 @@
 """What a run record says of its data. Imports nothing, so that reading a record stays quick."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+LABELS = "_labels"  # the end of the keys of sums that are of a part's labels
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class DatasetFacts:
     """A data set as it was read, split and measured.
 
     Args:
-        checksums: MD5 by file; of the drawn images when synthetic.
+        checksums: MD5 by file; or of pixels and of labels, by part; of drawn images when synthetic.
         split_md5: of the validation images' indices, int64 little-endian.
         mean, std: of training pixels in [0, 1]; of colour images one for every channel.
         select_on: "val", or "test": then every accuracy of the run is optimistic.
@@ -45,3 +48,14 @@ class DatasetFacts:
     checked: bool = True
     shape: list[int] = field(default_factory=lambda: [1, 28, 28])  # of records that do not say
     look: Look | None = None
+
+
+def same_sums(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    """Whether two data sets are the same by their checksums.
+
+    Those of labels count where both have them: records of before they were taken have none.
+    """
+    both = first.keys() & second.keys()
+    return all(first[key] == second[key] for key in both) and all(
+        key.endswith(LABELS) for key in first.keys() ^ second.keys()
+    )

@@ -17,14 +17,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fmnist.data.pictures import read_picture
-from fmnist.data.source import DataSet, Images, Wanted, duplicates, md5, refuse_if_too_large
+from fmnist.data.pictures import opaque, read_picture
+from fmnist.data.source import DataSet, Images, Wanted, duplicates, refuse_if_too_large, sums_of
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.process.machine import usable_cores
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 PARTS = ("train", "val", "test")
+CALLED = {*PARTS, "training", "valid", "validation", "testing"}  # by others, in any case
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F"}  # modes of Pillow's
+
+DECODING = 2  # of `decode_picture`: what an earlier one left in the cache is made anew
 
 File = tuple[Path, int]  # and its label
 
@@ -57,13 +60,14 @@ class Folder:
         images, start = {}, 0
         for part, pictures in parts.items():
             some = torch.from_numpy(pixels[start : start + len(pictures)].copy())
-            images[part] = Images(some, torch.tensor([label for _, label in pictures]))
+            labels = torch.tensor([label for _, label in pictures], dtype=torch.int64)
+            images[part] = Images(some, labels)
             start += len(pictures)
         if "test" in images and (same := duplicates(images["train"], images["test"])):
             remarks.append(f"{same} of {len(images['test'])} test images are training images, too")
         return DataSet(
             images["train"], classes, images.get("test"), images.get("val"),
-            {part: md5(some.pixels.numpy()) for part, some in images.items()}, remarks=remarks,
+            sums_of(images), remarks=remarks,
         )  # fmt: skip
 
 
@@ -72,13 +76,14 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
 
     Raises:
         DataUnavailable: there is no such folder.
-        DataError: there are no classes of pictures, or a part has classes that training lacks.
+        DataError: there are no classes of pictures, a part has classes that training lacks, or
+            folders are called nearly as parts are.
     """
     if not root.is_dir():
         raise DataUnavailable(f"{root}: no such folder; data.root=DIR names one")
     folders = {part: root / part for part in PARTS if (root / part).is_dir()}
     folders = folders if "train" in folders else {"train": root}
-    remarks, odd = [], []
+    remarks, odd = _beside(root, folders), []
     found: dict[str, dict[str, list[Path]]] = {}
     for part, folder in folders.items():
         found[part] = {}
@@ -94,6 +99,8 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
             else:
                 remarks.append(f"{part} class {place.name} has no pictures and is left out")
     classes = sorted(found["train"])
+    if folders["train"] == root and classes and all(name.lower() in CALLED for name in classes):
+        raise _called_otherwise(root, classes)
     if len(classes) < 2:
         raise DataError(
             f"{folders['train']}: pictures of {len(classes)} classes: should hold a folder of "
@@ -109,6 +116,34 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
         for part, of_part in found.items()
     }
     return parts, classes, remarks
+
+
+def _beside(root: Path, folders: dict[str, Path]) -> list[str]:
+    """What is to be said of folders beside train/, which nobody reads.
+
+    Raises:
+        DataError: one has a name that others give to a part.
+    """
+    if folders["train"] == root:
+        return []
+    others = [
+        path
+        for path in sorted(root.iterdir())
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and not any(path.samefile(part) for part in folders.values())
+    ]
+    if parts := [path.name for path in others if path.name.lower() in CALLED]:
+        raise _called_otherwise(root, parts)
+    return [f"{listed(others, root)}: beside train/, not read"] if others else []
+
+
+def _called_otherwise(root: Path, names: Sequence[str]) -> DataError:
+    """What to say of parts under the names that others give them."""
+    return DataError(
+        f"{root}: holds {', '.join(f'{name}/' for name in names)}: the parts of a set should be "
+        "called train/, test/ and val/"
+    )
 
 
 def listed(paths: Sequence[Path], root: Path) -> str:
@@ -181,12 +216,14 @@ def decode_pictures(files: Sequence[Path], size: int, channels: int) -> np.ndarr
 
 
 def decode_picture(path: Path, size: int, channels: int) -> np.ndarray[Any, Any]:
-    """uint8 [size, size] or [3, size, size]: upright, the middle square, scaled."""
+    """uint8 [size, size] or [3, size, size]: upright, opaque, the middle square, scaled."""
     from PIL import Image, ImageOps
 
     image = read_picture(path)
     if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.has_transparency_data:  # as `fmnist.data.pictures.prepare` shows it to a net
+        image = opaque(image)
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
@@ -197,7 +234,7 @@ def decode_picture(path: Path, size: int, channels: int) -> np.ndarray[Any, Any]
 def fingerprint(root: Path, parts: dict[str, list[File]], wanted: Wanted) -> str:
     """Of names, sizes and times of all files, and of what is made of them."""
     digest = hashlib.md5(usedforsecurity=False)
-    digest.update(f"{wanted.size} {wanted.channels}".encode())
+    digest.update(f"{DECODING} {wanted.size} {wanted.channels}".encode())
     for part, files in parts.items():
         for path, label in files:
             facts = path.stat()

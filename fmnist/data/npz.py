@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fmnist.data.source import DataSet, Images, Wanted, duplicates, md5, refuse_if_too_large
+from fmnist.data.source import DataSet, Images, Wanted, duplicates, refuse_if_too_large, sums_of
 from fmnist.errors import DataError, DataUnavailable
 
 PARTS = ("train", "val", "test")
@@ -48,7 +48,7 @@ class Npz:
             raise DataError(f"{path}: has no train_images")
         highest = max(int(images.labels.max()) for images in parts.values() if len(images))
         names = names or [str(label) for label in range(highest + 1)]
-        sums = {part: md5(images.pixels.numpy()) for part, images in parts.items()}
+        sums = sums_of(parts)
         remarks = []
         if "test" in parts and (same := duplicates(parts["train"], parts["test"])):
             remarks.append(f"{same} of {len(parts['test'])} test images are training images, too")

@@ -74,7 +74,7 @@ def prepare(picture: Image.Image, shape: Iterable[int], look: Look) -> Pixels:
             becomes the set's, and what is left is centred; else the middle of the picture is taken.
     """
     channels, height, width = shape
-    flat = _opaque(picture)
+    flat = opaque(picture)
     if not look.background:
         fitted = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
         return _channels(fitted, channels)
@@ -92,7 +92,7 @@ def prepare(picture: Image.Image, shape: Iterable[int], look: Look) -> Pixels:
     return _channels(frame, channels)
 
 
-def _opaque(picture: Image.Image) -> Image.Image:
+def opaque(picture: Image.Image) -> Image.Image:
     """RGB; what is transparent becomes white, or black where nothing would be seen on white."""
     if picture.mode.startswith("I;16"):  # Pillow would cut off what is above 255
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))

@@ -5,7 +5,7 @@ published sets, folders, arrays and drawn garments, or one's own, named by `data
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fmnist.data.facts import LABELS
 from fmnist.errors import DataError
 from fmnist.process.machine import memory_bytes
 
@@ -55,7 +56,8 @@ class DataSet:
         classes: names, by label.
         test: the set's own test images; None: a part of the training images becomes them.
         val: the set's own validation images; None: it has none.
-        checksums: MD5 by file, or of the pixels, by part: what a run compares when it is read back.
+        checksums: MD5 by file, or as `sums_of` takes them: what a run compares when it is read
+            back.
         checked: whether they were compared with published ones.
         remarks: what is odd about the data, a line each.
     """
@@ -110,6 +112,15 @@ class Reader(Protocol):
 def md5(array: np.ndarray[Any, Any]) -> str:
     """Of an array's bytes, in hexadecimal."""
     return hashlib.md5(np.ascontiguousarray(array).data, usedforsecurity=False).hexdigest()
+
+
+def sums_of(parts: Mapping[str, Images]) -> dict[str, str]:
+    """MD5 of the pixels of each part, by its name, and of its labels."""
+    sums = {}
+    for part, images in parts.items():
+        sums[part] = md5(images.pixels.numpy())
+        sums[f"{part}{LABELS}"] = md5(images.labels.numpy().astype("<i8"))
+    return sums
 
 
 def refuse_if_too_large(name: str, count: int, shape: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.pictures import Pixels, prepare, read_picture
-from fmnist.errors import DataError, DataUnavailable, RunError
+from fmnist.errors import DataError, RunError
 from fmnist.runs.command import refuse
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.plain import write_json
@@ -38,7 +38,7 @@ def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str
     inputs = read_all(paths, facts)
     try:
         familiar, missing = familiar_with(run, net), ""
-    except (DataUnavailable, RunError) as error:
+    except (DataError, RunError) as error:  # of the data set, which the answers do not need
         familiar, missing = None, f"far from the training data: cannot be told: {error}"
     return classify(net, facts, inputs, run.formats(), familiar), inputs, missing
 
@@ -66,15 +66,16 @@ def answers_table(answers: "Sequence[Answer]") -> str:
 
 
 def as_csv(answers: "Sequence[Answer]", classes: Sequence[str]) -> str:
-    """Every probability; in [0, 1]."""
+    """Every probability, in [0, 1]; far and distance are empty where they were not measured."""
     columns = [f"p({name})" for name in classes]
     rows: list[list[object]] = [
         ["file", "class", "probability", "unsure", "far", "distance", *columns]
     ]
     for one in answers:
         shares = [f"{one.probabilities[name]:.6g}" for name in classes]
+        far = "" if one.far is None else one.far
         distance = "" if one.distance is None else f"{one.distance:.6g}"
-        facts = [one.name, one.label, f"{one.probability:.6g}", one.unsure, one.far, distance]
+        facts = [one.name, one.label, f"{one.probability:.6g}", one.unsure, far, distance]
         rows.append([*facts, *shares])
     return csv_text(rows)
 

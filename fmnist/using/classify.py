@@ -60,13 +60,13 @@ class Answer:
     Args:
         probabilities: by class, most probable first.
         distance: to the training images; None: not measured.
-        far: whether it exceeds the limit.
+        far: whether it exceeds the limit; None: not measured.
     """
 
     name: str
     probabilities: dict[str, float]
     distance: float | None = None
-    far: bool = False
+    far: bool | None = None
 
     @property
     def label(self) -> str:
@@ -109,12 +109,11 @@ def classify(
     found: list[float | None] = [None] * len(pictures)
     if familiar is not None:
         found = familiar.distances(features_of(net, batches, formats)).tolist()
-    limit = familiar.limit if familiar else 0.0
     answers = []
     for name, shares, distance in zip(pictures, logits.double().softmax(1), found, strict=True):
         order = shares.argsort(descending=True, stable=True).tolist()
         by_class = {facts.classes[place]: float(shares[place]) for place in order}
-        far = distance is not None and distance > limit
+        far = None if familiar is None or distance is None else distance > familiar.limit
         answers.append(Answer(name, by_class, distance, far))
     return answers
 
@@ -176,4 +175,5 @@ def _batches(pixels: Tensor, facts: DatasetFacts) -> list[tuple[Tensor, Tensor]]
 
 def _spread(pixels: Tensor, count: int) -> Tensor:
     """So many of the images, evenly spread: some sets are ordered by class."""
-    return pixels[:: max(1, len(pixels) // count)][:count]
+    count = min(count, len(pixels))
+    return pixels[torch.arange(count) * len(pixels) // count]

@@ -34,6 +34,7 @@ from fmnist.runs.corrupted import (
     Corrupted,
     corrupted_json,
 )  # fmt: skip
+from fmnist.runs.pretrained import FOLDER
 from fmnist.runs.record import known
 from fmnist.runs.run import write_atomically
 from fmnist.training.predict import loss_and_accuracy, predict
@@ -144,6 +145,8 @@ def _covered(pixels: Tensor, width: int) -> Tensor:
 def measure_and_keep(run: "Run") -> Iterator[str]:
     """A table of the accuracies, kind by kind as they are measured; then they are in the run.
 
+    A net that comes with fmnist stays as it was published: its accuracies are only shown.
+
     Raises:
         RunError: see `measure`, or the run's folder cannot be written.
         DataError, DataUnavailable: see `measure`.
@@ -155,8 +158,9 @@ def measure_and_keep(run: "Run") -> Iterator[str]:
         acc[kind] = shares
         yield f"{kind:18}" + "".join(f"{share:8.4f}" for share in (*shares, mean(shares)))
     found = of_run(run, acc)
-    with writing():
-        write_atomically(run.dir / CORRUPTED, corrupted_json(found))
+    if not run.dir.resolve().is_relative_to(FOLDER.resolve()):
+        with writing():
+            write_atomically(run.dir / CORRUPTED, corrupted_json(found))
     yield f"{'all':18}{'':{8 * STRENGTHS}}{found.metrics()[METRIC]:8.4f}"
 
 

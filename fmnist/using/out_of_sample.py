@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fmnist.data.facts import same_sums
 from fmnist.data.split import fold_split
 from fmnist.errors import RunError
 from fmnist.runs.record import known
@@ -49,10 +50,15 @@ class OutOfSample:
 
 def good(runs: Sequence["Run"]) -> list["Run"]:
     """The runs of the first one's data that validation does not put far below the best one."""
-    sums = known(runs[0].record.dataset).checksums
-    same = [run for run in runs if known(run.record.dataset).checksums == sums]
+    same = _of_one_set(runs)
     best = max(run.record.metrics["val/acc_best"] for run in same)
     return [run for run in same if run.record.metrics["val/acc_best"] >= best - NEAR]
+
+
+def _of_one_set(runs: Sequence["Run"]) -> list["Run"]:
+    """The runs of the first one's data."""
+    sums = known(runs[0].record.dataset).checksums
+    return [run for run in runs if same_sums(known(run.record.dataset).checksums, sums)]
 
 
 def of_test_images(runs: Sequence["Run"]) -> OutOfSample:
@@ -75,9 +81,7 @@ def of_test_images(runs: Sequence["Run"]) -> OutOfSample:
         right.append(logits.argmax(1) == labels)
 
     def pixels() -> NDArray[np.uint8]:
-        data = asked[0].data()
-        data.load()
-        images: NDArray[np.uint8] = data.test_images.pixels.numpy()
+        images: NDArray[np.uint8] = asked[0].same_data().test_images.pixels.numpy()
         return images
 
     return OutOfSample("test", len(asked), labels, total / len(asked), np.stack(right), pixels)
@@ -86,10 +90,14 @@ def of_test_images(runs: Sequence["Run"]) -> OutOfSample:
 def of_training_images(runs: Sequence["Run"]) -> OutOfSample | None:
     """By the nets of runs that cover all folds, computed here; None: there are no such runs.
 
+    Args:
+        runs: finished; at least one, whose data set it is.
+
     Raises:
-        RunError, Untrusted, DataError, DataUnavailable: a net or the data cannot be had.
+        RunError: a net cannot be had, or the data found now are not those that it was made with.
+        Untrusted, DataError, DataUnavailable: a net or the data cannot be had.
     """
-    folded = [run for run in runs if run.config["data"].get("folds")]
+    folded = [run for run in _of_one_set(runs) if run.config["data"].get("folds")]
     kinds = {_folds(run) for run in folded}
     if len(kinds) != 1:
         return None
@@ -100,7 +108,7 @@ def of_training_images(runs: Sequence["Run"]) -> OutOfSample | None:
     if sorted(by_fold) != list(range(count)):
         return None
     by_fold = {fold: good(members) for fold, members in by_fold.items()}
-    official = folded[0].data().read().train
+    official = folded[0].same_data().read().train
     probabilities = np.zeros((len(official), len(known(folded[0].record.dataset).classes)))
     for fold, members in by_fold.items():
         chosen = fold_split(official.labels, count, fold, seed)[1].numpy()
@@ -118,8 +126,14 @@ def _folds(run: "Run") -> tuple[int, int]:
 
 
 def _validation_logits(run: "Run") -> NDArray[np.float32]:
-    data = run.data()
-    data.load()
+    """Of the best net.
+
+    Raises:
+        RunError: its fold would be of other images now than of those that it did not train on.
+    """
+    data = run.same_data()
+    if data.load().split_md5 != known(run.record.dataset).split_md5:  # labels changed, say
+        raise RunError(f"{run.dir}: validated on other images than its fold has now")
     cpu = torch.device("cpu")
     logits: Any = predict(run.net("best"), data.val_dataloader(), cpu, **run.formats())[0]
     return np.asarray(logits.numpy())

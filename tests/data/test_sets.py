@@ -14,6 +14,7 @@ from fmnist.config.published import published
 from fmnist.data import folder as folders
 from fmnist.data import source
 from fmnist.data.datamodule import ImageData
+from fmnist.data.facts import same_sums
 from fmnist.data.files import read_published
 from fmnist.data.folder import Folder
 from fmnist.data.npz import Npz
@@ -140,6 +141,24 @@ def test_without_a_test_folder_the_same_fifth_tests_whatever_the_split(tmp_path)
     assert not torch.equal(first.train_images.pixels, other.train_images.pixels)
 
 
+def test_the_test_images_are_the_same_ones_along_a_learning_curve(tmp_path):
+    np.savez(tmp_path / "a.npz", train_images=pixels(100, 8, 8), train_labels=np.arange(100) % 4)
+
+    def read(**settings):
+        path = str(tmp_path / "a.npz")
+        return ImageData("a", path, source=Npz(), val_size=8, **settings).read()
+
+    whole = read(test_size=20)
+    tested = {image.tobytes() for image in whole.test.pixels.numpy()}
+    for size in (20, 40, 80):
+        some = read(test_size=20, train_size=size)
+        assert torch.equal(some.test.pixels, whole.test.pixels)
+        assert len(some.train) == size
+        assert not tested & {image.tobytes() for image in some.train.pixels.numpy()}
+    with pytest.raises(DataError, match=r"data.train_size=81: should be between 1 and 80"):
+        read(test_size=20, train_size=81)
+
+
 def test_pictures_of_any_size_are_cut_square_and_scaled(tmp_path):
     path = flowers(tmp_path / "train", count=2, size=(40, 30)).parent
     image = np.zeros((30, 90), dtype=np.uint8)
@@ -186,6 +205,85 @@ def test_what_is_odd_is_said_in_a_line_and_what_is_broken_refused(tmp_path):
     put(root / "test/weed/0.png", 20, 20)
     with pytest.raises(DataError, match=r"test/weed: no such class in .*train"):
         Folder().read(Wanted("flowers", root))
+
+
+def test_transparent_pictures_are_trained_on_as_they_are_shown_to_a_net(tmp_path, monkeypatch):
+    root = flowers(tmp_path / "flowers", count=2, size=(20, 20))
+    monkeypatch.setattr(folders, "opaque", lambda image: image, raising=False)
+    monkeypatch.setattr(folders, "DECODING", 1, raising=False)
+    clear = Image.new("RGBA", (20, 20))
+    clear.paste((200, 0, 0, 255), (5, 5, 15, 15))
+    clear.save(root / "rose/0.png")
+    Folder().read(Wanted("flowers", root))  # leaves in the cache what an earlier version did
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = Folder().read(Wanted("flowers", root)).train.pixels[0]
+    assert first[:, 0, 0].tolist() == [255, 255, 255]
+    assert first[:, 10, 10].tolist() == [200, 0, 0]
+
+
+@pytest.mark.parametrize("names", [("training", "testing"), ("Train", "Test"), ("test", "val")])
+def test_parts_that_are_called_otherwise_are_no_classes(tmp_path, names):
+    for name in names:
+        flowers(tmp_path / name)
+    with pytest.raises(DataError, match=rf"holds .*{names[0]}/.*: the parts .* called train/"):
+        Folder().read(Wanted("flowers", tmp_path))
+
+
+def test_folders_beside_train_are_refused_or_said(tmp_path):
+    flowers(tmp_path / "train")
+    flowers(tmp_path / "test")
+    flowers(tmp_path / "more")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "README.txt").write_text("flowers")
+    assert Folder().read(Wanted("flowers", tmp_path)).remarks == ["more: beside train/, not read"]
+    flowers(tmp_path / "valid")
+    with pytest.raises(DataError, match=r"holds valid/: the parts of a set should be called"):
+        Folder().read(Wanted("flowers", tmp_path))
+
+
+def test_validation_images_of_its_own_that_are_none_are_one_line(tmp_path):
+    root = flowers(tmp_path / "a/train").parent
+    for name in ("rose", "tulip"):
+        (root / "val" / name).mkdir(parents=True)
+    labels = np.arange(30) % 3
+    np.savez(tmp_path / "b.npz", train_images=pixels(30, 8, 8), train_labels=labels,
+             val_images=pixels(4, 8, 8), val_labels=np.full(4, 2))  # fmt: skip
+    for path, reader in ((root, Folder()), (tmp_path / "b.npz", Npz())):
+        settings = {"source": reader, "classes": 2}
+        with pytest.raises(DataError, match=r"0 validation images of its own; data.val_size=N"):
+            ImageData("a", str(path), val_size=None, **settings).load()
+        assert ImageData("a", str(path), val_size=2, **settings).load().val_size == 2
+
+
+def test_a_channel_may_be_constant_and_not_all_of_them(tmp_path):
+    images = pixels(20, 8, 8, 3)
+    images[..., 1] = 7
+    labels = np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", train_images=images, train_labels=labels)
+    data = ImageData("a", str(tmp_path / "a.npz"), source=Npz(), val_size=2)
+    assert data.load().std[1] == 1
+    assert all(0.2 < data.load().std[channel] < 0.4 for channel in (0, 2))
+    np.savez(tmp_path / "a.npz", train_images=np.full_like(images, 9), train_labels=labels)
+    with pytest.raises(DataError, match=r"every pixel of .* is 9, 9, 9: no data set"):
+        ImageData("a", str(tmp_path / "a.npz"), source=Npz(), val_size=2).load()
+
+
+def test_labels_have_sums_which_older_records_lack(tmp_path):
+    labels, images = np.arange(12) % 3, pixels(12, 8, 8)
+    sums = []
+    for changed in (labels, labels[::-1]):
+        np.savez(tmp_path / "a.npz", train_images=images, train_labels=changed)
+        sums.append(Npz().read(Wanted("a", tmp_path / "a.npz")).checksums)
+    first, other = sums
+    assert set(first) == {"train", "train_labels"}
+    assert first["train"] == other["train"]
+    assert not same_sums(first, other)
+    old = {"train": first["train"]}
+    assert all(same_sums(*two) for two in ((first, first), (old, other), (first, old)))
+    assert not same_sums(old, {**first, "test": first["train"]})
+    assert not same_sums({}, first)
+    assert set(Folder().read(Wanted("f", flowers(tmp_path / "f"))).checksums) == set(first)
 
 
 @pytest.mark.parametrize("reader", [Folder(), Npz()])
@@ -264,8 +362,8 @@ def test_fewer_images_of_a_set_that_lies_by_class_are_of_every_class(tmp_path):
     labels = np.repeat(np.arange(4), 20)
     np.savez(tmp_path / "a.npz", train_images=pixels(80, 8, 8), train_labels=labels)
     data = ImageData("a", str(tmp_path / "a.npz"), source=Npz(), train_size=40, val_size=8)
-    assert data.load().train_size == 24  # 40, less a fifth that tests, less 8
-    assert torch.bincount(data.train_images.labels).tolist() == [6] * 4
+    assert data.load().train_size == 32  # 40 of those that do not test, less 8
+    assert torch.bincount(data.train_images.labels).tolist() == [8] * 4
 
 
 def test_a_split_seed_that_is_the_runs_varies_with_it():

@@ -14,6 +14,7 @@ from fmnist.runs.corrupted import CORRUPTED, KINDS, METRICS, STRENGTHS, read_cor
 from fmnist.runs.record import is_accuracy
 from fmnist.runs.rows import row_of
 from fmnist.runs.rows_file import merged
+from fmnist.using import corruptions
 from fmnist.using.corruptions import damage
 
 
@@ -66,3 +67,12 @@ def test_what_was_measured_of_another_run_does_not_count_and_damage_is_said(tiny
     path.write_text(json.dumps(content | {"acc": {"noise": [2.0]}}))
     with pytest.raises(RunError, match=r"corruptions\.json: cannot be read"):
         read_corrupted(run.dir, run.record)
+
+
+def test_a_published_net_is_measured_and_stays_as_it_is(tiny_run, monkeypatch):
+    monkeypatch.setattr(
+        corruptions, "measure", lambda run: ((kind, [0.5] * STRENGTHS) for kind in KINDS)
+    )
+    monkeypatch.setattr(corruptions, "FOLDER", tiny_run.dir.parent, raising=False)
+    assert len(list(corruptions.measure_and_keep(tiny_run))) == len(KINDS) + 2
+    assert not (tiny_run.dir / CORRUPTED).exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fmnist.errors import RunError
 from fmnist.report import main
 from fmnist.reporting.label_check import check_labels
 from fmnist.runs.run import load_run
@@ -36,6 +37,33 @@ def test_every_training_image_is_judged_by_the_net_that_did_not_train_on_it(fold
             assert found.labels[place] == int(label)
             assert found.probabilities[place] == pytest.approx(shares, abs=1e-5)
     assert of_training_images(folds[:1]) is None
+
+
+def npz(path, labels):
+    """Forty images of noise with these labels, a file; the settings that read it."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    np.savez(path, train_images=images, train_labels=labels)
+    return ("data=npz", f"data.root={path}", "data.train_size=null", "data.test_size=8")
+
+
+def test_folds_of_corrected_labels_and_of_other_sets_are_not_taken_for_the_runs_own(
+    run_tiny, tmp_path, folds
+):
+    labels = np.arange(40) % 2
+    ours = npz(tmp_path / "a.npz", labels)
+    runs = [run_tiny(*FOLDS, *ours, f"data.fold={fold}") for fold in range(2)]
+    assert of_training_images([*runs, *folds]).probabilities.shape == (32, 2)
+    assert of_training_images([runs[0], folds[1]]) is None
+    found = of_test_images(runs)
+    labels[:3] = 1 - labels[:3]
+    npz(tmp_path / "a.npz", labels)
+    for judge in (lambda: of_training_images(runs), found.pixels):
+        with pytest.raises(RunError, match="was made with other data files"):
+            judge()
+    for run in runs:  # a record of before labels had sums
+        del run.record.dataset.checksums["train_labels"]
+    with pytest.raises(RunError, match="validated on other images than its fold has now"):
+        of_training_images(runs)
 
 
 def test_a_flipped_test_label_is_on_the_list_of_the_report(run_tiny, tmp_path, capsys):

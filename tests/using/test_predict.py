@@ -9,13 +9,16 @@ import torch
 from PIL import Image, ImageOps
 from torch import nn
 
+import fmnist
 from fmnist.data.facts import Look
 from fmnist.data.look import measure_look
 from fmnist.data.pictures import prepare, read_picture
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
 from fmnist.predict import main
-from fmnist.using.classify import Familiar, features_of
+from fmnist.runs.run import Run
+from fmnist.using import classify
+from fmnist.using.classify import Familiar, familiar_with, features_of
 from tests.conftest import Later
 
 samples = Later("sklearn.datasets")
@@ -128,6 +131,28 @@ def test_far_is_a_direction_in_which_no_training_image_lies():
     assert near < 0.1 < 1 < far
 
 
+@pytest.mark.parametrize("count", [60, 100, 101, 128])
+def test_the_images_that_are_compared_come_from_the_whole_set(tiny_run, monkeypatch, count):
+    """Some sets are ordered by class."""
+    seen = []
+    monkeypatch.setattr(classify, "TRAINING", count)
+    monkeypatch.setattr(classify, "VALIDATION", count)
+    monkeypatch.setattr(
+        classify, "features_of",
+        lambda net, batches, formats: seen.append(batches) or torch.rand(count, 4),
+    )  # fmt: skip
+    familiar_with(tiny_run, torch.nn.Identity())
+    data = tiny_run.same_data()
+    prepare = classify.Normalize(data.load().mean, data.load().std)
+    for batches, images in zip(seen, (data.train_images, data.val_images), strict=True):
+        inputs = torch.cat([pixels for pixels, _ in batches])
+        every = {image.numpy().tobytes(): n for n, image in enumerate(prepare(images.pixels))}
+        places = [every[image.numpy().tobytes()] for image in inputs]
+        steps = np.diff([*places, len(images)])
+        assert len(places) == count
+        assert steps.max() - steps.min() <= 1
+
+
 def test_predict_shows_writes_and_saves_what_it_found(run_tiny, tmp_path, capsys):
     run = run_tiny("model=logistic")
     pictures = tmp_path / "pictures"
@@ -178,3 +203,32 @@ def test_a_picture_that_cannot_be_read_costs_itself(run_tiny, tmp_path, capsys):
     assert len(out.out.splitlines()) == 2
     assert main([str(run.dir), str(tmp_path / "nowhere")]) == 2
     assert "nowhere: no such file or folder" in capsys.readouterr().err
+
+
+def test_without_its_data_set_a_net_answers_and_nothing_is_said_to_be_near(
+    tiny_run, tmp_path, capsys, monkeypatch
+):
+    def broken(run):
+        raise DataError("a.png: 1 files cannot be read as pictures")
+
+    monkeypatch.setattr(Run, "same_data", broken)
+    ellipse(40, 80).save(tmp_path / "a.png")
+    files = tmp_path / "out.csv", tmp_path / "out.json"
+    # Options between what is asked, too.
+    words = [str(tiny_run.dir), "--csv", str(files[0]), str(tmp_path / "a.png")]
+    assert main([*words, "--json", str(files[1])]) == 0
+    said = "far from the training data: cannot be told: a.png: 1 files cannot be read"
+    assert said in capsys.readouterr().err
+    (row,) = csv.DictReader(files[0].read_text().splitlines())
+    assert (row["far"], row["distance"]) == ("", "")
+    (found,) = json.loads(files[1].read_text())["pictures"]
+    assert (found["far"], found["distance"]) == (None, None)
+
+
+def test_from_python_one_path_is_enough(tiny_run, tmp_path):
+    ellipse(40, 80).save(tmp_path / "a.png")
+    (answer,) = fmnist.predict(str(tiny_run.dir), str(tmp_path / "a.png"))
+    assert answer.name == str(tmp_path / "a.png")
+    assert answer.far in (False, True)
+    (run,) = fmnist.find_runs(str(tiny_run.dir)).runs
+    assert run.record == tiny_run.record
