@@ -32,9 +32,11 @@ setup: .venv/installed ## make .venv and install what constraints.txt pins
 	  fmnist.training.trainer, fmnist.reporting.page, wandb'
 	@touch $@
 
-# Exit code 3 of fmnist.train: the data set is neither on disk nor reachable.
+# Exit code 3 of fmnist.train: the data set is neither on disk nor reachable. Who asks for a data
+# set by its name gets no other one.
 train: setup ## train; ARGS="model=fashioncnn aug=on" passes overrides
-	@$(BIN)/python -m fmnist.train $(ARGS) || { code=$$?; [ $$code -eq 3 ] || exit $$code; \
+	@$(BIN)/python -m fmnist.train $(ARGS) || { code=$$?; \
+	  [ $$code -eq 3 ] || exit $$code; $(if $(filter data=% data.name=%,$(ARGS)),exit $$code;) \
 	  echo; echo "**********************************************************************"; \
 	  echo "*  No data set: training on SYNTHETIC garments, drawn by a program.  *"; \
 	  echo "*  Numbers from this run say nothing about Fashion-MNIST.            *"; \

@@ -26,11 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"--out {options.out}: should end in .png")
-    own = options.config_dir
-    more = [] if own is None else [f"hydra.searchpath=[file://{own.absolute()}]"]
-    from fmnist.config.compose import compose
+    from fmnist.config.compose import compose, own_folder
 
-    config = compose([*options.overrides, *more])
+    with own_folder(options.config_dir):
+        config = compose(options.overrides)
     from fmnist.data.sheet import sheet_png
     from fmnist.reporting.dataset_text import dataset_lines
     from fmnist.training.build import build_data

@@ -66,6 +66,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         send_library_messages_to_log()
         from fmnist.tracking.dashboard import open_loggers
         from fmnist.training.build import build_classifier, build_data
+        from fmnist.training.limits import refuse_no_test
         from fmnist.training.preflight import try_net
         from fmnist.training.shorter import shorter_run
         from fmnist.training.start import Beginning, as_begun, beginning_of, start_from
@@ -73,10 +74,11 @@ def train(config: dict[str, Any], job: Job) -> float:
         name = job.config_hash or config_hash(config)
         data = build_data(config)
         facts = data.load()
+        refuse_no_test(config["trainer"], data)
         shape, classes = facts.shape, len(facts.classes)
         net = try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
         shorter = None if job.group is None else shorter_run(config, job.dir, facts.checksums)
-        begun = goes_on(job.dir, name)
+        begun = goes_on(job.dir, name, config)
         beginning = Beginning() if begun else beginning_of(config, net, shorter)
         del net  # of the trial
         new = Record(

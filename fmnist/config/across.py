@@ -6,7 +6,7 @@ or epoch, or by nobody: a policy that lowers the learning rate because the loss 
 
 from typing import Any
 
-from fmnist.config.devices import count_devices
+from fmnist.config.devices import RIGHT_GPU, count_devices
 from fmnist.config.published import published
 from fmnist.config.schema import BETTER, look_up
 from fmnist.config.signature import Parameter, read_signature, takes_metric
@@ -48,6 +48,8 @@ def check_across(plain: dict[str, Any]) -> None:
 
 
 def _check_batches(plain: dict[str, Any]) -> None:
+    if plain["trainer"].get("devices", "auto") is None:
+        raise ConfigError(f"trainer.devices=null: {RIGHT_GPU}")
     devices = count_devices(look_up(plain, "trainer.devices"), plain["trainer"].get("accelerator"))
     batch = look_up(plain, "data.batch_size")
     if isinstance(batch, int) and devices is not None and batch % devices:
@@ -103,6 +105,8 @@ def _check_end(plain: dict[str, Any]) -> None:
             "trainer.max_epochs=null: nothing would end the run: give patience, trainer.max_steps "
             "or trainer.max_time"
         )
+    if trainer.get("max_steps") == 0:
+        raise ConfigError("trainer.max_steps=0: should be at least 1, or -1: no limit")
     strategy = str(trainer.get("strategy", "auto"))
     if any(word in strategy for word in ("_spawn", "_fork", "_notebook")):
         raise ConfigError(

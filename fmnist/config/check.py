@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from fmnist.config.across import check_across
 from fmnist.config.environment import check_environment
 from fmnist.config.groups import grouping_settings
+from fmnist.config.hashing import HYDRAS
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
 from fmnist.config.schema import BETTER, SEVERAL, Config, look_up, resolve
@@ -52,6 +53,7 @@ RANGES = {
     "trainer.min_epochs": "[0, inf)",
     "trainer.max_steps": "[-1, inf)",
     "trainer.accumulate_grad_batches": "[1, inf)",
+    "trainer.check_val_every_n_epoch": "[1, inf)",
     "trainer.gradient_clip_val": "(0, inf)",
     "trainer.num_nodes": "[1, 1]",
 }
@@ -69,6 +71,12 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 # Read by their names wherever a record is: no default of a constructor can stand in for them.
 NEEDED = ("trainer.max_epochs", "data.batch_size", "data.name")
+
+# Nodes in a group's node, which may be null: what to use where one lacks its target.
+INNER = {
+    "scheduler.policy": "options such as scheduler=step have one",
+    "data.source": "+data.source._target_=... gives one",
+}
 
 # Arguments that are no settings: why, and what to use instead.
 RESERVED = {
@@ -100,7 +108,6 @@ RESERVED = {
 GIVEN = {"data": ["root"]}
 GIVEN_TO = {"logger": ["job", "config"]}  # to each node of the group
 PARTIAL = ("optim", "scheduler.policy")  # of which code makes the object, with an argument more
-HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_")
 
 
 def check(config: DictConfig) -> dict[str, Any]:
@@ -118,6 +125,9 @@ def check(config: DictConfig) -> dict[str, Any]:
         _check_range(key, look_up(plain, key), text)
     for key in LIMITS:
         _check_limit(key, look_up(plain, key))
+    every = look_up(plain, "trainer.val_check_interval")
+    if isinstance(every, int | float):  # else a time, which the Trainer checks
+        _check_limit("trainer.val_check_interval", every)
     for key, options in CHOICES.items():
         # A callback of one's own may log what a policy follows.
         if not (key == "scheduler.monitor" and plain["callbacks"]):
@@ -147,6 +157,13 @@ def _check_keys(plain: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{key}: has no _target_, the dotted name of what it describes; an option of the "
                 f"group has one: conf/{key}/"
+            )
+    for key, cure in INNER.items():
+        node = look_up(plain, key)
+        if isinstance(node, dict) and not isinstance(node.get("_target_"), str):
+            taken = ", ".join(node) or "its settings"
+            raise ConfigError(
+                f"{key}: has no _target_, the dotted name of what takes {taken}; {cure}"
             )
     for key in NEEDED:
         group, _, name = key.partition(".")
@@ -225,8 +242,13 @@ def _check_value(key: str, value: Any, parameter: Parameter) -> None:
         hint = near(str(value), map(str, parameter.choices))
         raise ConfigError(f"{key}={show(value)}: should be {parameter.expectation()}{hint}")
     bounds = parameter.interval
-    if bounds and isinstance(value, int | float) and value not in bounds:
-        raise ConfigError(f"{key}={show(value)}: should be {bounds.words(value)}")
+    listed = "list" in parameter.types and isinstance(value, list)
+    for number in value if listed else [value]:
+        if listed and type(number) not in (int, float):
+            raise ConfigError(f"{key}={show(value)}: should be {parameter.expectation()}")
+        if bounds and isinstance(number, int | float) and number not in bounds:
+            each = "each " if listed else ""
+            raise ConfigError(f"{key}={show(value)}: {each}should be {bounds.words(number)}")
 
 
 def _check_pair(key: str, value: Any, default: Any) -> None:

@@ -6,6 +6,7 @@ that is named after both.
 
 from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -38,6 +39,7 @@ def check_command(config: DictConfig) -> None:
     typed = OmegaConf.to_container(hydra.overrides, resolve=False)  # an override may have ${...}
     assert isinstance(typed, dict)
     check_overrides([*typed["hydra"], *typed["task"]])
+    check_local(hydra)
     for group in GROUPS:
         # Hydra merges a list of options; of most groups, so that the last one wins.
         if group not in hydra.runtime.choices and group not in SEVERAL:
@@ -83,6 +85,30 @@ def _check_factors(params: Any) -> None:
             raise ConfigError(
                 f"hydra.sweeper.params.{key}={show(value)}: should be its levels as text: {levels}"
             )
+
+
+def check_local(hydra: Any) -> None:
+    """Refuse settings of this machine that are in no file: Hydra leaves an optional one out.
+
+    Args:
+        hydra: Hydra's own node.
+
+    Raises:
+        ConfigError: naming what there is.
+    """
+    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+    folders = [Path(source.path) / "local" for source in sources]
+    typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    for override in OverridesParser.create().parse_overrides(typed):
+        if override.key_or_group != "local" or override.is_delete():
+            continue
+        value: Any = override.value()
+        if override.is_sweep_override():
+            value = list(override.sweep_string_iterator())
+        for name in value if isinstance(value, list) else [value]:
+            if not any((folder / f"{name}.yaml").is_file() for folder in folders):
+                there = [path.stem for folder in folders for path in folder.glob("*.yaml")]
+                raise ConfigError(f"local={name}: no such option{near_or_all(str(name), there)}")
 
 
 def check_overrides(overrides: Iterable[str]) -> None:

@@ -10,6 +10,7 @@
   have one name, and none is renamed. One of torch's goes by its public name. Anybody else's goes by
   its full name: two nets of one name in two modules are two nets.
 - Of Hydra's own words only `_target_` counts: the others say how an object is made, not which.
+- 1 and 1.0 are one setting, but where Lightning counts batches: 1 is one batch, 1.0 all of them.
 """
 
 import hashlib
@@ -22,6 +23,14 @@ from fmnist.config.known import public_name
 from fmnist.config.signature import UNKNOWN, read_signature
 
 Path = tuple[str, ...]
+HYDRAS = ("_target_", "_partial_", "_recursive_", "_convert_")
+
+# A whole number counts batches, any other is a share of them. Only at 1 are both allowed.
+BATCHES = {
+    ("trainer", key)
+    for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches",
+                "overfit_batches", "val_check_interval")
+}  # fmt: skip
 
 
 def digest(plain: dict[str, Any], neutral: Mapping[str, Any], cosmetic: Collection[Path]) -> str:
@@ -55,7 +64,7 @@ def _node(node: dict[str, Any], path: Path, cosmetic: Collection[Path]) -> dict[
         signature = signature | grouping_settings()
     kept: dict[str, Any] = {}
     for key, value in node.items():
-        if (*path, key) in cosmetic or key in ("_partial_", "_convert_", "_recursive_"):
+        if (*path, key) in cosmetic or (key in HYDRAS and key != "_target_"):
             continue
         if isinstance(value, dict):
             kept[key] = _node(value, (*path, key), cosmetic)
@@ -64,8 +73,29 @@ def _node(node: dict[str, Any], path: Path, cosmetic: Collection[Path]) -> dict[
         else:
             default = signature[key].default if key in signature else UNKNOWN
             if default is UNKNOWN or _text(default) != _text(value):
-                kept[key] = _same(value)
+                one_batch = type(value) is int and value == 1 and (*path, key) in BATCHES
+                kept[key] = value if one_batch else _same(value)
     return kept
+
+
+def other_value(
+    one: dict[str, Any], other: dict[str, Any], cosmetic: Collection[Path], path: Path = ()
+) -> Path | None:
+    """A setting that two configurations have with different values, though they have one hash.
+
+    An argument whose default was changed is such a one: each was left out as the default of its
+    time.
+    """
+    for key in [key for key in one if key in other]:
+        here, values = (*path, key), (one[key], other[key])
+        if here in cosmetic or key in HYDRAS:
+            continue
+        if all(isinstance(value, dict) for value in values):
+            if found := other_value(*values, cosmetic, here):
+                return found
+        elif _text(values[0]) != _text(values[1]):
+            return here
+    return None
 
 
 def _same(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hydra.core.utils import env_override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -17,10 +18,12 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
-            check_command(config)
-            plain = check(config)
-            check_devices(plain)
-            try_out(plain)
+            # Hydra sets the job's variables later, where PyTorch has read its own.
+            with env_override(config.hydra.job.env_set):
+                check_command(config)
+                plain = check(config)
+                check_devices(plain)
+                try_out(plain)
         except Exception as error:  # Hydra makes warnings of them; SystemExit passes
             raise SystemExit(fail(error)) from error
 

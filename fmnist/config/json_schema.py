@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
-from fmnist.config.check import CHOICES, GIVEN_TO, HYDRAS, LIMITS, RANGES
+from fmnist.config.check import CHOICES, GIVEN_TO, LIMITS, RANGES
 from fmnist.config.composition import GLOBAL
 from fmnist.config.groups import grouping_settings
+from fmnist.config.hashing import HYDRAS
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
 from fmnist.config.schema import CONF_DIR, SEVERAL, Config

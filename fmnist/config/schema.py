@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fmnist.config.hashing import digest
+from fmnist.config.hashing import digest, other_value
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 
@@ -84,6 +84,9 @@ COSMETIC = {
     ("trainer", "detect_anomaly"), ("trainer", "profiler"), ("trainer", "limit_predict_batches"),
     ("looks",), ("readings",), ("reuse_shorter",),
 }  # fmt: skip
+# ... and what decides how many images are evaluated, where something else limits their batches.
+EVALUATED = ("data", "eval_batch_size")
+LIMITING = ("limit_val_batches", "limit_test_batches", "overfit_batches", "fast_dev_run")
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -98,7 +101,20 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(in_one_line(error)) from error
     assert isinstance(container, dict)
+    _check_names(container)
     return {str(key): value for key, value in container.items()}
+
+
+def _check_names(node: Any, path: str = "") -> None:
+    """Refuse keys that are numbers, which no record can hold."""
+    if isinstance(node, list):
+        for value in node:
+            _check_names(value, path)
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if not isinstance(key, str):
+            words = str(key).lower() if isinstance(key, bool) else key
+            raise ConfigError(f"{path}: has the key {words}, which should be text: '{words}'")
+        _check_names(value, f"{path}.{key}" if path else key)
 
 
 def look_up(plain: dict[str, Any], key: str) -> Any:
@@ -117,4 +133,15 @@ def config_hash(plain: dict[str, Any]) -> str:
     neutral = {
         item.name: item.metadata[NEUTRAL] for item in fields(Config) if NEUTRAL in item.metadata
     }
-    return digest(plain, neutral, COSMETIC)
+    return digest(plain, neutral, _cosmetic(plain))
+
+
+def other_setting(plain: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """The dotted name of a setting that tells two configurations of one hash apart; None: none."""
+    found = other_value(plain, other, _cosmetic(plain))
+    return ".".join(found) if found else None
+
+
+def _cosmetic(plain: dict[str, Any]) -> set[tuple[str, ...]]:
+    limited = any(look_up(plain, f"trainer.{key}") for key in LIMITING)
+    return COSMETIC - {EVALUATED} if limited else COSMETIC

@@ -7,9 +7,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from fmnist.config.schema import look_up
+from fmnist.config.schema import look_up, other_setting
 from fmnist.config.words import show
+from fmnist.data.facts import same_sums
 from fmnist.errors import RunError, UserError
 from fmnist.process.terminal import signal_exit_code
 from fmnist.runs.origin import code_version, package_versions
@@ -31,7 +33,7 @@ def start_run(run_dir: Path, new: Record) -> Run:
         RunError: the directory holds a finished run, or one of another configuration or a newer
             version, or one that would go on with other data files.
     """
-    earlier = refuse_other_run(run_dir, new.config_hash)
+    earlier = refuse_other_run(run_dir, new.config_hash, new.config)
     now, (commit, dirty) = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
     record = replace(
         new,
@@ -57,7 +59,7 @@ def start_run(run_dir: Path, new: Record) -> Run:
 def _refuse_other_data(run: Run, earlier: Record) -> None:
     """A run cannot go on with other images: its record would be true of neither."""
     before, now = earlier.dataset, run.record.dataset
-    if before is not None and now is not None and before.checksums != now.checksums:
+    if before and now and not same_sums(before.checksums, now.checksums):
         raise RunError(
             f"{run.dir}: was begun with other data files than those found now "
             f"(data.root={show(look_up(run.config, 'data.root'))}); choose another hydra.run.dir"
@@ -77,8 +79,13 @@ def _continued(new: Record, earlier: Record, again: Resumption) -> Record:
     )
 
 
-def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
+def refuse_other_run(
+    run_dir: Path, config_hash: str, config: dict[str, Any] | None = None
+) -> Record | None:
     """The record of a run that can go on there; None where there is none, or a damaged one.
+
+    Args:
+        config: of that hash; it tells, too, whether a default has become another since then.
 
     Raises:
         RunError: the directory holds a finished run, or one of another configuration or a newer
@@ -98,18 +105,24 @@ def refuse_other_run(run_dir: Path, config_hash: str) -> Record | None:
         raise RunError(
             f"{run_dir}: holds a run of another configuration; choose another hydra.run.dir"
         )
+    if config is not None and (key := other_setting(config, earlier.config)):
+        before, now = (show(look_up(each, key)) for each in (earlier.config, config))
+        raise RunError(
+            f"{run_dir}: holds a run of another configuration, with {key}={before}, not {now}: its "
+            "default has changed since; choose another hydra.run.dir"
+        )
     if earlier.status == "finished":
         raise RunError(f"{run_dir}: holds a finished run; choose another hydra.run.dir")
     return earlier
 
 
-def goes_on(run_dir: Path, config_hash: str) -> bool:
+def goes_on(run_dir: Path, config_hash: str, config: dict[str, Any]) -> bool:
     """Whether `start_run` will find a run there that it continues.
 
     Raises:
         RunError: see `start_run`.
     """
-    earlier = refuse_other_run(run_dir, config_hash)
+    earlier = refuse_other_run(run_dir, config_hash, config)
     return earlier is not None and (run_dir / "checkpoints" / "last.ckpt").exists()
 
 

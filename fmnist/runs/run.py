@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from fmnist.data.facts import same_sums
 from fmnist.errors import RunError
 from fmnist.runs.lock import is_locked
 from fmnist.runs.plain import open_regular, reading
@@ -183,7 +184,7 @@ class Run:
         """
         data = self.data()
         facts = self.record.dataset
-        if facts is None or data.load().checksums != facts.checksums:
+        if facts is None or not same_sums(data.load().checksums, facts.checksums):
             raise RunError(f"{self.dir}: was made with other data files than those found now")
         return data
 

@@ -7,16 +7,19 @@ from pathlib import Path
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from fmnist.config.arguments import cell_by_cell
-from fmnist.config.compose import hydra_over_conf
+from fmnist.config.command import check_local
+from fmnist.config.compose import OwnFolders, hydra_over_conf
 from fmnist.config.readings import check_wanted, key_of, readings, refuse_unlisted, words
 from fmnist.config.schema import CONF_DIR, resolve
 from fmnist.runs.record import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
-from fmnist.sweeps.names import sweep_name, varied_keys
+from fmnist.sweeps.names import is_own_name, varied_keys
 from fmnist.sweeps.plan import fingerprint, plan
+
+HYDRAS = ("hydra.", "hydra/")  # what is Hydra's own
 
 
 @dataclass(frozen=True)
@@ -82,23 +85,30 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
         loader = GlobalHydra.instance().config_loader()
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
-        asked = compose("config", overrides=fixed, return_hydra_config=True).hydra.sweeper
-        given = [item for item in overrides if not item.startswith("hydra.")]
+        hydras = [text for text in fixed if key_of(text).startswith(HYDRAS)]
+        given = [item for item in overrides if not key_of(item).startswith(HYDRAS)]
+
+        def composed(cell: Sequence[str]) -> DictConfig:
+            return compose("config", overrides=[*cell, *hydras], return_hydra_config=True)
+
+        config = compose("config", overrides=fixed, return_hydra_config=True)
+        with open_dict(config):  # as the sweep's own: its folder is named after all that it varies
+            config.hydra.overrides.task = given
+        check_local(config.hydra)
+        asked, folder = config.hydra.sweeper, Path(config.hydra.sweep.dir)
         names = [str(key) for key in asked.get("params") or ()]
-        folder = Path("multirun") / sweep_name(overrides, names)
         cells = asked_cells(asked, given, loader)
         if wanted := check_wanted(asked.get("readings", False)):
-            cells, keys = with_readings(
-                cells, lambda cell: compose("config", overrides=cell), wanted
-            )
+            cells, keys = with_readings(cells, composed, wanted)
             names += keys
         return Sweep(
             folder,
             plan(
                 cells,
-                lambda cell: compose("config", overrides=cell),
+                composed,
                 varied_keys(overrides, names),
                 listed_cells(folder),
-                fingerprint([CONF_DIR]),
+                fingerprint([CONF_DIR, *OwnFolders.folders]),
+                own_names=is_own_name(config.hydra.sweep),
             ),
         )

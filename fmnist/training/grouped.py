@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -207,6 +208,8 @@ def single_steps_because(
     if trainer.gradient_clip_val and scales(trainer):  # unscaled once, within Lightning's step
         return f"gradient_clip_val={trainer.gradient_clip_val} in fp16"
     for one in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(one, GradientAccumulationScheduler):
+            return type(one).__name__
         watched = [hook for hook in STEP_HOOKS if is_overridden(hook, one, Callback)]
         if watched and not isinstance(one, SEES_GROUPS):
             return f"{type(one).__name__}.{watched[0]}"

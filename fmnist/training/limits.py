@@ -1,6 +1,9 @@
 """What a Trainer's limits make of a run: whether it is cut short, and what is said of it."""
 
+import math
 from typing import TYPE_CHECKING, Any
+
+from fmnist.errors import ConfigError
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -13,6 +16,25 @@ def limited(limit: int | float | None, batches: int) -> int:
     if limit is None:
         return batches
     return min(limit, batches) if isinstance(limit, int) else int(limit * batches)
+
+
+def refuse_no_test(trainer: dict[str, Any], data: "ImageData") -> None:
+    """Refuse a share of the test batches that is none of them, which else the last step finds.
+
+    Args:
+        trainer: node of the configuration.
+        data: loaded.
+
+    Raises:
+        ConfigError: with the smallest share that is one.
+    """
+    limit, batches = trainer.get("limit_test_batches"), data.test_length()
+    if not trainer.get("fast_dev_run") and not limited(limit, batches):
+        share = math.ceil(1000 / batches) / 1000
+        raise ConfigError(
+            f"trainer.limit_test_batches={limit}: is less than one of the {batches} test batches: "
+            f"should be at least {share:g}, or a whole number of batches"
+        )
 
 
 def cut_short(trainer: "Trainer", data: "ImageData") -> str | None:

@@ -1,6 +1,8 @@
 """A command says everything once; a file that is not what it should be is named with its cure."""
 
+import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -8,8 +10,10 @@ from hydra import compose, initialize_config_dir
 from fmnist.config.arguments import order_arguments
 from fmnist.config.command import check_command, check_overrides
 from fmnist.config.explain import explain
+from fmnist.config.hook import CheckBeforeRun
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
+from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
 
 # A file of a group, and what a command that names it is answered.
@@ -189,6 +193,30 @@ def test_of_a_value_the_last_counts_and_a_plus_is_never_wrong(typed: str, kept: 
 def test_what_belongs_together_is_not_taken_for_twice_the_same() -> None:
     check_overrides(["model=lenet5", "model.dropout=0.5", "optim=adam", "optim.lr=1"])
     check_overrides(["hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN"])  # Hydra's, for --multirun
+
+
+def test_settings_of_a_machine_that_are_in_no_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/laptop.yaml").write_text("# @package _global_\nseed: 3\n")
+    own = f"hydra.searchpath=['file://{tmp_path}']"
+    assert answered(own, "local=laptop") is None
+    with pytest.raises(ConfigError, match="local=latop: no such option"):
+        sweep_of([own, "local=laptop,latop"])
+    assert answered(own, "local=latop") == "local=latop: no such option; did you mean laptop?"
+
+
+def test_what_is_asked_before_a_run_is_asked_with_the_variables_of_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = Mock(side_effect=lambda plain: seen.append(os.environ.get("OMP_NUM_THREADS")))
+    seen: list[str | None] = []
+    monkeypatch.setattr("fmnist.config.hook.try_out", asked)
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        overrides = ["+hydra.job.env_set.OMP_NUM_THREADS=3"]
+        config = compose("config", overrides, return_hydra_config=True)
+    CheckBeforeRun().on_run_start(config)
+    assert seen == ["3"]
+    assert os.environ["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(

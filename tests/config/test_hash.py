@@ -45,6 +45,8 @@ def test_a_setting_that_is_added_later_changes_no_hash_but_of_runs_that_use_it(
         "ema_decay=null",
         "compile=false",
         "+model._convert_=none",
+        "trainer.overfit_batches=0.0",
+        "data.eval_batch_size=7",
     ],
 )
 def test_a_default_that_is_written_down_changes_no_hash(written: str) -> None:
@@ -70,6 +72,27 @@ def test_a_default_that_is_written_down_changes_no_hash(written: str) -> None:
 )
 def test_what_a_run_uses_is_in_its_hash(written: str) -> None:
     assert config_hash(composed(written)) != config_hash(composed())
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches",
+     "val_check_interval"],
+)  # fmt: skip
+def test_one_batch_and_all_batches_are_two_settings(key: str) -> None:
+    one, whole = (config_hash(composed(f"trainer.{key}={value}")) for value in ("1", "1.0"))
+    assert one != whole
+    plain = composed(f"trainer.{key}=2")  # which only counts
+    plain["trainer"][key] = 2.0
+    assert config_hash(plain) == config_hash(composed(f"trainer.{key}=2"))
+
+
+@pytest.mark.parametrize("limit", ["limit_val_batches=2", "limit_test_batches=0.5"])
+def test_how_large_an_evaluated_batch_is_counts_where_their_number_is_limited(limit: str) -> None:
+    limited = f"trainer.{limit}"
+    assert config_hash(composed(limited, "data.eval_batch_size=7")) != config_hash(
+        composed(limited)
+    )
 
 
 def test_a_module_of_ours_may_move_and_two_nets_of_one_name_elsewhere_are_two() -> None:

@@ -156,6 +156,14 @@ REFUSED = {
         )
         for stage, value in itertools.product(("train", "val"), ("0", "0.0", "-1", "1.5"))
     },
+    **{
+        f"trainer.val_check_interval={value}": f"trainer.val_check_interval={value}: {LIMIT}"
+        for value in ("0", "0.0", "-1")
+    },
+    "trainer.max_steps=0": "trainer.max_steps=0: should be at least 1, or -1: no limit",
+    "trainer.check_val_every_n_epoch=0": (
+        "trainer.check_val_every_n_epoch=0: should be at least 1"
+    ),
     "++trainer.min_epochs=20": "trainer.min_epochs=20: should be at most trainer.max_epochs=10",
     "++trainer.num_nodes=2": "trainer.num_nodes=2: should be 1",
     "++trainer.profiler=simpel": (
@@ -176,6 +184,7 @@ REFUSED = {
     ),
     # Devices.
     "trainer.devices=two": f"trainer.devices=two: {GPUS}",
+    "trainer.devices=null": f"trainer.devices=null: {GPUS}",
     "trainer.devices=0": f"trainer.devices=0: {GPUS}",
     "trainer.devices=-2": f"trainer.devices=-2: {GPUS}",
     "trainer.devices=1.5": f"trainer.devices=1.5: {GPUS}",
@@ -190,6 +199,25 @@ REFUSED = {
     ),
     "data.mean=nan data.std=1": "data.mean=nan: should be finite",
     "data.mean=0.5 data.std=0": "data.std=0: should be greater than 0",
+    "data.mean=[a,b,c] data.std=[1,1,1]": (
+        "data.mean=['a', 'b', 'c']: should be a number, a list of numbers or null"
+    ),
+    "data.mean=[0,0,0] data.std=[0.2,0,0.2]": (
+        "data.std=[0.2, 0, 0.2]: each should be greater than 0"
+    ),
+    # Nodes without a target.
+    "+scheduler.policy.gamma=0.5": (
+        "scheduler.policy: has no _target_, the dotted name of what takes gamma; options such as "
+        "scheduler=step have one"
+    ),
+    "+data.source.width=2": (
+        "data.source: has no _target_, the dotted name of what takes width; "
+        "+data.source._target_=... gives one"
+    ),
+    "+callbacks.mine._target_=lightning.pytorch.callbacks.GradientAccumulationScheduler "
+    "+callbacks.mine.scheduling={0:4}": (
+        "callbacks.mine.scheduling: has the key 0, which should be text: '0'"
+    ),
     "aug.shift=0.5": (
         "aug: fmnist.data.augment.RandomAffine: shift=0.5: nearest moves by whole pixels; bilinear "
         "by any part"
@@ -237,6 +265,9 @@ def test_what_cannot_be_trained_is_refused_with_its_key_and_what_would_be_right(
         "trainer=ddp trainer.strategy=ddp_find_unused_parameters_false",
         "++trainer.limit_train_batches=3",
         "++trainer.limit_train_batches=1.0",
+        "trainer.val_check_interval=0.5",
+        "trainer.val_check_interval='00:00:01:00'",
+        "data.mean=[0.1,0.2,1] data.std=[1,0.5,0.2]",
         "++trainer.max_time='00:00:01:00'",
         "++trainer.max_time={hours:1,minutes:30}",
         "++trainer.deterministic=warn",

@@ -105,6 +105,16 @@ def test_make_train_does_not_fall_back_for_another_mistake(made):
     assert not (made / "outputs").exists()
 
 
+def test_make_train_gives_no_other_data_set_than_the_one_that_was_named(made):
+    arguments = " ".join(text for text in TINY if text != "data=synthetic")
+    unreachable = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+    done = make(made, "train", f"ARGS=data=cifar10 {arguments}", FMNIST_DATA="none", **unreachable)
+    assert done.returncode != 0
+    assert "SYNTHETIC" not in done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "CIFAR10" in line
+
+
 def test_make_help_names_every_target():
     done = make(CHECKOUT, "help")
     names = {"help", "setup", "train", "test", "lint", "format", "clean"}

@@ -127,6 +127,18 @@ def test_what_a_run_has_done_stays_when_it_goes_on(tmp_path):
 # --- finding -------------------------------------------------------------------------------------
 
 
+def test_a_run_from_before_a_default_was_changed_is_another_run(tmp_path):
+    def of(width: float, root: str = "data"):
+        config = CONFIG | {"model": {"width": width}, "data": {"root": root}}
+        return a_record("running", config=config)
+
+    put_record(tmp_path, of(8))
+    start_run(tmp_path, of(8.0, root="elsewhere"))  # the same
+    put_record(tmp_path, of(8))
+    with pytest.raises(RunError, match=r"with model\.width=8, not 16: its default has changed"):
+        start_run(tmp_path, of(16))  # with the same hash
+
+
 def names(*paths: Path) -> list[str]:
     return [run.dir.name for run in find_runs(paths).runs]
 

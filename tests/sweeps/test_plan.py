@@ -1,10 +1,12 @@
 """`fmnist.plan`: what would run and how long, by the records at hand, without training."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fmnist.config.schema import config_hash
+from fmnist.dataset import main as dataset
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.outcome import family_sizes
 from fmnist.evidence.power import detectable
@@ -36,6 +38,25 @@ def test_the_cells_are_those_that_the_command_would_run():
         for seed in (0, 1)
         for pool in ("avg", "max")
     ]
+
+
+def test_cells_lie_where_hydras_settings_have_them():
+    asked = ["optim=sgd,adam", "hydra.sweep.dir=there", *TINY]
+    assert sweep_of(asked).folder == Path("there")
+    named = sweep_of([*asked, "hydra.sweep.subdir=by/${hydra.job.override_dirname}"]).cells
+    assert [cell.dir.startswith("by/") and f"optim={name}" in cell.dir for cell, name in
+            zip(named, ("sgd", "adam"), strict=True)] == [True, True]  # fmt: skip
+    assert named[0].config_hash == sweep_of(asked).cells[0].config_hash
+
+
+def test_a_folder_of_ones_own_is_found_and_has_to_be_there(tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\nseed: 5\n")
+    assert main(["experiment=mine", "--config-dir", str(tmp_path), *TINY]) == 0
+    assert "cells  1" in capsys.readouterr().out
+    for command in (main, dataset):
+        assert command(["--config-dir", "nosuch", *TINY]) == 2
+        assert capsys.readouterr().err == "error: --config-dir nosuch: no such folder\n"
 
 
 def test_a_single_run_is_a_plan_of_one_cell():

@@ -14,13 +14,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import StrategyRegistry
 
 from fmnist.config.check import STRATEGIES
 from fmnist.config.schema import COSMETIC, config_hash
 from fmnist.errors import ConfigError, Diverged
+from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
+from fmnist.train import train
 from fmnist.training.build import build
 from fmnist.training.grouped import single_steps_because
 from fmnist.training.trainer import build_trainer, callbacks_of
@@ -330,3 +333,21 @@ def test_a_last_batch_of_one_image_is_left_out_and_said_once(run_tiny, caplog):
     )
     assert [row.step for row in run.record.epochs] == [4, 8]
     assert caplog.text.count("too small for batch normalisation") == 1
+
+
+def test_a_share_that_is_no_test_batch_is_refused_before_training(tmp_path):
+    config = composed(*TINY, "data.eval_batch_size=20", "trainer.limit_test_batches=0.05")
+    with pytest.raises(ConfigError) as error:
+        train(config, Job(tmp_path))
+    assert str(error.value) == (
+        "trainer.limit_test_batches=0.05: is less than one of the 10 test batches: should be at "
+        "least 0.1, or a whole number of batches"
+    )
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_callback_that_adds_up_gradients_needs_single_steps():
+    module, _ = build(composed(*TINY, *SMALL))
+    adds = GradientAccumulationScheduler({0: 4})
+    trainer = Trainer(callbacks=[adds], accelerator="cpu", logger=False, enable_checkpointing=False)
+    assert single_steps_because(trainer, module, {}) == "GradientAccumulationScheduler"
