@@ -112,8 +112,7 @@ def wandb_logger(
     # With a run of ours Lightning defines no step metric.
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP, step_sync=True)
-    if not run.disabled:
-        # Why it was stopped before: a resumed run has its summary back.
+    if run.resumed:  # and has its summary back, with why it was stopped before
         del run.summary["error"]  # type: ignore[no-untyped-call]
     if config["data"].get("select_on") == "test":
         run.summary["warning"] = LEAK

@@ -253,8 +253,8 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
     for group in ("optim", "scheduler"):
         if group not in there:
             continue
-        kept = [_kept(one[group], group) for one in (there, config)]
-        if found := difference(*kept, group):
+        kept, own = (_kept(one[group], group) for one in (there, config))
+        if found := difference(kept, own, group):
             raise ConfigError(f"{given}: {found}: a run that goes on keeps it; {ALONE}")
     if "data" in there and (found := difference(_images_of(there), _images_of(config), "data")):
         raise ConfigError(f"{given}: {found}: its best epoch was chosen on other images; {ALONE}")
