@@ -42,6 +42,7 @@ difference worth claiming: 0.2 points unless the claim says otherwise.
    the same looks. A value holds under a reading with that reading's p times their number; it does
    not hold when it does under none of them, all of them judged (the largest p counts). Another
    claim's verdict is that of our reading; under how many others it comes out the same is shown.
+   Seeds that had run before the readings were listed count under none.
 10. The interval shown leaves out at each end what a decision may: 5 % / (claims x looks), divided
    as its p is multiplied, and is that of all looks taken together, so that it does not contradict
    the verdict. Of several parts the one is shown that speaks least for the claim: that which

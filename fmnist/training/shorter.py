@@ -106,7 +106,10 @@ def _came_to_its_end(record: Record, epochs: int) -> bool:
 
 
 def _by_this_code(record: Record) -> bool:
-    """Of the same commit; where a tree was changed, by files that are older than the run."""
+    """Of the same commit; where a tree was changed, by files that are older than the run.
+
+    What a sweep's server imported before a file was changed under it, cannot be seen here.
+    """
     commit, dirty = code_version()
     if commit != record.git_commit:
         return False
