@@ -156,7 +156,10 @@ def metric_of(row: Row, metric: str) -> float:
 
 
 def per_seed(
-    rows: Sequence[Row], sides: Sequence[Side], value: Value = metric_of, anywhere: bool = False
+    rows: Sequence[Row],
+    sides: Sequence[Side],
+    value: Value = metric_of,
+    facts: Sequence[str] | None = None,
 ) -> dict[int, tuple[Any, ...]]:
     """By seed: the metric of every side.
 
@@ -164,10 +167,10 @@ def per_seed(
         rows: that ended, one for each configuration.
         sides: one or two.
         value: what of a row that has the metric is averaged; a number or an array.
-        anywhere: also compare seconds of different machines.
+        facts: of the machine that compared runs share; None: see `same_machine`.
     """
     units: dict[int, dict[Hashable, tuple[float, ...]]] = {}
-    facts = () if anywhere else same_machine(sides)
+    facts = same_machine(sides) if facts is None else facts
     for (seed, shared, _), block in _blocks(rows, compared(sides), facts).items():
         if (unit := _unit(block, sides, value)) is not None:
             cells, values = unit

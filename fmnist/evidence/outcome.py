@@ -54,6 +54,8 @@ class Outcome:
         leaking: finished runs whose epoch the test images chose.
         decidable: whether any numbers could decide it at its looks.
         apart: seeds left out as the machines differ whose seconds would be compared.
+        mixed: seeds that are paired though their sides, of one training elsewhere, ran on two kinds
+            of machine or with two versions of torch, which round otherwise.
         statement: None when there was nothing to measure.
         note: why there was nothing, when that needs saying.
         reading: of what the source left open, in words; "" where nothing is listed.
@@ -72,6 +74,7 @@ class Outcome:
     leaking: int = 0
     decidable: bool = True
     apart: int = 0
+    mixed: int = 0
     note: str = ""
     reading: str = ""
     readings: "tuple[Outcome, ...]" = ()
@@ -205,7 +208,8 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         never=len(never),
         leaking=sum(row.leaks for row in finished),
         decidable=can_be_decided(any(map(counts_whole, claim.metrics)), looks, family),
-        apart=_apart(claim, counted, sides, parts),
+        apart=_apart(counted, sides, parts),
+        mixed=_mixed(counted, sides, parts),
         note=note,
     )
 
@@ -295,11 +299,18 @@ def _parts(claim: Claim, rows: Sequence[Row]) -> list[Part]:
     return measured if len(measured) == len(parts) else []
 
 
-def _apart(claim: Claim, rows: Sequence[Row], sides: Sequence[Side], parts: Sequence[Part]) -> int:
+def _apart(rows: Sequence[Row], sides: Sequence[Side], parts: Sequence[Part]) -> int:
     """How many seeds would be compared if it did not matter which machine took the time."""
     if not parts or not same_machine(sides):
         return 0
-    return len(per_seed(rows, sides, anywhere=True)) - len(parts[0].seeds)
+    return len(per_seed(rows, sides, facts=())) - len(parts[0].seeds)
+
+
+def _mixed(rows: Sequence[Row], sides: Sequence[Side], parts: Sequence[Part]) -> int:
+    """Of how many seeds two machines made the sides of a pair."""
+    if not parts or len(sides) != 2 or not parts[0].paired:
+        return 0
+    return len(parts[0].seeds) - len(per_seed(rows, sides, facts=("device", "torch")))
 
 
 def said_by(claim: Claim) -> list[tuple[Rule, tuple[Selection, ...], str, str, float]]:

@@ -767,6 +767,21 @@ def test_seconds_are_compared_on_one_machine_and_accuracies_on_any(tmp_path):
     assert "1 seed left out: timed on different machines" in remarks(seconds)
 
 
+def test_pairs_of_one_training_that_two_machines_made_are_told(tmp_path):
+    rows = [
+        replace(one, facts=one.facts | {"device": "cpu (A)", "torch": "2"})
+        for one in rows_of_two([0.1, 0.2, 0.1, 0.2], "data.select_on", ("test", "val"))
+    ]
+    text = "where: {model: lenet5}\nhigher: {data.select_on: test}\nlower: {data.select_on: val}"
+    claim = lenet(tmp_path, text)
+    (alike,) = evaluate([claim], rows)
+    rows[0] = replace(rows[0], facts=rows[0].facts | {"device": "cpu (B)"})
+    (other,) = evaluate([claim], rows)
+    assert (alike.part.paired, alike.mixed, other.mixed) == (True, 0, 1)
+    assert other.judgement == alike.judgement
+    assert "of 1 seed the sides ran on different machines" in remarks(other)
+
+
 def test_seeds_are_named_where_some_between_are_not_there(tmp_path):
     gains = dict(enumerate([1.0, 1.1, 0.9, 1.0, 1.2]))
     rows = [one for one in rows_of_two(gains.values()) if one.seed != 2]
