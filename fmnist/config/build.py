@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
 
 
 def build_node(node: Any) -> Any:
@@ -24,6 +25,11 @@ def maker(node: Any) -> Callable[..., Any]:
     """
     made: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
     return made
+
+
+def as_plain(value: Any) -> Any:
+    """Without OmegaConf's containers, which only running code could load from a checkpoint."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def sized(node: dict[str, Any], shape: Sequence[int], classes: int) -> dict[str, Any]:

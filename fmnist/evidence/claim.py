@@ -112,8 +112,8 @@ def as_people_write(metric: str, value: float) -> float:
 
 def is_cost(claim: Claim) -> bool:
     """Whether it is about seconds, memory or sizes, and not about how good a net is."""
-    return any(part in metric for metric in claim.metrics for part in EXACT) or any(
-        map(of_machine, claim.metrics)
+    return any(
+        of_machine(metric) or any(part in metric for part in EXACT) for metric in claim.metrics
     )
 
 

@@ -39,7 +39,8 @@ from fmnist.evidence.claim_file import (
     read_claims,
     read_sides,
 )  # fmt: skip
-from fmnist.evidence.outcome import Outcome, said_by
+from fmnist.evidence.outcome import Outcome
+from fmnist.evidence.parts import said_by
 from fmnist.evidence.verdict import Part, Rule, Statement, can_be_decided, judge
 from fmnist.runs.foreign_rows import ForeignRun
 from fmnist.runs.plain import decode, shorten

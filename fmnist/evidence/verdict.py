@@ -221,7 +221,9 @@ class Statement:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Of looks taken."""
+        """Of the looks taken, if any."""
+        if not self.taken:
+            return "undecided"
         p = self.p
         compatible = all(part.rule == "higher" for part in self.parts)  # 0 < d < margin
         if p.shown < LEVEL and (compatible or p.shown <= p.refuted):
@@ -252,19 +254,19 @@ class Statement:
     @cached_property
     def weakest(self) -> Part:
         """The part that speaks least for the statement: the one that decides, if one does."""
-        looks = self.taken if not self.exact else []
-        verdict = self.verdict if looks else "undecided"
 
-        def deciding(part: Part) -> float:
-            p = at_looks([part.test(look) for look in looks]) if looks else P(1.0, 1.0)
-            if verdict == "does not hold":
+        def against(part: Part) -> float:
+            if self.verdict == "undecided":
+                return 0.0
+            p = at_looks([part.test(look) for look in self.taken])
+            if self.verdict == "does not hold":
                 return -p.refuted
-            return 0.0 if verdict == "undecided" else -p.less if self.size == "less" else p.more
+            return -p.less if self.size == "less" else p.more
 
         def key(part: Part) -> tuple[float, ...]:
             summary = part.summary(self.shown)
             lead = summary.mean if part.rule == "higher" else -abs(summary.mean - part.value)
-            return deciding(part), part.test(self.shown).shown, -lead
+            return against(part), part.test(self.shown).shown, -lead
 
         return max(self.parts, key=key)
 

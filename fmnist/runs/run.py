@@ -264,6 +264,14 @@ def load_run(path: str | Path) -> Run:
             raise RunError(f"{run_dir}: no {RESULT}: not a run directory") from error
 
 
+def record_stamp(run_dir: Path) -> int | None:
+    """Another one after every time that the run's record is written; None: it has none."""
+    try:
+        return (run_dir / RESULT).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def finished_run(run_dir: Path, config_hash: str) -> Run | None:
     """The run in this directory, if it has this configuration and came to its end."""
     run = ended_run(run_dir, config_hash)

@@ -19,7 +19,7 @@ from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import is_own_name, varied_keys
 from fmnist.sweeps.plan import fingerprint, plan
 
-HYDRAS = ("hydra.", "hydra/")  # what is Hydra's own
+OF_HYDRA = ("hydra.", "hydra/")  # prefixes of its own settings
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
         loader = GlobalHydra.instance().config_loader()
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
-        hydras = [text for text in fixed if key_of(text).startswith(HYDRAS)]
-        given = [item for item in overrides if not key_of(item).startswith(HYDRAS)]
+        hydras = [text for text in fixed if key_of(text).startswith(OF_HYDRA)]
+        given = [item for item in overrides if not key_of(item).startswith(OF_HYDRA)]
 
         def composed(cell: Sequence[str]) -> DictConfig:
             return compose("config", overrides=[*cell, *hydras], return_hydra_config=True)

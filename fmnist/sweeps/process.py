@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 from typing import Any
 
 from fmnist.config.schema import config_hash
@@ -25,8 +24,8 @@ from fmnist.errors import CellFailed, RunBusy, RunError, UserError
 from fmnist.process.terminal import SIGTERM_CODE, leave, signal_exit_code
 from fmnist.runs.job import Job
 from fmnist.runs.lock import locked
-from fmnist.runs.record import GIVEN_UP, RESULT, STOPPED
-from fmnist.runs.run import PRUNED, Run, finished_run, load_run
+from fmnist.runs.record import GIVEN_UP, STOPPED
+from fmnist.runs.run import PRUNED, Run, finished_run, load_run, record_stamp
 from fmnist.sweeps.server import STOPPING, start_process
 
 TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
@@ -301,14 +300,6 @@ def _configure(job: Job) -> None:
     if root := job.logging.get("root"):
         root["handlers"] = [name for name in root.get("handlers", []) if name != "console"]
         logging.config.dictConfig(job.logging)
-
-
-def record_stamp(run_dir: Path) -> int | None:
-    """Another one after every time that the run's record is written; None: it has none."""
-    try:
-        return (run_dir / RESULT).stat().st_mtime_ns
-    except OSError:
-        return None
 
 
 def _record_failure(cell: CellProcess, reason: str, mine: bool) -> str:

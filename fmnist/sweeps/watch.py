@@ -13,8 +13,8 @@ from statistics import fmean
 
 from fmnist.errors import RunError
 from fmnist.process.polling import polling
-from fmnist.runs.record import RESULT, STOPPED, Cell, known
-from fmnist.runs.run import Run, load_run
+from fmnist.runs.record import STOPPED, Cell, known
+from fmnist.runs.run import Run, load_run, record_stamp
 from fmnist.runs.text import duration, epoch_label, in_eighty, shown
 from fmnist.sweeps.plan import names_of
 
@@ -166,16 +166,13 @@ class Board:
         """Look at the records that were written since. The cells that stand otherwise now."""
         changed = []
         for cell in self.cells:
-            record = self.folder / cell.dir / RESULT
-            try:
-                stamp = record.stat().st_mtime_ns
-            except OSError:
+            if (stamp := record_stamp(self.folder / cell.dir)) is None:
                 self.states.setdefault(cell.dir, "missing")
                 continue
             before = self.states.get(cell.dir)
             if stamp != self.stamps.get(cell.dir):
                 with suppress(RunError):
-                    self.runs[cell.dir] = load_run(record.parent)
+                    self.runs[cell.dir] = load_run(self.folder / cell.dir)
                     self.stamps[cell.dir] = stamp
             elif before in ("finished", "failed"):
                 continue

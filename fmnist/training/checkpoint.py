@@ -1,10 +1,11 @@
-"""How checkpoints are written: whole or not at all."""
+"""How checkpoints are written, whole or not at all, and which are not gone on from."""
 
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -49,3 +50,22 @@ def verify(buffer: io.BytesIO) -> None:
             f"checkpoint: holds {what} that cannot be loaded back safely: what net, optimiser and "
             "schedule keep as their state should be tensors and plain values"
         ) from error
+
+
+def refuse_other_order(there: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """An optimiser knows its tensors by their places: it would take one's state for another's.
+
+    Layers that are not the same at all, torch refuses itself.
+
+    Args:
+        there, own: state of the checkpoint's module, and of the module that is to go on.
+
+    Raises:
+        RunError: the same layers stand in another order.
+    """
+    if list(there) != list(own) and sorted(there) == sorted(own):
+        moved = next(name for name, other in zip(own, there, strict=True) if name != other)
+        raise RunError(
+            f"{moved}: stands elsewhere among the net's layers in the checkpoint, which is of "
+            "other code: init_from takes its weights, but its training cannot go on"
+        )

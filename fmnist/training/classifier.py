@@ -12,17 +12,16 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
-from fmnist.config.build import build_node, maker
+from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
-from fmnist.errors import Diverged, RunError
+from fmnist.training.checkpoint import refuse_other_order
 from fmnist.training.compiled import CompiledNet
-from fmnist.training.divergence import REMEDY, refuse_divergence
+from fmnist.training.divergence import refuse_divergence, refuse_steps
 from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
 from fmnist.training.schedule import CONSTANT, Schedule, scheduled  # conf/ has it from here
@@ -319,22 +318,9 @@ class Classifier(LightningModule):
             RunError: the net's layers stood in another order.
         """
         if self._trains():
-            self._refuse_other_order(checkpoint["state_dict"])
+            refuse_other_order(checkpoint["state_dict"], self.state_dict())
             self.history = checkpoint.get("history", [])
             self.restored_states = checkpoint.get("random_states")
-
-    def _refuse_other_order(self, there: Mapping[str, Any]) -> None:
-        """An optimiser knows its tensors by their places: it would take one's state for another's.
-
-        Layers that are not the same at all, torch refuses itself.
-        """
-        names, own = list(there), list(self.state_dict())
-        if names != own and sorted(names) == sorted(own):
-            moved = next(name for name, other in zip(own, names, strict=True) if name != other)
-            raise RunError(
-                f"{moved}: stands elsewhere among the net's layers in the checkpoint, which is of "
-                "other code: init_from takes its weights, but its training cannot go on"
-            )
 
     def _trains(self) -> bool:
         """Whether it is in a Trainer that fits it."""
@@ -410,16 +396,5 @@ class Classifier(LightningModule):
             Diverged: naming the first step whose loss is not a finite number.
         """
         losses = [loss for loss, _, _ in self.outputs[-last:]]
-        values = [losses[0].item()] if last == 1 else torch.stack(losses).tolist()
-        if all(map(math.isfinite, values)):
-            return
-        first = next(i for i, (loss, _, _) in enumerate(self.outputs) if not math.isfinite(loss))
-        raise Diverged(
-            f"the loss is {float(self.outputs[first][0])} at epoch {self.current_epoch}, "
-            f"step {self.first_step + first}: {REMEDY}"
-        )
-
-
-def as_plain(value: Any) -> Any:
-    """Without OmegaConf's containers, which only running code could load from a checkpoint."""
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        first = self.first_step + len(self.outputs) - len(losses)
+        refuse_steps(losses, first, self.current_epoch)

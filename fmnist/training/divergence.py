@@ -5,6 +5,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 # isort: split
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -30,3 +31,19 @@ def refuse_divergence(split: str, loss: float, logits: Tensor, where: str = "") 
         raise Diverged(f"the {name} logits are not all finite{where}: {REMEDY}")
     if loss >= ABSURD:
         log.warning("WARNING the %s loss is %.3g%s: finite, but absurd", name, loss, where)
+
+
+def refuse_steps(losses: Sequence[Tensor], first: int, epoch: int) -> None:
+    """A step whose loss is no number ends a run.
+
+    Args:
+        losses: [] of steps that follow each other; at least one.
+        first: the number of the first of them.
+
+    Raises:
+        Diverged: naming the first such step.
+    """
+    values = [losses[0].item()] if len(losses) == 1 else torch.stack(list(losses)).tolist()
+    for step, value in enumerate(values, first):
+        if not math.isfinite(value):
+            raise Diverged(f"the loss is {value} at epoch {epoch}, step {step}: {REMEDY}")
