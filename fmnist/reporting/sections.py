@@ -123,7 +123,7 @@ def summaries(table: Table) -> list[SettingLine]:
     for key, members in rows.items():
         levels = dict(zip(table.factors, key, strict=True))
         statuses = dict(Counter(row.status for row in members))
-        reasons = [r.reason for r in members if r.status in ("failed", CUT) and r.reason]
+        reasons = [r.reason for r in members if r.status in ("failed", "stopped", CUT) and r.reason]
         setting = finished.get(key)
         if setting is None:
             result.append(SettingLine(levels, statuses, list(dict.fromkeys(reasons))))

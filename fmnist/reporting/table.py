@@ -30,7 +30,7 @@ class Entry:
 
     Args:
         name: its directory, relative to what all rows share.
-        status: finished, running, killed, failed, missing, damaged or CUT.
+        status: finished, running, killed, failed, stopped, missing, damaged or CUT.
         reason: why it failed, was cut short, or cannot be read; empty when finished.
         levels: of every varied factor, as shown, without the seed; only the known ones.
         run: None where there is no readable record.
@@ -127,7 +127,7 @@ class Table:
     @property
     def failed(self) -> list[Entry]:
         """Those that nobody stopped."""
-        return [r for r in self.rows if r.status == "failed" and r.run and not r.record.stopped]
+        return [row for row in self.rows if row.status == "failed" and row.run]
 
     @property
     def damaged(self) -> list[str]:
@@ -198,7 +198,7 @@ def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
 def _ended(run: Run) -> tuple[str, str]:
     """Its status, and the reason."""
     status, cut, error = run.status, run.record.cut_short, run.record.error
-    if cut and status in ("finished", "failed"):
+    if cut and status in ("finished", "failed", "stopped"):
         return CUT, "; ".join([cut, *([" ".join(error.split())] if error else [])])
     return status, " ".join((error or "").split())
 

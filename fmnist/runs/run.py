@@ -60,18 +60,18 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "finished", "failed", "running", "killed": running, and nobody runs it; or "unknown":
-        running, and whether somebody runs it cannot be told.
+        """ "finished"; "failed"; "stopped": failed, as somebody ended it; "running"; "killed":
+        running, and nobody runs it; "unknown": running, and whether somebody does cannot be told.
 
         The record is read once more before a run is called killed: it may have ended since.
         """
         if self.record.status != "running":
-            return self.record.status
+            return "stopped" if self.record.stopped else self.record.status
         state = {True: "running", False: "killed", None: "unknown"}[is_locked(self.dir)]
         if state == "killed":
             with suppress(RunError):
                 self.record = load_run(self.dir).record
-        return state if self.record.status == "running" else self.record.status
+        return state if self.record.status == "running" else self.status
 
     @property
     def config(self) -> dict[str, Any]:

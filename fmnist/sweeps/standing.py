@@ -11,7 +11,7 @@ from fmnist.runs.text import duration, in_eighty, shown
 from fmnist.sweeps.names import distinct
 from fmnist.sweeps.watch import seconds_left, unfinished, without_most_missing
 
-ORDER = ("running", "failed", "killed", "unknown", "damaged", "missing")
+ORDER = ("running", "failed", "stopped", "killed", "unknown", "damaged", "missing")
 
 
 @dataclass(frozen=True)

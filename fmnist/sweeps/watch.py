@@ -23,11 +23,12 @@ log = logging.getLogger(__name__)
 BAR = 12  # characters
 LEAST = 15  # likewise, of a name
 FEW = 5  # cells not begun that are named: the next ones
+ENDED = ("finished", "failed", "stopped")
 POLL = 1.0  # seconds between looks at the records of cells that run elsewhere
 
 
 def outcome(folder: Path, cell: Cell) -> tuple[str, str]:
-    """How a cell stands (finished, failed, running, killed, missing), and its result or reason."""
+    """How a cell stands: `Run.status`, or "missing"; and its result or reason."""
     try:
         run = load_run(folder / cell.dir)
     except RunError:
@@ -50,7 +51,7 @@ def unfinished(run: Run, state: str) -> str:
     """Why a run failed, or how far it is."""
     epochs, most, trained = run.record.epochs, run.record.max_epochs, run.record.trained
     done = f"{trained} of up to {most} epochs" if most else f"{trained} epochs"
-    if state == "failed":
+    if state in ("failed", "stopped"):
         reason = str(run.record.error).partition("\n")[0]
         # Who stopped it may go on from there.
         return f"{reason} after {done}" if reason in STOPPED.values() else reason
@@ -106,7 +107,8 @@ def without_most_missing(
 def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) -> float | None:
     """Until all cells have finished, at the present pace; None: nothing to estimate it from.
 
-    From the mean of the finished cells, or else the pace of the begun ones.
+    From the mean of the finished cells, or else the pace of the begun ones. Whatever has not
+    finished has an epoch to come at least, however long it has taken already.
 
     Args:
         runs: that have begun.
@@ -121,9 +123,10 @@ def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) 
     if not done and not paces:
         return None
     cell = fmean(done or paces)
-    left = missing * cell + sum(
-        max(0.0, cell - sum(row.seconds for row in run.record.epochs)) for run in unfinished
-    )
+    left = missing * cell
+    for record in (run.record for run in unfinished):
+        least = record.epoch_seconds if record.epochs else 0.0
+        left += max(least, cell - sum(row.seconds for row in record.epochs))
     return left / max(1, sum(state == "running" for state in states.values()))
 
 
@@ -174,7 +177,7 @@ class Board:
                 with suppress(RunError):
                     self.runs[cell.dir] = load_run(self.folder / cell.dir)
                     self.stamps[cell.dir] = stamp
-            elif before in ("finished", "failed"):
+            elif before in ENDED:
                 continue
             if (run := self.runs.get(cell.dir)) is not None:
                 self.states[cell.dir] = run.status
@@ -188,7 +191,7 @@ class Board:
             for cell in self._read():
                 run, state = self.runs[cell.dir], self.states[cell.dir]
                 if state != "running" or not self.terminal:
-                    ended = sum(self.states[c.dir] in ("finished", "failed") for c in self.cells)
+                    ended = sum(self.states[c.dir] in ENDED for c in self.cells)
                     where = "began" if state == "running" else state
                     counted = f"[{ended}/{len(self.cells)}] {where:8}"
                     words = state_in_words(run, state)
@@ -233,8 +236,8 @@ class Board:
         words = [f"{counted['finished']} of {len(self.cells)} finished"]
         words += [
             f"{counted[state]} {word}"
-            for state, word in (("failed", "failed"), ("killed", "killed"), ("running", "running"),
-                                ("missing", "to come"))
+            for state, word in (("failed", "failed"), ("stopped", "stopped"), ("killed", "killed"),
+                                ("running", "running"), ("missing", "to come"))
             if counted[state]
         ]  # fmt: skip
         states = {

@@ -186,7 +186,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         lost = [
             name
             for name, own in found.items()
-            if all(run.status == "failed" or run.record.cut_short for run in own)
+            if all(run.status != "finished" or run.record.cut_short for run in own)
         ]
         if lost:
             log.info("no verdict: %s has no run of its own that finished whole", " and ".join(lost))

@@ -100,13 +100,15 @@ def test_a_table_is_compared_as_the_folders_that_it_was_collected_from(
     assert "not by class: the test images found here are not those of the table" in lines
 
 
-def put_failed(folder: Path, pooling: str, seed: int, **data: object) -> None:
-    """A run that diverged in its first epoch, beside those of `put_seeds`."""
+def put_failed(
+    folder: Path, pooling: str, seed: int, error: str = "Diverged", **data: object
+) -> None:
+    """A run that ended in its first epoch, beside those of `put_seeds`."""
     drawn = {"name": "synthetic", "train_size": 100, "test_size": 20}
     config = CONFIG | {"model": {"pooling": pooling}, "data": drawn | data, "seed": seed}
     failed = replace(
         a_record(config=config, seed=seed, overrides=[f"model.pooling={pooling}"]),
-        status="failed", error="Diverged", config_hash="f", epochs=[], metrics={}, best_epoch=None,
+        status="failed", error=error, config_hash="f", epochs=[], metrics={}, best_epoch=None,
     )  # fmt: skip
     put_record(folder / f"failed {pooling} {seed}", failed)
 
@@ -158,6 +160,7 @@ def test_the_report_of_a_sweep_counts_failed_runs_as_compare_does(sweep: Path) -
     put_seeds(sweep, "avg", (*ACCURACIES["avg"], 0.73))
     put_failed(sweep, "max", 3)
     put_failed(sweep, "none", 0)
+    put_failed(sweep, "stride", 0, error="terminated")  # which says nothing of what it does
     table = read_table([sweep])
     (found,) = compare_settings(table.settings)
     sides = read_settings([sweep], ["model.pooling=avg,max"])
@@ -169,6 +172,8 @@ def test_the_report_of_a_sweep_counts_failed_runs_as_compare_does(sweep: Path) -
     page = (sweep / "report" / "report.html").read_text()
     assert "1 failed run: counts as chance accuracy; other numbers are of finished runs." in page
     assert "1 setting without a finished run: in no comparison here" in page
+    assert "1 failed" in page
+    assert "1 stopped" in page
 
 
 def test_where_chance_is_not_known_a_failed_run_forbids_a_verdict(

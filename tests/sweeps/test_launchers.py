@@ -138,13 +138,13 @@ def test_what_stops_the_command_stops_the_cells_that_run_side_by_side(
     assert "Traceback" not in done.stdout + done.stderr
     assert "the same command continues" in done.stdout
     ended = [(run.status, run.record.error) for run in find_runs([tmp_path / "sweep"]).runs]
-    assert ended == [("failed", error)] * 2  # never more than n_jobs
+    assert ended == [("stopped", error)] * 2  # never more than n_jobs
 
 
 @pytest.mark.parametrize(
     ("number", "code", "status", "error"),
     [
-        (signal.SIGINT, 130, "failed", "interrupted"),
+        (signal.SIGINT, 130, "stopped", "interrupted"),
         # Of a killed sweep tests/faults/test_kills.py says what it leaves.
         (signal.SIGKILL, -signal.SIGKILL, "killed", None),
     ],

@@ -72,7 +72,10 @@ def test_of_many_cells_that_have_not_begun_the_next_are_named(sweep, capsys, cap
 
 def test_a_stopped_cell_says_how_far_it_is(sweep):
     put_record(sweep / "seed=2-x", a_record("failed", epochs(3), error="terminated", seed=2))
-    assert standing(sweep).lines[0][2] == "terminated after 3 of up to 4 epochs"
+    found = standing(sweep)
+    assert (found.states["failed"], found.states["stopped"]) == (0, 1)
+    state, _, detail = found.lines[0]
+    assert (state, detail) == ("stopped", "terminated after 3 of up to 4 epochs")
 
 
 def test_the_best_is_chosen_on_validation(sweep):
@@ -84,6 +87,12 @@ def test_the_time_left_is_what_the_finished_cells_took(sweep):
     assert standing(sweep).seconds_left == 40 + 30 + 10  # missing, failed after 10, killed after 30
     with locked(sweep / "seed=3-x"):
         assert standing(sweep).states["running"] == 1
+
+
+def test_a_cell_that_takes_longer_than_others_took_has_an_epoch_to_come(sweep):
+    slow = a_record("running", [replace(epoch, seconds=25.0) for epoch in epochs(3)])
+    put_record(sweep / "seed=3-x", replace(slow, overrides=["optim=sgd", "seed=3"]))
+    assert standing(sweep).seconds_left == 40 + 30 + 25
 
 
 def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep, capsys):
