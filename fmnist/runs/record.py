@@ -142,6 +142,7 @@ class Record:
         params, flops: trainable parameters; operations of one image's forward pass.
         device, devices, threads, precision, channels_last: what it computes on, and how.
         git_commit, git_dirty, versions: of the code, and of what it is built on.
+        code: of one's own, a digest by `_target_`; see `fmnist.runs.own_code`.
         resumed: every time that it went on after it had been stopped.
         epochs: in order.
         best_epoch: the row of `epochs` that validation chose, counted from 0.
@@ -178,6 +179,7 @@ class Record:
     git_commit: str | None = None
     git_dirty: bool | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
     resumed: list[Resumption] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: Count | None = None

@@ -1,5 +1,6 @@
 """A run's record from its first line to its last: begun, gone on with, ended by an error."""
 
+import logging
 import os
 import traceback
 from collections.abc import Iterator
@@ -15,16 +16,20 @@ from fmnist.data.facts import same_sums
 from fmnist.errors import RunError, UserError
 from fmnist.process.terminal import signal_exit_code
 from fmnist.runs.origin import code_version, package_versions
+from fmnist.runs.own_code import changed_code, code_digests
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import RESULT, STOPPED, Newer, Record, Resumption, read_record
 from fmnist.runs.run import Run
+
+log = logging.getLogger(__name__)
 
 
 def start_run(run_dir: Path, new: Record) -> Run:
     """A run with what is known before it begins: status "running".
 
     A run of the same configuration that was stopped is continued from checkpoints/last.ckpt, if
-    it came so far: `resumed` in the record then lists when, and after how many epochs.
+    it came so far: `resumed` in the record then lists when, and after how many epochs. Where its
+    net's code was changed meanwhile, the run begins anew.
 
     Args:
         new: by what code and when, is filled in here.
@@ -34,6 +39,11 @@ def start_run(run_dir: Path, new: Record) -> Run:
             version, or one that would go on with other data files.
     """
     earlier = refuse_other_run(run_dir, new.config_hash, new.config)
+    if earlier and (changed := changed_code(earlier)):
+        words = "changed since the run was stopped, which begins anew"
+        log.warning("WARNING %s: %s", ", ".join(changed), words)
+        (run_dir / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+        earlier = replace(earlier, dashboard_id=None)  # whose rows are of the other code
     now, (commit, dirty) = datetime.now(UTC).isoformat(timespec="seconds"), code_version()
     record = replace(
         new,
@@ -43,6 +53,7 @@ def start_run(run_dir: Path, new: Record) -> Run:
         git_commit=commit,
         git_dirty=dirty,
         versions=package_versions(),
+        code=code_digests(new.config),
     )
     run = Run(run_dir, record, own=True)
     if not earlier:
@@ -123,7 +134,8 @@ def goes_on(run_dir: Path, config_hash: str, config: dict[str, Any]) -> bool:
         RunError: see `start_run`.
     """
     earlier = refuse_other_run(run_dir, config_hash, config)
-    return earlier is not None and (run_dir / "checkpoints" / "last.ckpt").exists()
+    begun = earlier is not None and (run_dir / "checkpoints" / "last.ckpt").exists()
+    return begun and not (earlier and changed_code(earlier))
 
 
 @contextmanager

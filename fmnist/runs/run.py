@@ -17,6 +17,7 @@ result.json is written first of all with status "running" and last of all with "
 nobody holding its lock was killed.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from fmnist.data.facts import same_sums
 from fmnist.errors import RunError
 from fmnist.runs.lock import is_locked
+from fmnist.runs.own_code import changed_code
 from fmnist.runs.plain import open_regular, reading
 from fmnist.runs.predictions import read_predictions
 from fmnist.runs.record import RESULT, Record, read_record, record_json
@@ -36,6 +38,8 @@ if TYPE_CHECKING:  # imported where they are used: reading a record needs neithe
     from torch import nn
 
     from fmnist.data.datamodule import ImageData
+
+log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.npz"
 WEIGHTS = "model.safetensors"  # of runs that are handed on; see `fmnist.runs.pretrained`
@@ -91,6 +95,9 @@ class Run:
     def net(self, which: Literal["best", "last"] = "best") -> "nn.Module":
         """The trained net, built from the run's own configuration, on the CPU, in eval mode.
 
+        A net whose code has changed since it was trained may compute something else by the same
+        weights, which is said.
+
         Raises:
             RunError: the checkpoint is missing or does not fit the configuration.
             Untrusted: the net is somebody's own, see `fmnist.config.trusted`.
@@ -103,6 +110,8 @@ class Run:
         path = self.checkpoints / f"{which}.ckpt"
         if which == "best" and not path.exists() and (self.dir / WEIGHTS).exists():
             path = self.dir / WEIGHTS
+        if not self.own and (changed := changed_code(self.record)):
+            log.warning("WARNING %s: %s changed since it ended", self.dir, ", ".join(changed))
         state = read_weights(path)
         try:
             net.load_state_dict(state)

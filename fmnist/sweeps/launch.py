@@ -10,9 +10,10 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
+from fmnist.runs.own_code import outdated
 from fmnist.runs.record import Cell
 from fmnist.runs.run import finished_run
-from fmnist.runs.text import shown
+from fmnist.runs.text import in_eighty, shown
 from fmnist.sweeps.plan import names_of, write_manifest
 from fmnist.sweeps.watch import report, watch
 
@@ -57,10 +58,13 @@ def launch(
         stop: after a cell that fails no other begins.
     """
     write_manifest(folder, cells)
-    unfinished = shorter_first(left(folder, cells))
+    runs = {cell.dir: finished_run(folder / cell.dir, cell.config_hash) for cell in cells}
+    unfinished = shorter_first([cell for cell in cells if runs[cell.dir] is None])
     done = len(cells) - len(unfinished)
     log.info("sweep  %s", shown(folder))
     log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(unfinished))
+    for line in outdated(run.record for run in runs.values() if run is not None):
+        log.warning("%s", in_eighty(line))
     launcher.cells = len(cells)  # of which a machine is shared out
     size, errors = size or max(len(unfinished), 1), dict[str, str | None]()
     with sigterm_exits(), watch(folder, unfinished, names_of(cells)):

@@ -23,6 +23,7 @@ from fmnist.data.facts import same_sums
 from fmnist.errors import RunError
 from fmnist.process.machine import processor_name
 from fmnist.runs.origin import code_version, package_versions
+from fmnist.runs.own_code import changed_code
 from fmnist.runs.record import SWEEP, Cell, Record, listed_cells
 from fmnist.runs.run import Run, finished_run, read_checkpoint
 
@@ -102,6 +103,7 @@ def _came_to_its_end(record: Record, epochs: int) -> bool:
         and name == f"({here})"
         and _by_this_code(record)
         and record.versions == package_versions()
+        and not changed_code(record)
     )
 
 

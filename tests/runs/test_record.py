@@ -41,8 +41,9 @@ def full() -> Record:
     return replace(
         a_record(epochs=[an_epoch(0), an_epoch(1, extra={"mine/x": 1.5, "mine/y": None})]),
         group="sweep", command="python", channels_last=False, devices=2, git_commit="a" * 40,
-        git_dirty=False, versions={"torch": "2"}, resumed=[Resumption("now", 1, None)],
-        tested_at=5.0, first_step_at=4.0, error="e", traceback="t", cut_short="max_time",
+        git_dirty=False, versions={"torch": "2"}, code={"own.Net": "0"},
+        resumed=[Resumption("now", 1, None)], tested_at=5.0, first_step_at=4.0, error="e",
+        traceback="t", cut_short="max_time",
         dashboard_error="d", tags=["S2"], origin="elsewhere", others={"colour": ["red", 1]},
     )  # fmt: skip
 

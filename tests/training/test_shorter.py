@@ -134,10 +134,12 @@ def test_a_run_that_is_not_the_beginning_of_the_longer_one_is_left_alone(sweep, 
     shorter = load_run(sweep / "1")
     wanted = composed(*settings(3))
     record = shorter.record
+    assert record.code
     for other in (
         replace(record, cut_short="trainer.limit_train_batches=1"),
         replace(record, git_commit="another"),
         replace(record, versions=record.versions | {"torch": "0"}),
+        replace(record, code=dict.fromkeys(record.code, "another")),
         replace(record, device="cpu (another)"),
         replace(record, status="failed"),
         replace(record, config_hash="another"),
