@@ -24,7 +24,8 @@ from benchmarks.table import Table, parser
 from fmnist.config.schema import config_hash
 from fmnist.data.facts import DatasetFacts
 from fmnist.errors import UserError
-from fmnist.runs.record import METRICS, RESULT, Cell, Epoch, Record, record_json
+from fmnist.runs.manifest import Cell
+from fmnist.runs.record import METRICS, RESULT, Epoch, Record, record_json
 from fmnist.runs.run import PREDICTIONS
 from fmnist.sweeps.plan import write_manifest
 

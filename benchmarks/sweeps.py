@@ -27,19 +27,8 @@ from benchmarks.table import Table, parser, ratio
 from fmnist.data.facts import DatasetFacts
 from fmnist.errors import UserError
 from fmnist.runs.find import find_runs
-from fmnist.runs.record import (
-    COLUMNS,
-    METRICS,
-    RESULT,
-    SECTIONS,
-    SWEEP,
-    Cell,
-    Epoch,
-    Record,
-    known,
-    listed_cells,
-    record_json,
-)
+from fmnist.runs.manifest import SWEEP, Cell, listed_cells
+from fmnist.runs.record import COLUMNS, METRICS, RESULT, SECTIONS, Epoch, Record, known, record_json
 
 LAUNCHERS = ("basic", "machine")
 FINISHED = "finished"

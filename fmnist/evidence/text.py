@@ -32,6 +32,21 @@ def number(value: float, metric: str) -> str:
     return f"{value:z.2f}" if is_share(metric) else f"{value:.4g}"  # no -0.00
 
 
+def signed(value: float, metric: str) -> str:
+    """Of a difference: "+0.48"."""
+    return f"{'+' if value > 0 else ''}{number(value, metric)}"
+
+
+def measured(mean: float, ends: tuple[float, float], metric: str, sign: bool) -> str:
+    """A mean and its interval, with the digits that half its width has two of."""
+    half, plus = (ends[1] - ends[0]) / 2, "+" if sign and mean > 0 else ""
+    if is_share(metric) or not 0 < half < math.inf:
+        low, high = (number(end, metric) for end in ends)
+        return f"{plus}{number(mean, metric)} [{low}, {high}]"
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f"{plus}{mean:z,.{digits}f} [{ends[0]:z,.{digits}f}, {ends[1]:z,.{digits}f}]"
+
+
 def mean_words(
     summary: Summary, digits: int = 2, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> str:
@@ -74,9 +89,10 @@ def effect(outcome: Outcome) -> str:
     if part is None or statement is None:
         return ""
     difference, mean = not outcome.claim.values, part.summary(statement.shown).mean
-    text = f"{'+' if difference and mean > 0 else ''}{number(mean, metric)}"
     if interval := possible_interval(outcome):
-        text += f" [{', '.join(number(end, metric) for end in interval)}]"
+        text = measured(mean, interval, metric, difference)
+    else:
+        text = signed(mean, metric) if difference else number(mean, metric)
     name = unit(metric) if difference else "%" if is_share(metric) else unit(metric)
     return f"{text} {name}".rstrip()
 

@@ -31,6 +31,7 @@ from fmnist.evidence.text import (
     scope,
     seeds_in_words,
     shown_metric,
+    signed,
     verdict_words,
     wider_words,
 )  # fmt: skip
@@ -325,7 +326,7 @@ def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
 
 def _signed(mean: float, metric: str) -> str:
     """With its unit."""
-    return f"{'+' if mean > 0 else ''}{number(mean, metric)} {unit(metric)}".rstrip()
+    return f"{signed(mean, metric)} {unit(metric)}".rstrip()
 
 
 def write_findings(rows: Sequence[Row], claims: Sequence[Claim], docs: Path) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 from fmnist.config.readings import key_of
 from fmnist.config.schema import look_up
 from fmnist.errors import RunError
+from fmnist.runs.manifest import SWEEP, read_manifest
 from fmnist.runs.plain import Damaged
-from fmnist.runs.record import RESULT, SWEEP, read_manifest
+from fmnist.runs.record import RESULT
 from fmnist.runs.rows import ADDED, flatten, is_value
 from fmnist.runs.run import Run, load_run
 

@@ -1,8 +1,8 @@
-"""The run record and the list of a sweep's cells: the only schema, read and written here only.
+"""The run record: the only schema, read and written here only.
 
-On disk they are JSON: result.json in the directory of a run, sweep.json in that of a sweep. Keys
-that an older version did not write have their defaults here; keys that this one does not know are
-kept as they are. A file of a newer schema is refused.
+On disk it is JSON: result.json in the directory of a run. Keys that an older version did not write
+have their defaults here; keys that this one does not know are kept as they are. A file of a newer
+schema is refused.
 """
 
 import math
@@ -17,7 +17,7 @@ from fmnist.runs.foreign_text import escaped_values
 from fmnist.runs.plain import Between, Damaged, decode, encode, read_json, shorten, write_json
 
 SCHEMA = 2  # 1: keys of what was not known yet were null, and numbers could be NaN
-RESULT, SWEEP = "result.json", "sweep.json"
+RESULT = "result.json"
 
 Share = Annotated[float, Between(0, 1)]
 Amount = Annotated[float, Between(0, 1e15)]  # seconds, MiB, FLOPs
@@ -117,11 +117,17 @@ COLUMNS = tuple(f.metadata.get("key", f.name) for f in fields(Epoch) if "rest" n
 
 @dataclass(frozen=True)
 class Resumption:
-    """When a stopped run was continued, after how many epochs, and by which code."""
+    """When a stopped run was continued, after how many epochs, and by which code.
+
+    Args:
+        device, threads: on what it had computed until then.
+    """
 
     at: str
     epochs: Count
     git_commit: str | None = None
+    device: str | None = None
+    threads: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,13 @@ class Record:
         return self.status == "failed" and ended
 
     @property
+    def moved(self) -> bool:
+        """Whether its epochs are known to be of several machines: its seconds are of neither."""
+        here = (self.device, self.threads)
+        known_of = (again for again in self.resumed if again.device is not None)
+        return any((again.device, again.threads) != here for again in known_of)
+
+    @property
     def max_epochs(self) -> int | None:
         """How many epochs the run may train; None: as long as it improves."""
         most = self.config["trainer"].get("max_epochs")
@@ -250,7 +263,7 @@ def read_record(path: Path) -> Record:
         OSError: it cannot be read.
     """
     content, harmless = read_json(path)
-    _check_schema(content)
+    check_schema(content)
     # Schema 1 wrote null for what was not known.
     plain = {key: value for key, value in content.items() if value is not None or key in NEEDED}
     plain = plain if harmless else escaped_values(plain)
@@ -263,7 +276,12 @@ def read_record(path: Path) -> Record:
 NEEDED = ("config_hash", "choices", "overrides", "config", "seed", "status", "metrics", "epochs")
 
 
-def _check_schema(content: Any) -> None:
+def check_schema(content: Any) -> None:
+    """Refuse what this version does not read.
+
+    Raises:
+        Damaged: it has no schema; Newer: a newer one.
+    """
     if not isinstance(content, dict):
         raise Damaged("is no record")
     schema = content.get("schema")
@@ -338,63 +356,3 @@ def _check_finished(record: Record) -> None:
     for name in (*METRICS, *COSTS, "best_epoch", "dataset"):
         if name not in has:
             raise Damaged(f"says finished and has no {name}")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell as `sweep.json` lists it.
-
-    Args:
-        dir: name of its folder in the sweep's.
-        overrides: that make its configuration.
-        config_hash: of that configuration.
-        sources: see `fmnist.sweeps.plan.fingerprint`; as long as they are the same, so is the
-            configuration.
-    """
-
-    dir: str
-    overrides: list[str]
-    config_hash: str = ""
-    sources: str = ""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The cells of a sweep that were asked for."""
-
-    cells: list[Cell]
-    updated: str = ""
-    others: dict[str, Any] = field(default_factory=dict, metadata={"rest": True})
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The list of a sweep's cells.
-
-    Raises:
-        Damaged: it is none, or one of a newer version.
-        OSError: it cannot be read.
-    """
-    content, _ = read_json(path)
-    if isinstance(content, dict):
-        content = {"schema": 1} | content
-    _check_schema(content)
-    content.pop("schema")
-    manifest: Manifest = decode(Manifest, content)
-    for cell in manifest.cells:
-        parts = Path(cell.dir).parts
-        if not parts or Path(cell.dir).is_absolute() or ".." in parts or "\0" in cell.dir:
-            raise Damaged(f"lists a cell outside its folder: {shorten(cell.dir)}")
-    return manifest
-
-
-def listed_cells(folder: Path) -> list[Cell]:
-    """The cells that a folder's `sweep.json` lists; none when there is no readable one."""
-    try:
-        return read_manifest(folder / SWEEP).cells
-    except (OSError, Damaged):
-        return []
-
-
-def manifest_json(manifest: Manifest) -> bytes:
-    """A manifest as it stands on disk."""
-    return write_json({"schema": SCHEMA, **encode(manifest)})

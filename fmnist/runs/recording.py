@@ -62,7 +62,9 @@ def start_run(run_dir: Path, new: Record) -> Run:
         (run.checkpoints / "last.ckpt").unlink(missing_ok=True)
     elif (run.checkpoints / "last.ckpt").exists():
         _refuse_other_data(run, earlier)
-        run.record = _continued(run.record, earlier, Resumption(now, earlier.trained, commit))
+        was = earlier.device or None, earlier.threads
+        again = Resumption(now, earlier.trained, commit, *was)
+        run.record = _continued(run.record, earlier, again)
     run.write(run.record)
     return run
 

@@ -239,7 +239,12 @@ def _metrics(run: Run) -> dict[str, float]:
     if (run.dir / PREDICTIONS).exists() and record.dataset:
         with contextlib.suppress(RunError):
             numbers |= class_metrics(*run.predictions(), record.dataset.classes)
-    return numbers
+    return {name: v for name, v in numbers.items() if not (record.moved and is_duration(name))}
+
+
+def is_duration(metric: str) -> bool:
+    """Whether it was measured in seconds."""
+    return "seconds" in metric
 
 
 def setbacks(epochs: Sequence[Epoch]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from fmnist.runs.corrupted import METRIC as CORRUPTED
 from fmnist.runs.foreign_text import csv_text, escaped_values, from_cell
 from fmnist.runs.plain import Damaged, open_regular, shorten
 from fmnist.runs.record import is_accuracy
-from fmnist.runs.rows import ADDED, FACTS, INFERENCE, NUMBERS, Row, newest
+from fmnist.runs.rows import ADDED, FACTS, INFERENCE, NUMBERS, Row, is_duration, newest
 from fmnist.runs.run import write_atomically
 
 
@@ -169,4 +169,4 @@ def _timed_as(earlier: Row, row: Row) -> dict[str, float]:
 
 def durations(row: Row) -> dict[str, float]:
     """What of it was measured in seconds."""
-    return {name: value for name, value in row.metrics.items() if "seconds" in name}
+    return {name: value for name, value in row.metrics.items() if is_duration(name)}

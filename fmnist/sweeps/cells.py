@@ -14,7 +14,7 @@ from fmnist.config.command import check_local
 from fmnist.config.compose import OwnFolders, hydra_over_conf
 from fmnist.config.readings import check_wanted, key_of, readings, refuse_unlisted, words
 from fmnist.config.schema import CONF_DIR, resolve
-from fmnist.runs.record import Cell, listed_cells
+from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import is_own_name, varied_keys
 from fmnist.sweeps.plan import fingerprint, plan

@@ -10,8 +10,8 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
+from fmnist.runs.manifest import Cell
 from fmnist.runs.own_code import outdated
-from fmnist.runs.record import Cell
 from fmnist.runs.run import finished_run
 from fmnist.runs.text import in_eighty, shown
 from fmnist.sweeps.plan import names_of, write_manifest

@@ -19,7 +19,7 @@ from fmnist.config.schema import __file__ as config_module
 from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, DataUnavailable, RunError
-from fmnist.runs.record import SWEEP, Cell, Manifest, listed_cells, manifest_json
+from fmnist.runs.manifest import SWEEP, Cell, Manifest, listed_cells, manifest_json
 from fmnist.runs.run import load_run, write_atomically
 from fmnist.sweeps.names import cell_name, distinct, own_cell_name
 

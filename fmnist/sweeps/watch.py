@@ -13,7 +13,8 @@ from statistics import fmean
 
 from fmnist.errors import RunError
 from fmnist.process.polling import polling
-from fmnist.runs.record import STOPPED, Cell, known
+from fmnist.runs.manifest import Cell
+from fmnist.runs.record import STOPPED, known
 from fmnist.runs.run import Run, load_run, record_stamp
 from fmnist.runs.text import duration, epoch_label, in_eighty, shown
 from fmnist.sweeps.plan import names_of

@@ -22,9 +22,10 @@ from fmnist.config.schema import config_hash
 from fmnist.data.facts import same_sums
 from fmnist.errors import RunError
 from fmnist.process.machine import processor_name
+from fmnist.runs.manifest import SWEEP, Cell, listed_cells
 from fmnist.runs.origin import code_version, package_versions
 from fmnist.runs.own_code import changed_code
-from fmnist.runs.record import SWEEP, Cell, Record, listed_cells
+from fmnist.runs.record import Record
 from fmnist.runs.run import Run, finished_run, read_checkpoint
 
 log = logging.getLogger(__name__)

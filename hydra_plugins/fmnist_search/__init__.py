@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
 
-    from fmnist.runs.record import Cell
+    from fmnist.runs.manifest import Cell
 
     Space = dict[str, BaseDistribution]
 

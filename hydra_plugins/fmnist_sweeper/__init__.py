@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from hydra_plugins.fmnist_launchers.machine import MachineLauncher
 
 if TYPE_CHECKING:
-    from fmnist.runs.record import Cell
+    from fmnist.runs.manifest import Cell
 
 # Launchers whose cells may find their data and devices on another machine.
 ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
@@ -125,7 +125,7 @@ class ResumeSweeper(CellSweeper):
     """Re-running the same command finishes the sweep."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fmnist.runs.record import listed_cells
+        from fmnist.runs.manifest import listed_cells
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.launch import launch, left

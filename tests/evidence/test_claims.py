@@ -20,7 +20,15 @@ from fmnist.evidence.claim import ClaimError
 from fmnist.evidence.claim_file import CLAIMS_DIR, RESULTS_DIR, load_claims, load_file, looks_of
 from fmnist.evidence.matching import matches, per_seed, side
 from fmnist.evidence.outcome import evaluate, evaluate_claims, family_sizes, published_difference
-from fmnist.evidence.text import effect, looks_in_words, number, remarks, scope, verdict_words
+from fmnist.evidence.text import (
+    effect,
+    looks_in_words,
+    measured,
+    number,
+    remarks,
+    scope,
+    verdict_words,
+)
 from fmnist.reporting.claims_table import claims_table, explanation, to_csv
 from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Entry, SweepSetting
@@ -817,6 +825,22 @@ def test_a_run_knows_its_looks_and_does_not_depend_on_them():
     config, _, _ = configuration("ablation=s2_best_worst")
     assert config["looks"] == [10, 20]
     assert config_hash(config) == config_hash(config | {"looks": None})
+
+
+@pytest.mark.parametrize(
+    ("mean", "ends", "metric", "text"),
+    [
+        (0.003962, (0.002412, 0.005423), "val/loss_setback", "+0.0040 [0.0024, 0.0054]"),
+        (141.2, (15.68, 266.7), "seconds", "+141 [16, 267]"),
+        (1412.3, (1286.7, 1538.1), "seconds", "+1,412 [1,287, 1,538]"),
+        (-0.00001, (-1.2, 1.2), "val/loss", "0.0 [-1.2, 1.2]"),
+        (3.0, (3.0, 3.0), "epochs", "+3 [3, 3]"),
+        (0.5, (-0.1234, 1.1234), "test/acc", "+0.50 [-0.12, 1.12]"),
+    ],
+)
+def test_a_number_has_the_digits_that_its_interval_tells(mean, ends, metric, text):
+    assert measured(mean, ends, metric, sign=True) == text
+    assert measured(mean, ends, metric, sign=False) == text.removeprefix("+")
 
 
 def test_seeds_beyond_the_last_look_are_shown_and_do_not_count(tmp_path):

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from fmnist.runs.manifest import Cell
 from fmnist.runs.own_code import changed_code, code_digests, digest
-from fmnist.runs.record import Cell, Record
+from fmnist.runs.record import Record
 from fmnist.runs.recording import goes_on, start_run
 from fmnist.runs.run import load_run
 from fmnist.sweeps.launch import launch

@@ -14,19 +14,8 @@ import pytest
 from fmnist.errors import RunBusy, RunError
 from fmnist.runs.find import find_runs
 from fmnist.runs.lock import is_locked, locked
-from fmnist.runs.record import (
-    COLUMNS,
-    SCHEMA,
-    Cell,
-    Epoch,
-    Manifest,
-    Record,
-    Resumption,
-    manifest_json,
-    read_manifest,
-    read_record,
-    record_json,
-)
+from fmnist.runs.manifest import Cell, Manifest, manifest_json, read_manifest
+from fmnist.runs.record import COLUMNS, SCHEMA, Epoch, Record, Resumption, read_record, record_json
 from fmnist.runs.recording import start_run
 from fmnist.runs.run import Run, load_run
 from fmnist.sweeps.plan import write_manifest
@@ -114,14 +103,16 @@ def test_a_damaged_record_is_put_aside_when_its_run_is_made_anew(tmp_path):
 
 
 def test_what_a_run_has_done_stays_when_it_goes_on(tmp_path):
-    put_record(tmp_path, a_record("failed", [an_epoch(0), an_epoch(1)], error="killed"))
+    facts = {"device": "cpu (a processor)", "threads": 2}
+    put_record(tmp_path, a_record("failed", [an_epoch(0), an_epoch(1)], error="killed", **facts))
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     record = start_run(tmp_path, a_record("running", started="later")).record
     assert (record.status, record.started, record.error) == (
         "running", "2026-01-01T00:00:00+00:00", None,
     )  # fmt: skip
-    assert [again.epochs for again in record.resumed] == [2]
+    (again,) = record.resumed
+    assert (again.epochs, again.device, again.threads) == (2, *facts.values())
     assert len(record.epochs) == 2
 
 
@@ -196,7 +187,7 @@ def as_nobody(code: str, *arguments: object) -> str:
         "import fcntl, os, sys\n"
         "from pathlib import Path\n"
         "from fmnist.errors import RunError\n"
-        "from fmnist.runs.record import Cell\n"
+        "from fmnist.runs.manifest import Cell\n"
         "from fmnist.runs.lock import locked\n"
         "from fmnist.runs.run import load_run\n"
         "from fmnist.sweeps.plan import write_manifest\n"

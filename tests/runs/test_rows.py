@@ -1,8 +1,15 @@
 """New runs and rows from before a setting existed have the same settings, while it is unused."""
 
-from fmnist.runs.rows import flatten, is_value
-from fmnist.runs.rows_file import read_rows
+from pathlib import Path
+
+import pytest
+
+from fmnist.runs.record import Resumption
+from fmnist.runs.rows import flatten, is_value, row_of
+from fmnist.runs.rows_file import durations, read_rows
+from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, composed
+from tests.records import CONFIG, a_record, an_epoch, put_record
 
 
 def test_a_new_run_has_the_settings_that_committed_rows_of_its_experiment_have() -> None:
@@ -12,3 +19,24 @@ def test_a_new_run_has_the_settings_that_committed_rows_of_its_experiment_have()
     given = flatten(composed("++trainer.min_epochs=2", "++trainer.benchmark=null"))
     assert given["trainer.min_epochs"] == "2"
     assert "trainer.benchmark" not in given
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "timed"),
+    [
+        ("cpu (a processor)", 1, True),
+        ("cpu (another)", 1, False),
+        ("cuda (a GPU)", 1, False),
+        ("cpu (a processor)", 2, False),
+        (None, None, True),  # of a record from before that was written down
+    ],
+)
+def test_seconds_of_a_run_that_went_on_elsewhere_are_of_no_machine(
+    tmp_path: Path, device: str | None, threads: int | None, timed: bool
+) -> None:
+    config = CONFIG | {"trainer": {"max_epochs": 2}, "seed": 0}
+    again = Resumption("now", 1, None, device, threads)
+    record = a_record(epochs=[an_epoch(0), an_epoch(1)], config=config, resumed=[again])
+    row = row_of(load_run(put_record(tmp_path, record)))
+    assert bool(durations(row)) is timed
+    assert row.metrics["test/acc"] == 0.8

@@ -9,9 +9,10 @@ from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR
 from fmnist.data import files
 from fmnist.errors import ConfigError, DataUnavailable, RunError
+from fmnist.runs.manifest import Cell
 from fmnist.runs.record import Record
 from fmnist.runs.run import Run, load_run
-from fmnist.sweeps.plan import Cell, plan, refuse_other_runs, require_data
+from fmnist.sweeps.plan import plan, refuse_other_runs, require_data
 from tests.conftest import TINY, composed, here
 
 

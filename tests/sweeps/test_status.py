@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fmnist.runs.lock import locked
-from fmnist.runs.record import METRICS, Cell, Epoch, Record, listed_cells
+from fmnist.runs.manifest import Cell, listed_cells
+from fmnist.runs.record import METRICS, Epoch, Record
 from fmnist.runs.run import load_run
 from fmnist.runs.text import duration
 from fmnist.status import main

@@ -16,7 +16,8 @@ from fmnist.config.schema import config_hash
 from fmnist.errors import ConfigError, RunBusy, RunError
 from fmnist.runs.job import Job
 from fmnist.runs.lock import is_locked, locked
-from fmnist.runs.record import Cell, Record, listed_cells
+from fmnist.runs.manifest import Cell, listed_cells
+from fmnist.runs.record import Record
 from fmnist.runs.run import finished_run, load_run
 from fmnist.sweeps.names import (
     NAME_LENGTH,

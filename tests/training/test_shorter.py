@@ -10,7 +10,7 @@ import torch
 
 from fmnist.config.schema import config_hash
 from fmnist.runs.job import Job
-from fmnist.runs.record import SWEEP, Cell, Manifest, manifest_json
+from fmnist.runs.manifest import SWEEP, Cell, Manifest, manifest_json
 from fmnist.runs.run import Run, load_run, read_checkpoint, write_atomically
 from fmnist.sweeps.launch import shorter_first
 from fmnist.train import train
