@@ -14,6 +14,8 @@ from fmnist.runs.own_code import changed_code, code_digests, digest
 from fmnist.runs.record import Record
 from fmnist.runs.recording import goes_on, start_run
 from fmnist.runs.run import load_run
+from fmnist.sweeps.cells import Sweep
+from fmnist.sweeps.forecast import plan_in_words
 from fmnist.sweeps.launch import launch
 from tests.records import CONFIG, a_record, an_epoch, put_record
 
@@ -110,6 +112,7 @@ def test_a_sweep_says_which_of_its_finished_cells_other_code_has_made(
     launch(launcher, tmp_path, cells, 1)
     words = f"WARNING {net.stem}.OwnNet has changed since 2 of them finished"
     assert words in " ".join(caplog.text.split())
+    assert words in " ".join(plan_in_words(Sweep(tmp_path, cells[:2]), []).split())
 
 
 @pytest.mark.parametrize("own", [True, False])
