@@ -444,6 +444,7 @@ def test_a_command_that_fails_ends_the_newcomers_path_in_its_words(tmp_path):
         newcomer.typed("echo why; false", tmp_path, {})
 
 
+@pytest.mark.long
 def test_another_checkouts_epochs_are_timed_beside_our_own(monkeypatch, tmp_path, capsys):
     rows = measured(
         monkeypatch, tmp_path, capsys, "against", "--rounds", "1", "--models", "lenet5",

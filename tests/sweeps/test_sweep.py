@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -391,7 +392,8 @@ def test_finished_cells_are_looked_through_without_composing_them(tmp_path, monk
         return composing(*arguments, **keywords)
 
     with monkeypatch.context() as patch:
-        patch.setattr("fmnist.sweeps.launch.left", lambda *arguments: [])
+        none_is_left = SimpleNamespace(record=a_record())
+        patch.setattr("fmnist.sweeps.launch.finished_run", lambda *arguments: none_is_left)
         patch.setattr(ConfigLoaderImpl, "load_configuration", counted)
         in_sweep(*arguments, cwd=tmp_path)
     assert len(calls) > 16
@@ -439,6 +441,7 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_two_launchers_at_once_train_every_cell_once(tmp_path):
     """The first cell of each is held until the other has one, too."""
     arguments = (

@@ -40,6 +40,7 @@ def single(tmp_path, name, *overrides):
     return load_run(tmp_path / name)
 
 
+@pytest.mark.long
 def test_two_processes_train_the_same_net_as_one(tmp_path):
     average = "ema_decay=0.9"
     folder = tmp_path / ODD
