@@ -198,7 +198,7 @@ def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
 def _ended(run: Run) -> tuple[str, str]:
     """Its status, and the reason."""
     status, cut, error = run.status, run.record.cut_short, run.record.error
-    if cut and status in ("finished", "failed", "stopped"):
+    if cut and run.record.status != "running":
         return CUT, "; ".join([cut, *([" ".join(error.split())] if error else [])])
     return status, " ".join((error or "").split())
 

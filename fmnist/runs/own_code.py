@@ -10,7 +10,7 @@ import ast
 import hashlib
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ def code_digests(config: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         ConfigError: a file is no Python.
     """
-    return {target: digest(file) for target, file in sorted(_own_files(config))}
+    node = {key: value for key, value in config.items() if key != "logger"}  # no result needs one
+    targets = sorted({name for name in targets_of(node) if isinstance(name, str)})
+    return {name: found for name in targets if (found := _digest_of(name)) is not None}
 
 
 def changed_code(record: Record) -> list[str]:
@@ -38,8 +40,7 @@ def changed_code(record: Record) -> list[str]:
     Raises:
         ConfigError: a file is no Python.
     """
-    now = code_digests(record.config)
-    return [name for name, was in record.code.items() if now.get(name, was) != was]
+    return [name for name, was in record.code.items() if _digest_of(name) not in (None, was)]
 
 
 def outdated(records: Iterable[Record]) -> list[str]:
@@ -52,14 +53,11 @@ def outdated(records: Iterable[Record]) -> list[str]:
     ]
 
 
-def _own_files(config: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
-    """Of what a result depends on, which no logger is part of."""
-    node = {key: value for key, value in config.items() if key != "logger"}
-    for target in {name for name in targets_of(node) if isinstance(name, str)}:
-        ours = is_below(target, "fmnist") and not is_below(target, "fmnist.models")
-        file = source_file(target) if NAME.fullmatch(target) and not ours else None
-        if file is not None and not _is_installed(file):
-            yield target, file
+def _digest_of(target: str) -> str | None:
+    """None of what has a version or a commit, or cannot be found."""
+    ours = is_below(target, "fmnist") and not is_below(target, "fmnist.models")
+    file = source_file(target) if NAME.fullmatch(target) and not ours else None
+    return None if file is None or _is_installed(file) else digest(file)
 
 
 def _is_installed(file: Path) -> bool:

@@ -12,28 +12,27 @@ from fmnist.evidence.study import ablations, axes
 from fmnist.evidence.text import number, seeds_in_words, shown_metric
 from fmnist.runs.own_code import outdated
 from fmnist.runs.rows import Row, newest
-from fmnist.runs.run import finished_run
 from fmnist.runs.text import in_eighty, shown
 from fmnist.sweeps.cells import Sweep
 from fmnist.sweeps.estimate import alike, estimate, time_in_words
+from fmnist.sweeps.launch import finished
 from fmnist.sweeps.plan import names_of
 from fmnist.sweeps.settle import claims_of
 
 
 def plan_in_words(sweep: Sweep, rows: Sequence[Row]) -> str:
     """The plan for a terminal."""
-    runs = {c.dir: finished_run(sweep.folder / c.dir, c.config_hash) for c in sweep.cells}
-    done = [cell for cell in sweep.cells if runs[cell.dir] is not None]
-    missing = [cell for cell in sweep.cells if cell not in done]
+    done = finished(sweep.folder, sweep.cells)
+    missing = [cell for cell in sweep.cells if cell.dir not in done]
     names = names_of(sweep.cells)
     width = min(80, max(len(name) for name in names.values()))
     lines = [f"sweep  {shown(sweep.folder)}"]
     lines += [
-        f"{names[cell.dir]:{width}}  {'done' if cell in done else 'missing'}"
+        f"{names[cell.dir]:{width}}  {'done' if cell.dir in done else 'missing'}"
         for cell in sweep.cells
     ]
     lines.append(f"cells  {len(sweep.cells)}, of which {len(done)} done, {len(missing)} to run")
-    lines += [in_eighty(text) for text in outdated(r.record for r in runs.values() if r)]
+    lines += [in_eighty(text) for text in outdated(run.record for run in done.values())]
     if missing:
         settings = [settings_of(tuple(cell.overrides)) for cell in missing]
         lines.append(f"left   {time_in_words(len(missing), estimate(settings, rows))}")

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
 from fmnist.runs.manifest import Cell
 from fmnist.runs.own_code import outdated
-from fmnist.runs.run import finished_run
+from fmnist.runs.run import Run, finished_run
 from fmnist.runs.text import in_eighty, shown
 from fmnist.sweeps.plan import names_of, write_manifest
 from fmnist.sweeps.watch import report, watch
@@ -20,9 +20,16 @@ from fmnist.sweeps.watch import report, watch
 log = logging.getLogger(__name__)
 
 
+def finished(folder: Path, cells: Sequence[Cell]) -> dict[str, Run]:
+    """The runs of the cells that have finished, by the cell's folder."""
+    runs = {cell.dir: finished_run(folder / cell.dir, cell.config_hash) for cell in cells}
+    return {name: run for name, run in runs.items() if run is not None}
+
+
 def left(folder: Path, cells: Sequence[Cell]) -> list[Cell]:
     """The cells that have not finished."""
-    return [cell for cell in cells if finished_run(folder / cell.dir, cell.config_hash) is None]
+    done = finished(folder, cells)
+    return [cell for cell in cells if cell.dir not in done]
 
 
 def shorter_first(cells: Sequence[Cell]) -> list[Cell]:
@@ -58,12 +65,12 @@ def launch(
         stop: after a cell that fails no other begins.
     """
     write_manifest(folder, cells)
-    runs = {cell.dir: finished_run(folder / cell.dir, cell.config_hash) for cell in cells}
-    unfinished = shorter_first([cell for cell in cells if runs[cell.dir] is None])
-    done = len(cells) - len(unfinished)
+    done = finished(folder, cells)
+    unfinished = shorter_first([cell for cell in cells if cell.dir not in done])
+    words = "cells  %d, of which %d finished before, %d to run"
     log.info("sweep  %s", shown(folder))
-    log.info("cells  %d, of which %d finished before, %d to run", len(cells), done, len(unfinished))
-    for line in outdated(run.record for run in runs.values() if run is not None):
+    log.info(words, len(cells), len(cells) - len(unfinished), len(unfinished))
+    for line in outdated(run.record for run in done.values()):
         log.warning("%s", in_eighty(line))
     launcher.cells = len(cells)  # of which a machine is shared out
     size, errors = size or max(len(unfinished), 1), dict[str, str | None]()
