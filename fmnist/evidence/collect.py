@@ -12,6 +12,7 @@ from fmnist.evidence.study import is_study, misfit
 from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
+from fmnist.runs.own_code import versions_in_words
 from fmnist.runs.rows import Row, rows_of
 from fmnist.runs.rows_file import durations, merged, read_rows, read_tables, write_rows
 from fmnist.runs.run import Run
@@ -48,7 +49,10 @@ def collect(
         else:
             measured = with_inference(row, run) if latency and row.finished else row
             studies.setdefault(study, []).append(measured)
-    lines = [add_to(folder / f"{study}.csv", new) for study, new in sorted(studies.items())]
+    lines: list[str] = []
+    for study, new in sorted(studies.items()):
+        lines.append(add_to(folder / f"{study}.csv", new))
+        lines += [f"WARNING {words}" for words in versions_in_words(row.code for row in new)]
     lines += [
         f"left out: {runs_in_words(count)}{' of ' if study else ''}{study}: {reason}"
         for (study, reason), count in sorted(others.items())

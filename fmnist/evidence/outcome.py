@@ -31,6 +31,7 @@ from fmnist.evidence.parts import counts_whole, parts_of
 from fmnist.evidence.readings import experiments, name_of, under_readings
 from fmnist.evidence.study import first_seed
 from fmnist.evidence.verdict import Judgement, Part, Statement, can_be_decided, judge
+from fmnist.runs.own_code import versions_in_words
 from fmnist.runs.rows import INFERENCE, Row, measurements, newest
 from fmnist.runs.run import Run
 
@@ -50,6 +51,7 @@ class Outcome:
         mixed: seeds that are paired though their sides, of one training elsewhere, ran on two kinds
             of machine or with two versions of torch, which round otherwise.
         statement: None when there was nothing to measure.
+        codes: what of its runs' own code is not the same in all of them, in words.
         note: why there was nothing, when that needs saying.
         reading: of what the source left open, in words; "" where nothing is listed.
         readings: this claim under each of them, ours first, which this outcome shows; none where
@@ -68,6 +70,7 @@ class Outcome:
     decidable: bool = True
     apart: int = 0
     mixed: int = 0
+    codes: tuple[str, ...] = ()
     note: str = ""
     reading: str = ""
     readings: "tuple[Outcome, ...]" = ()
@@ -203,6 +206,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         decidable=can_be_decided(any(map(counts_whole, claim.metrics)), looks, family),
         apart=_apart(counted, sides, parts),
         mixed=_mixed(counted, sides, parts),
+        codes=tuple(versions_in_words(row.code for row in finished)),
         note=note,
     )
 

@@ -203,6 +203,7 @@ def remarks(outcome: Outcome) -> list[str]:
         made.append(f"{seeds_in_words(outcome.apart)} left out: timed on different machines")
     if outcome.mixed:
         made.append(f"of {seeds_in_words(outcome.mixed)} the sides ran on different machines")
+    made += outcome.codes
     part, statement = outcome.part, outcome.statement
     if part and statement and not statement.exact and (gaps := counted_seeds(part, statement)):
         made.append(gaps)

@@ -21,6 +21,7 @@ from fmnist.evidence.settings import (
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
 from fmnist.reporting.same_images import SameImages, same_images
+from fmnist.runs.own_code import versions_in_words
 
 if TYPE_CHECKING:
     from fmnist.runs.evaluation import Evaluation
@@ -78,12 +79,14 @@ class SideBySide:
 
     @property
     def remarks(self) -> list[str]:
-        """What the failed runs of each side count as."""
-        return [
+        """What the failed runs of each side count as, and where their own code differs."""
+        failed = [
             f"{letter}: {remark}; other numbers are of finished runs"
             for letter, side in zip(self.letters, self.sides, strict=True)
             if (remark := failed_remark(side))
         ]
+        rows = [row for side in self.sides for row in side.rows.values()]
+        return failed + [f"WARNING {words}" for words in versions_in_words(r.code for r in rows)]
 
 
 def side_by_side(sides: Sequence[Setting]) -> SideBySide:

@@ -53,6 +53,25 @@ def outdated(records: Iterable[Record]) -> list[str]:
     ]
 
 
+def versions_in_words(codes: Iterable[Mapping[str, str]]) -> list[str]:
+    """ "mynets.Wide is not the same code in all runs: 3 have one, 2 another", by `_target_`.
+
+    Args:
+        codes: of runs that are shown together, see `Record.code`; none: not known.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for code in codes:
+        for name, found in code.items():
+            counts.setdefault(name, Counter())[found] += 1
+    said = []
+    for name, versions in sorted(counts.items()):
+        first, *others = (count for _, count in versions.most_common())
+        if others:
+            have = ", ".join([f"{first} have one", *(f"{count} another" for count in others)])
+            said.append(f"{name} is not the same code in all runs: {have}")
+    return said
+
+
 def _digest_of(target: str) -> str | None:
     """None of what has a version or a commit, or cannot be found."""
     ours = is_below(target, "fmnist") and not is_below(target, "fmnist.models")

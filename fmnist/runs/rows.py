@@ -64,12 +64,14 @@ class Row:
         metrics: accuracies, F1 and recall in [0, 1].
         right: which test images its nets were right about; None: not known. In no column: beside a
             table lies `right_file`.
+        code: of one's own, a digest by `_target_`, see `Record`; in no column: {} of a table's.
     """
 
     facts: dict[str, str]
     settings: dict[str, str]
     metrics: dict[str, float]
     right: "Right | None" = field(default=None, compare=False, repr=False)
+    code: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def seed(self) -> int:
@@ -200,6 +202,7 @@ def row_of(run: Run) -> Row:
         | {name: canonical(value) for name, value in used.items() if value is not None},
         {name: round(float(value), DIGITS) for name, value in _metrics(run).items()},
         _right(run),
+        record.code,
     )
 
 

@@ -595,6 +595,16 @@ def test_runs_that_chose_on_the_test_set_are_told_where_they_count(tmp_path):
     assert [line["leaking"] for line in table] == ["2", "0"]
 
 
+def test_runs_of_other_code_of_a_net_are_told_where_they_count(tmp_path):
+    rows = [row("model=lenet5", f"aug={aug}", seed=seed, test_acc=90 + seed)
+            for aug in ("on", "off") for seed in range(2)]  # fmt: skip
+    coded = [replace(item, code={"mynets.Wide": "0" if item.seed else "1"}) for item in rows]
+    words = "mynets.Wide is not the same code in all runs: 2 have one, 2 another"
+    for given, said in ((rows, False), (coded, True), (coded[::2], False)):
+        (outcome,) = evaluate([lenet(tmp_path, AUG)], given)
+        assert (words in remarks(outcome)) == said
+
+
 def test_a_cost_of_another_machine_is_shown_and_not_judged(tmp_path):
     text = "where: {model: lenet5}\ncosts: {epoch_seconds: 180}"
     cost = lenet(tmp_path / "cost", text)

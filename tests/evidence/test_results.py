@@ -113,6 +113,17 @@ def test_the_bits_of_a_studys_runs_lie_beside_its_table_and_are_read_with_it(tmp
     assert "s2_best_worst.right.npz: damaged" in capsys.readouterr().err
 
 
+def test_runs_of_other_code_of_a_net_are_collected_with_a_warning(tmp_path, capsys):
+    for seed, version in enumerate("aab"):
+        run_dir(tmp_path / version / str(seed), "ablation=s2_best_worst", "experiment=s2_best",
+                seed=seed, code={"mynets.Wide": version})  # fmt: skip
+    assert collect(tmp_path / "results", tmp_path / "a") == 0
+    assert "WARNING" not in capsys.readouterr().out
+    assert collect(tmp_path / "results", tmp_path / "a", tmp_path / "b") == 0
+    words = "WARNING mynets.Wide is not the same code in all runs: 2 have one, 1 another"
+    assert capsys.readouterr().out.splitlines()[-1] == words
+
+
 def test_runs_side_by_side_cost_the_clock_once_and_pauses_nothing(tmp_path):
     for name, started, seconds in (
         ("first", "10:00:00", 60.0), ("inside", "10:00:10", 20.0), ("over", "10:00:40", 50.0),

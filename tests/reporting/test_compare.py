@@ -71,6 +71,22 @@ def test_a_sweep_is_compared_by_its_settings_in_eighty_columns(
     assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
 
 
+def test_settings_of_other_code_are_compared_and_a_line_says_so(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "mynets.Wide is not the same code in all runs: 4 have one, 1 another"
+    for number, run in enumerate(sorted(sweep.iterdir())):
+        code = {"mynets.Wide": "new" if number == 2 else "old"}
+        put_record(run, replace(load_run(run).record, code=code if number else {}))
+    assert main([str(sweep)]) == 0
+    assert f"WARNING {words}" in capsys.readouterr().out.splitlines()
+    assert report([str(sweep), "--out", str(tmp_path / "report")]) == 0
+    assert words in (tmp_path / "report" / "report.html").read_text()
+    put_record(run := sweep / "avg2", replace(load_run(run).record, code={"mynets.Wide": "old"}))
+    assert main([str(sweep)]) == 0
+    assert "WARNING" not in capsys.readouterr().out
+
+
 @pytest.fixture
 def table(sweep: Path, tmp_path: Path) -> Path:
     """Of the sweep's runs; that of a seed more of avg failed."""
