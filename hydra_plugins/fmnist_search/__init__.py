@@ -9,31 +9,31 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Transformer
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.fmnist_search.space import brief, search_space, with_seeds
+from hydra_plugins.fmnist_search.study import (
+    alone,
+    kind_of,
+    require_kind,
+    take_up,
+    tell_best,
+)
 from hydra_plugins.fmnist_sweeper import CellSweeper, Options
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.distributions import BaseDistribution
 
     from fmnist.runs.manifest import Cell
-
-    Space = dict[str, BaseDistribution]
+    from hydra_plugins.fmnist_search.space import Space
 
 log = logging.getLogger(__name__)
-DIGITS = 8  # of a number that is short enough for people
-TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 
 
 @dataclass(kw_only=True, eq=False)
@@ -100,7 +100,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def sweep(self, arguments: list[str]) -> None:
         from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
         from fmnist.runs.text import shown
-        from hydra_plugins.fmnist_search.study import alone
 
         given = (self.params or {}).items()
         space, fixed = search_space([*(f"{key}={value}" for key, value in given), *arguments])
@@ -218,7 +217,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _require_same(self, study: "Study", space: "Space", fixed: list[str]) -> None:
         """See `require_kind`."""
         from fmnist.config.schema import config_hash, resolve
-        from hydra_plugins.fmnist_search.study import kind_of, require_kind
 
         kind = kind_of(
             space, lambda trial: config_hash(resolve(self.load([*trial, *fixed]))), self.seeds
@@ -313,88 +311,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
             return jobs
 
 
-def with_seeds(cell: list[str], first: int, count: int) -> list[list[str]]:
-    """A cell with so many seeds, counted from its own; one seed: as it is."""
-    from fmnist.config.readings import key_of
-
-    if (first, count) == (0, 1):
-        return [cell]
-    own = [int(text.partition("=")[2]) for text in cell if key_of(text) == "seed"]
-    rest = [text for text in cell if key_of(text) != "seed"]
-    return [[*rest, f"seed={sum(own) + first + number}"] for number in range(count)]
-
-
-def brief(overrides: Sequence[str]) -> str:
-    """Overrides for people: "lr=0.001544 scheduler=step" in place of 17 digits."""
-    words = []
-    for key, _, value in (text.partition("=") for text in overrides):
-        with suppress(ValueError):
-            long = len(value) > DIGITS and not value.isdigit()
-            value = f"{float(value):.4g}" if long else value
-        words.append(f"{key.rpartition('.')[2]}={value}")
-    return " ".join(words)
-
-
-def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":
-    """What is searched, and the overrides that every trial has. A later text replaces an earlier.
-
-    Args:
-        texts: overrides in Hydra's grammar; those that name several values are searched.
-
-    Raises:
-        ConfigError: an interval or range that Optuna cannot draw from, or nothing to search.
-    """
-    from fmnist.errors import ConfigError
-
-    space, fixed = dict[str, "BaseDistribution"](), dict[str, str]()
-    for override in OverridesParser.create().parse_overrides(list(texts)):
-        key = override.get_key_element().lstrip("+~")
-        space.pop(key, None)
-        fixed.pop(key, None)
-        if not override.is_sweep_override():
-            fixed[key] = str(override.input_line)
-            continue
-        try:
-            space[key] = distribution(override)
-        except ValueError as error:
-            raise ConfigError(f"{override.input_line}: {error}") from error
-    if not space:
-        message = "nothing to search: give a setting an interval, a range or a choice"
-        raise ConfigError(f"hydra/sweeper=optuna: {message}")
-    return space, list(fixed.values())
-
-
-def distribution(override: Override) -> "BaseDistribution":
-    """Optuna's for one of Hydra's: an interval has integers only where it is cast (`int(interval(
-    1, 9))`), and a range has the values that it has in a grid.
-
-    Raises:
-        ValueError: there is nothing to draw from.
-    """
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    value: Any = override.value()
-    if override.is_interval_sweep():
-        ends = (value.start, value.end)
-        kind = IntDistribution if all(isinstance(end, int) for end in ends) else FloatDistribution
-        return kind(*ends, log="log" in value.tags)
-    values: list[Any] = list(override.sweep_iterator(transformer=Transformer.encode))
-    if not values:
-        raise ValueError("no value")
-    if not override.is_range_sweep() or value.shuffle:
-        return CategoricalDistribution(values)
-    start, step = Decimal(str(value.start)), Decimal(str(value.step))  # 0.1 is a tenth
-    first, last = sorted((start, start + (len(values) - 1) * step))
-    step = abs(step)
-    if all(isinstance(number, int) for number in (value.start, value.stop, value.step)):
-        return IntDistribution(int(first), int(last), step=int(step))
-    return FloatDistribution(float(first), float(last), step=float(step))
-
-
 def value_of(job: JobReturn) -> float | None:
     """What a cell returned; None: it failed, which its record and its log explain."""
     if getattr(job, "status", None) == JobStatus.FAILED:  # whose value Hydra would complain about
@@ -404,34 +320,3 @@ def value_of(job: JobReturn) -> float | None:
     except Exception:  # the cell's own
         return None
     return value if math.isfinite(value) else None
-
-
-def take_up(study: "Study") -> int:
-    """How many trials have ended; those that were running are asked for again, as they were."""
-    import optuna
-
-    state = optuna.trial.TrialState
-    taken_up = set(study.user_attrs.get(TAKEN_UP, []))
-    for trial in study.get_trials(states=[state.RUNNING]):
-        taken_up.add(trial.number)
-        study.set_user_attr(TAKEN_UP, sorted(taken_up))
-        study.tell(trial.number, state=state.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
-    ended = study.get_trials(states=[state.COMPLETE, state.FAIL, state.PRUNED])
-    return sum(trial.number not in taken_up for trial in ended)
-
-
-def tell_best(study: "Study") -> int:
-    """Say which trial is the best: 0, or 1 when none has a result."""
-    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    if not done:
-        log.error("no trial has a result")
-        return 1
-    from fmnist.runs.text import in_eighty
-
-    best = study.best_trial
-    words = " ".join(f"{key}={value}" for key, value in best.params.items())
-    log.info("\n%d trials with a result; the best: val acc %.4f", len(done), best.value)
-    log.info("%s", in_eighty(words, indent=0))
-    return 0

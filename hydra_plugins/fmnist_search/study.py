@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
+log = logging.getLogger(__name__)
 LOCK = ".search.lock"  # beside `.lock`, which is the list's of the cells
 KIND = "kind"  # the study's: what its trials have in common
+TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 SEEDS, DIRECTION = "hydra.sweeper.seeds", "hydra.sweeper.direction"
 
 
@@ -111,3 +114,34 @@ def require_kind(study: "Study", kind: Mapping[str, Any], direction: str, folder
         )
     if KIND not in study.user_attrs:
         study.set_user_attr(KIND, dict(kind))
+
+
+def take_up(study: "Study") -> int:
+    """How many trials have ended; those that were running are asked for again, as they were."""
+    import optuna
+
+    state = optuna.trial.TrialState
+    taken_up = set(study.user_attrs.get(TAKEN_UP, []))
+    for trial in study.get_trials(states=[state.RUNNING]):
+        taken_up.add(trial.number)
+        study.set_user_attr(TAKEN_UP, sorted(taken_up))
+        study.tell(trial.number, state=state.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+    ended = study.get_trials(states=[state.COMPLETE, state.FAIL, state.PRUNED])
+    return sum(trial.number not in taken_up for trial in ended)
+
+
+def tell_best(study: "Study") -> int:
+    """Say which trial is the best: 0, or 1 when none has a result."""
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    if not done:
+        log.error("no trial has a result")
+        return 1
+    from fmnist.runs.text import in_eighty
+
+    best = study.best_trial
+    words = " ".join(f"{key}={value}" for key, value in best.params.items())
+    log.info("\n%d trials with a result; the best: val acc %.4f", len(done), best.value)
+    log.info("%s", in_eighty(words, indent=0))
+    return 0

@@ -14,13 +14,9 @@ from fmnist.sweeps.confirm import compare_all, comparison_in_words
 from fmnist.sweeps.process import start_cell
 from fmnist.sweeps.pruning import epoch_values, is_pruned, look
 from fmnist.train import train
-from hydra_plugins.fmnist_search import (
-    SearchSweeper,
-    brief,
-    search_space,
-    tell_best,
-    with_seeds,
-)  # fmt: skip
+from hydra_plugins.fmnist_search import SearchSweeper
+from hydra_plugins.fmnist_search.space import brief, search_space, with_seeds
+from hydra_plugins.fmnist_search.study import tell_best
 from tests.conftest import TINY, composed
 from tests.records import A_SEARCH, CONFIG, a_record, an_epoch, put_record
 

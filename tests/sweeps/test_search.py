@@ -76,7 +76,7 @@ def test_a_killed_search_goes_on_with_the_trial_that_was_running(tmp_path):
 
 
 def searched(*texts):
-    from hydra_plugins.fmnist_search import search_space
+    from hydra_plugins.fmnist_search.space import search_space
 
     return search_space(texts)
 
@@ -171,7 +171,8 @@ class Job:
 def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
     import optuna
 
-    from hydra_plugins.fmnist_search import search_space, take_up
+    from hydra_plugins.fmnist_search.space import search_space
+    from hydra_plugins.fmnist_search.study import take_up
 
     study = optuna.create_study(direction="maximize")
     sweeper = SearchSweeper(**A_SEARCH | {"n_trials": 5, "n_jobs": 2})
@@ -282,7 +283,8 @@ def test_two_processes_never_search_one_folder(tmp_path):
 def test_trials_that_were_running_are_asked_for_again_and_count_once():
     import optuna
 
-    from hydra_plugins.fmnist_search import search_space, take_up
+    from hydra_plugins.fmnist_search.space import search_space
+    from hydra_plugins.fmnist_search.study import take_up
 
     study = optuna.create_study()
     space, _ = search_space(["a=interval(0.0,1.0)"])
