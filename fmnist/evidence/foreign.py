@@ -23,6 +23,7 @@ its state says so, or when it has no number, as one that diverged. Accuracies, F
 margins are given so: 91.5, and 0.2 for 0.2 points. Of any other column they are in its unit.
 """
 
+import math
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -42,9 +43,8 @@ from fmnist.evidence.claim_file import (
 from fmnist.evidence.outcome import Outcome
 from fmnist.evidence.parts import said_by
 from fmnist.evidence.verdict import Part, Rule, Statement, can_be_decided, judge
-from fmnist.runs.foreign_rows import ForeignRun
+from fmnist.runs.foreign_rows import ForeignRun, as_in_table
 from fmnist.runs.plain import decode, shorten
-from fmnist.runs.rows import canonical
 
 Term = Mapping[str, str]
 Picked = dict[int, ForeignRun]  # by seed
@@ -111,7 +111,7 @@ def _claim(name: str, content: dict[str, Any], source: str) -> ForeignClaim:
         raise ClaimError("metric: is missing: the column that is compared")
     if given[0] in ("higher", "same", "about") and "margin" not in content:
         raise ClaimError("margin: is missing: the smallest difference worth claiming")
-    if asked.margin < 0:
+    if not 0 <= asked.margin < math.inf:
         raise ClaimError(f"margin: {asked.margin:g}: should be 0 or more")
     values = [(key, *item) for key in VALUES for item in getattr(asked, key).items()]
     for key, metric, value in values:
@@ -135,7 +135,7 @@ def _claim(name: str, content: dict[str, Any], source: str) -> ForeignClaim:
 
 def _selection(key: str, node: Any) -> Selection:
     lists = lists_of(key, node, COLUMNS)
-    return {name: tuple(map(canonical, values)) for name, values in lists.items()}
+    return {name: tuple(map(as_in_table, map(str, values))) for name, values in lists.items()}
 
 
 def evaluate_foreign(
@@ -177,6 +177,10 @@ def _outcome(asked: ForeignClaim, runs: Sequence[ForeignRun], family: int) -> Ou
         notes += [_only_one_side(lacking), _confounded(selections, chosen)]
         if values:
             parts.append(_part(asked, rule, values, metric, label, value))
+            notes.append(_wide_margin(claim, metric, values))
+    whole = any(part.whole for part in parts)
+    if whole and (asked.paired or not claim.higher):
+        excuse = excuse or "whole numbers"
     note = "; ".join(dict.fromkeys(filter(None, notes)))
     statement = None
     if parts and len(parts) == len(said_by(claim)):
@@ -185,7 +189,6 @@ def _outcome(asked: ForeignClaim, runs: Sequence[ForeignRun], family: int) -> Ou
         note = note or "no seed has all its sides"
     else:
         note = "no run has the values of its columns"
-    whole = any(part.whole for part in parts)
     return Outcome(
         replace(claim, note=note), judge(statement), statement, runs=len(picked) - len(failed),
         failed=len(failed), decidable=can_be_decided(whole, claim.looks, family), note=note,
@@ -274,6 +277,17 @@ def _part(
 
 def _only_one_side(seeds: Sequence[int]) -> str:
     return f"seed {', '.join(map(str, seeds))} left out: not on every side" if seeds else ""
+
+
+def _wide_margin(claim: Claim, metric: str, values: Mapping[int, Sequence[float]]) -> str:
+    """Of shares in [0, 1] whose column's name does not say so, 0.2 is 20 points."""
+    flat = [x for numbers in values.values() for x in numbers]
+    if claim.margin <= max(flat) - min(flat) or len(flat) < 2 or min(flat) == max(flat):
+        return ""
+    return (
+        f"the margin {claim.margin:g} is more than {metric} varies at all, from {min(flat):g} to "
+        f"{max(flat):g}: is it in the unit of the column?"
+    )
 
 
 def _confounded(selections: Sequence[Selection], sides: Sequence[Sequence[Picked]]) -> str:

@@ -161,7 +161,17 @@ def per_seed(
     value: Value = metric_of,
     facts: Sequence[str] | None = None,
 ) -> dict[int, tuple[Any, ...]]:
-    """By seed: the metric of every side.
+    """By seed: the metric of every side. The arguments are those of `units_of`."""
+    return over_seeds(units_of(rows, sides, value, facts))
+
+
+def units_of(
+    rows: Sequence[Row],
+    sides: Sequence[Side],
+    value: Value = metric_of,
+    facts: Sequence[str] | None = None,
+) -> Units:
+    """All units in which every side has its runs, by seed.
 
     Args:
         rows: that ended, one for each configuration.
@@ -169,13 +179,14 @@ def per_seed(
         value: what of a row that has the metric is averaged; a number or an array.
         facts: of the machine that compared runs share; None: see `same_machine`.
     """
-    units: dict[int, dict[Hashable, tuple[float, ...]]] = {}
+    units: dict[int, dict[Hashable, tuple[Any, ...]]] = {}
     facts = same_machine(sides) if facts is None else facts
-    for (seed, shared, _), block in _blocks(rows, compared(sides), facts).items():
+    for (seed, *_), block in _blocks(rows, compared(sides), facts).items():
         if (unit := _unit(block, sides, value)) is not None:
+            # Of another seed it is the same unit in other formats, too, where a machine chose them.
             cells, values = unit
-            units.setdefault(seed, {})[shared, cells] = values
-    return over_seeds(units)
+            units.setdefault(seed, {})[cells] = values
+    return units
 
 
 Shared = frozenset[tuple[str, str]]
@@ -243,16 +254,16 @@ def over_seeds(units: Units) -> dict[int, tuple[Any, ...]]:
 
     Which those are: the module's docstring.
     """
-    seeds: list[int] = []
-    counted: set[Hashable] = set()
-    order = sorted((seed for seed in units if units[seed]), key=lambda s: (-len(units[s]), s))
-    common = set(units[order[0]]) if order else set()
-    size = (-1, -1)
-    for count, seed in enumerate(order, 1):
-        common = common & set(units[seed])
-        if common and ((count - 1) * len(common), count) > size:
-            size = ((count - 1) * len(common), count)
-            seeds, counted = sorted(order[:count]), set(common)
+    own = {seed: frozenset(units[seed]) for seed in sorted(units) if units[seed]}
+    seeds, counted, size = list[int](), frozenset[Hashable](), (-1, -1)
+    # From every set of units that some seed has, down to what more and more seeds have of it.
+    for common in sorted(dict.fromkeys(own.values()), key=len, reverse=True):
+        while common:
+            have = [seed for seed, some in own.items() if common <= some]
+            if (now := ((len(have) - 1) * len(common), len(have))) > size:
+                seeds, counted, size = have, common, now
+            fewer = [common & some for some in own.values() if not common <= some]
+            common = max(fewer, key=len, default=frozenset())
     return {
         seed: tuple(
             sum(side) / len(counted)

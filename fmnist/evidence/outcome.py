@@ -25,6 +25,7 @@ from fmnist.evidence.matching import (
     select,
     settings_of,
     side,
+    units_of,
     unknown_settings,
 )  # fmt: skip
 from fmnist.evidence.parts import counts_whole, parts_of
@@ -51,6 +52,8 @@ class Outcome:
         mixed: seeds that are paired though their sides, of one training elsewhere, ran on two kinds
             of machine or with two versions of torch, which round otherwise.
         statement: None when there was nothing to measure.
+        aside: seeds that have every side, and are left out as their settings are not those of the
+            others; see `fmnist.evidence.matching`.
         codes: what of its runs' own code is not the same in all of them, in words.
         note: why there was nothing, when that needs saying.
         reading: of what the source left open, in words; "" where nothing is listed.
@@ -70,6 +73,7 @@ class Outcome:
     decidable: bool = True
     apart: int = 0
     mixed: int = 0
+    aside: int = 0
     codes: tuple[str, ...] = ()
     note: str = ""
     reading: str = ""
@@ -159,8 +163,12 @@ def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
     holding = [item for item in under if item.judgement.verdict == "holds"]
     if holding:
         best = min(holding, key=lambda item: item.judgement.p or 0.0)
-        judgement = replace(ours.judgement, verdict="holds", p=best.judgement.p)
-        return replace(ours, judgement=judgement, readings=tuple(under), holds_under=best)
+        shown = ours if ours.statement else best
+        judgement = replace(shown.judgement, verdict="holds", p=best.judgement.p)
+        return replace(
+            shown, claim=claim, judgement=judgement, reading=ours.reading, readings=tuple(under),
+            holds_under=best,
+        )  # fmt: skip
     judgement = ours.judgement
     if verdicts == {"does not hold"}:
         judgement = replace(judgement, p=max(item.judgement.p or 0.0 for item in under))
@@ -171,7 +179,7 @@ def _outcome(claim: Claim, rows: Sequence[Row], family: int) -> Outcome:
 
 def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1) -> Outcome:
     sides = [side(selection, claim.metric) for selection in claim.selections]
-    chosen = select(rows, sides)
+    chosen = _of_its_settings(select(rows, sides), claim.study, sides)
     finished = [row for row in chosen if row.finished]
     failed = [row for row in chosen if not row.finished]
     lacking, never = (
@@ -206,9 +214,23 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         decidable=can_be_decided(any(map(counts_whole, claim.metrics)), looks, family),
         apart=_apart(counted, sides, parts),
         mixed=_mixed(counted, sides, parts),
+        aside=_aside(claim, counted, parts),
         codes=tuple(versions_in_words(row.code for row in finished)),
         note=note,
     )
+
+
+def _of_its_settings(rows: list[Row], study: str, sides: Sequence[Side]) -> list[Row]:
+    """Those whose settings the claim's own study has, where it has every side.
+
+    What somebody has run with another setting is no part of it: no verdict depends on the folder.
+    """
+    own = [row for row in rows if row.facts["study"] == study]
+    terms = [term for item in sides for term in item.terms]
+    if not all(any(matches(row, term) for row in own) for term in terms):
+        return rows
+    settings = {row.did for row in own}
+    return [row for row in rows if row.did in settings]
 
 
 def _no_verdict(claim: Claim) -> str:
@@ -289,6 +311,14 @@ def _mixed(rows: Sequence[Row], sides: Sequence[Side], parts: Sequence[Part]) ->
     if not parts or len(sides) != 2 or not parts[0].paired:
         return 0
     return len(parts[0].seeds) - len(per_seed(rows, sides, facts=("device", "torch")))
+
+
+def _aside(claim: Claim, rows: Sequence[Row], parts: Sequence[Part]) -> int:
+    """How many seeds have every side, in other settings than those of the seeds that count."""
+    if not parts:
+        return 0
+    sides = [side(selection, claim.metrics[0]) for selection in claim.selections]
+    return len(set(units_of(rows, sides)) - set(parts[0].seeds))
 
 
 def published_difference(claim: Claim, claims: Iterable[Claim]) -> float | None:

@@ -106,11 +106,23 @@ def verdict_words(outcome: Outcome) -> str:
         return f"holds under {outcome.holds_under.reading}"
     if verdict == "does not hold":
         return f"does not hold in any of {len(readings)} readings"
-    if missing := sum(not item.judgement.look for item in readings):
+    if missing := _not_run(readings):
         return f"undecided: {missing} of {len(readings)} readings to run"
+    if excused := _excused(readings):
+        return f"undecided: {excused} of {len(readings)} readings not judged, runs failed"
     slowest = min(outcome.waiting, key=lambda item: item.judgement.look)
     said = verdict_alone(replace(outcome, judgement=replace(slowest.judgement, verdict=verdict)))
     return f"{said} under {slowest.reading}" if len(outcome.waiting) == 1 else said
+
+
+def _not_run(readings: Iterable[Outcome]) -> int:
+    """How many have not come to a look."""
+    return sum(not i.judgement.look and i.judgement.verdict != "not judged" for i in readings)
+
+
+def _excused(readings: Iterable[Outcome]) -> int:
+    """How many have no verdict, however many seeds they have."""
+    return sum(item.judgement.verdict == "not judged" for item in readings)
 
 
 def readings_in_words(outcome: Outcome) -> list[str]:
@@ -136,7 +148,9 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     short = sum(item.none_came_so_far for item in readings)
     if short:
         said += f", in {short} more no run came so far"
-    if to_run := len(readings) - len(judged) - short:
+    if excused := _excused(readings):
+        said += f", {excused} not judged: runs failed"
+    if to_run := len(readings) - len(judged) - short - excused:
         said += f", {to_run} to run"
     return [said]
 
@@ -203,6 +217,8 @@ def remarks(outcome: Outcome) -> list[str]:
         made.append(f"{seeds_in_words(outcome.apart)} left out: timed on different machines")
     if outcome.mixed:
         made.append(f"of {seeds_in_words(outcome.mixed)} the sides ran on different machines")
+    if outcome.aside:
+        made.append(f"{seeds_in_words(outcome.aside)} left out: not all that the others average")
     made += outcome.codes
     part, statement = outcome.part, outcome.statement
     if part and statement and not statement.exact and (gaps := counted_seeds(part, statement)):
@@ -211,11 +227,26 @@ def remarks(outcome: Outcome) -> list[str]:
     made += likelihoods(outcome)
     if part and statement and not statement.exact:
         made.append(worst_seed(part, shown_metric(outcome)))
-        if (extra := len(part.seeds) - statement.shown) > 0:
+        made += looks_apart(outcome)
+        if (extra := len(part.seeds) - statement.last) > 0:
             mean = number(part.summary().mean, shown_metric(outcome))
             do = "seeds do" if extra > 1 else "seed does"
             made.append(f"{extra} more {do} not count yet: {mean} with all")
     return made + ([outcome.claim.note] if outcome.claim.note else [])
+
+
+def looks_apart(outcome: Outcome) -> list[str]:
+    """Where the looks leave no number together: which one is shown, and what the others gave."""
+    part, statement = outcome.part, outcome.statement
+    if part is None or statement is None or statement.agree:
+        return []
+    made = []
+    for look in statement.taken:
+        if look != statement.shown:
+            ends = _possible(outcome, statement.interval([look])) or (0.0, 0.0)
+            mean, metric = part.summary(look).mean, shown_metric(outcome)
+            made.append(f"{measured(mean, ends, metric, not outcome.claim.values)} at {look}")
+    return [f"shown at {statement.shown} seeds, as the looks disagree: {', '.join(made)}"]
 
 
 def counted_seeds(part: Part, statement: Statement) -> str:
@@ -278,11 +309,13 @@ def readings_lines(outcomes: Iterable[Outcome]) -> list[list[str]]:
 
 
 def _under_reading(item: Outcome) -> str:
-    """Its effect, of which part, and the runs of which only a bound is known."""
-    if item.statement is None:
+    """Its effect, of which part, and the runs of which only a bound is known, or chance."""
+    statement = item.statement
+    if statement is None:
         return item.note
-    never = never_words(item)
-    return labelled(item, both_intervals(item)) + (f"; {never}" if never else "")
+    told = [labelled(item, both_intervals(item)), never_words(item), *looks_apart(item)]
+    told += [failed_words(item.failed, not statement.excuse)] if item.failed else []
+    return "; ".join(filter(None, told))
 
 
 def likelihoods(outcome: Outcome) -> list[str]:

@@ -315,11 +315,18 @@ def _range(outcome: Outcome) -> str:
 
 
 def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
-    """Mean and name of every reading that was run, of the part that ours shows."""
-    means, part = [], outcome.part
+    """Mean and name of every reading that was run, of the part that ours shows.
+
+    Classes may stand in another order; what else a claim says has the reading in its label.
+    """
+    means, part, statement = [], outcome.part, outcome.statement
+    if part is None or statement is None:
+        return []
+    place = next(number for number, own in enumerate(statement.parts) if own is part)
     for item in outcome.readings:
-        if part and item.statement:
-            same = [p for p in item.statement.parts if p.label == part.label]
+        if item.statement:
+            parts = item.statement.parts
+            same = [p for p in parts if p.label == part.label] or parts[place : place + 1]
             means += [(p.summary(item.statement.shown).mean, item.reading) for p in same]
     return means
 

@@ -79,7 +79,8 @@ def read_foreign(path: Path, seed: str = "") -> tuple[list[ForeignRun], int]:
     of_seed, of_state = _seed_column(path, names, seed), _named(names, ("state", "status"))
     runs, waiting = [], 0
     for number, fields in lines:
-        columns = {name: _text(field) for name, field in zip(names, fields, strict=True) if name}
+        named = [(name, field) for name, field in zip(names, fields, strict=True) if name]
+        columns = {name: as_in_table(field) for name, field in named}
         state = columns.get(of_state, "finished").lower()
         if state in NOT_ENDED:
             waiting += 1
@@ -106,8 +107,8 @@ def _seed_column(path: Path, names: list[str], asked: str) -> str:
     return found[0]
 
 
-def _text(field: str) -> str:
-    """Equal texts are equal settings: 0.10 is 0.1, True is true."""
+def as_in_table(field: str) -> str:
+    """Equal texts are equal settings: 0.10 is 0.1, True is true, "none" is an empty field."""
     text = str(escaped_values(field.strip()))
     if text.lower() in EMPTY:
         return "null"

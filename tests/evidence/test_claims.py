@@ -232,6 +232,39 @@ def test_runs_are_paired_by_seed(tmp_path):
     assert differences(lenet(tmp_path, AUG), rows) == {1: 0.0, 2: -1.0}
 
 
+def test_one_seed_with_other_settings_does_not_count_for_all_the_others(tmp_path):
+    rows = [row("model=lenet5", f"aug={aug}", f"optim.lr={0.5 if seed == 0 else 0.1}", seed=seed,
+                test_acc=90 + seed) for seed in range(4) for aug in ("on", "off")]  # fmt: skip
+    assert sorted(differences(lenet(tmp_path, AUG), rows)) == [1, 2, 3]
+    (outcome,) = evaluate([lenet(tmp_path, AUG)], rows)
+    assert "1 seed left out: not all that the others average" in remarks(outcome)
+
+
+def test_seeds_count_together_whatever_formats_their_machines_chose(tmp_path):
+    claim = lenet(tmp_path, "where: {model: lenet5}\nabout: {test/acc: 90}")
+    rows = [row("model=lenet5", f"trainer.precision={formats}", seed=seed, test_acc=90 + seed)
+            for seed, formats in enumerate(["32-true", "bf16-mixed", "bf16-mixed"])]  # fmt: skip
+    assert sorted(differences(claim, rows)) == [0, 1, 2]
+    by_hand = [replace(one, settings=one.settings | {"formats": "set"}) for one in rows]
+    assert sorted(differences(claim, by_hand)) == [1, 2]
+
+
+def test_what_else_was_run_changes_no_verdict(tmp_path):
+    """Whoever has run the sides of a claim with other settings, too, has other units of it."""
+    claim = replace(lenet(tmp_path, AUG), sweep="ablation=s2_augmentation")
+    own = [replace(one, facts=one.facts | {"study": "s2_augmentation"}) for one in (
+        row("model=lenet5", f"aug={aug}", seed=seed, test_acc=90 + seed + (aug == "on"))
+        for seed in range(5) for aug in ("on", "off"))]  # fmt: skip
+    others = [row("model=lenet5", f"aug={aug}", f"optim.lr={lr}", seed=seed, test_acc=80 + seed)
+              for seed in range(3) for aug in ("on", "off") for lr in (0.3, 0.4, 0.5)]  # fmt: skip
+    alone, beside = (evaluate([claim], rows)[0] for rows in (own, own + others))
+    assert alone.part.seeds == (0, 1, 2, 3, 4)
+    assert beside.judgement == alone.judgement
+    # Where the study itself has no run of them, they are all there is.
+    (without,) = evaluate([claim], others)
+    assert without.part.seeds == (0, 1, 2)
+
+
 def test_only_runs_that_differ_in_nothing_else_are_paired(tmp_path):
     on = row("model=lenet5", "aug=on", "optim.lr=0.01", test_acc=90)
     assert differences(lenet(tmp_path, AUG), [on, row("model=lenet5", test_acc=89)]) == {}

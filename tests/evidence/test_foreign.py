@@ -6,6 +6,7 @@ import pytest
 
 from fmnist.claims import main
 from fmnist.evidence.foreign import evaluate_foreign, load_foreign
+from fmnist.evidence.text import remarks, verdict_words
 from fmnist.runs.foreign_rows import read_foreign
 
 TABLES = Path(__file__).parent / "foreign"
@@ -51,6 +52,40 @@ def test_the_command_says_what_the_table_holds(capsys, tmp_path):
     assert "its columns are Name, State" in capsys.readouterr().err
 
 
+def asked_of(tmp_path, rows, claim):
+    (tmp_path / "rows.csv").write_text(rows)
+    (tmp_path / "claims.yaml").write_text(f"mine: {claim}\n")
+    runs, _ = read_foreign(tmp_path / "rows.csv")
+    (outcome,) = evaluate_foreign(load_foreign(tmp_path / "claims.yaml"), runs)
+    return outcome
+
+
+def test_an_empty_field_is_asked_for_by_any_of_its_names(tmp_path):
+    fields = [f"{seed},{aug},{3 * (aug == 'flip') + seed / 10}" for seed in range(3)
+              for aug in ("none", "flip")]  # fmt: skip
+    rows = "\n".join(["seed,aug,score", *fields])
+    claim = "{claim: W., metric: score, margin: 0.1, higher: {aug: flip}, lower: {aug: %s}}"
+    for name in ("none", "null", "None"):
+        outcome = asked_of(tmp_path, rows, claim % name)
+        assert (outcome.judgement.verdict, outcome.runs) == ("holds", 6)
+
+
+def test_of_whole_numbers_only_what_is_higher_is_judged(tmp_path):
+    rows = "seed,reward\n" + "".join(f"{seed},{200 + seed}\n" for seed in range(6))
+    outcome = asked_of(tmp_path, rows, "{claim: W., at_least: {reward: 100}}")
+    assert verdict_words(outcome) == "not judged: whole numbers"
+    assert outcome.part.sides == ((200, 201, 202, 203, 204, 205),)
+
+
+def test_a_margin_in_another_unit_than_the_column_is_told(tmp_path):
+    fields = [f"{seed},{lr},{0.9 + lr / 10 + seed / 1000}" for seed in range(5) for lr in (0, 1)]
+    rows = "\n".join(["seed,lr,val_acc", *fields])
+    claim = "{claim: W., metric: val_acc, margin: %s, higher: {lr: 1}, lower: {lr: 0}}"
+    words = "the margin 0.2 is more than val_acc varies at all, from 0.9 to 1.004: is it in"
+    assert words in remarks(asked_of(tmp_path, rows, claim % 0.2))[-1]
+    assert not any("margin" in text for text in remarks(asked_of(tmp_path, rows, claim % 0.002)))
+
+
 HEAD = "seed,lr,loss\n"
 ROWS = HEAD + "".join(f"{seed},{lr},{lr}\n" for seed in range(3) for lr in (0.1, 0.2))
 CLAIM = "{claim: Words., metric: loss, margin: 0.1, higher: {lr: 0.2}, lower: {lr: 0.1}}"
@@ -63,6 +98,7 @@ CLAIM = "{claim: Words., metric: loss, margin: 0.1, higher: {lr: 0.2}, lower: {l
         (ROWS, CLAIM.replace("metric: loss", "metric: los"), "los: no such column; did you mean"),
         (ROWS, CLAIM.replace("margin: 0.1, ", ""), "margin: is missing: the smallest difference"),
         (ROWS, CLAIM.replace("margin: 0.1", "margin: -1"), "margin: -1: should be 0 or more"),
+        (ROWS, CLAIM.replace("margin: 0.1", "margin: .nan"), "margin: nan: should be 0 or more"),
         (ROWS, "{claim: Words., at_least: {test/acc: 0.9}}", "acc: 0.9: should be in percent"),
         (ROWS, CLAIM.replace("loss, margin: 0.1", "test/acc, margin: 0.02"),
          "margin: 0.02: of test/acc should be in points of percent, 0.05 or more: 2 for 0.02"),

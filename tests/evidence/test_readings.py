@@ -12,7 +12,13 @@ from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
 from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
-from fmnist.evidence.text import readings_lines, readings_word, remarks, verdict_words
+from fmnist.evidence.text import (
+    effect,
+    readings_lines,
+    readings_word,
+    remarks,
+    verdict_words,
+)
 from fmnist.runs.find import find_runs
 from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
@@ -162,6 +168,41 @@ def test_a_value_does_not_hold_only_under_none_of_them():
     ours = judged("s3_baseline_value", measured([75]))
     assert verdict_words(ours) == "undecided: 3 of 4 readings to run"
     assert readings_lines([ours]) == []
+
+
+def test_a_value_that_holds_under_a_reading_is_shown_where_ours_has_not_run():
+    rows = [r for r in measured([75, 69.1, 88, 73]) if r.settings["model.width"] == "0.125"]
+    outcome = judged("s3_baseline_value", rows)
+    assert verdict_words(outcome) == "holds under model.width=0.125"
+    assert outcome.claim.name == "s3_baseline_value"
+    assert effect(outcome).startswith("69.")
+
+
+def test_readings_that_runs_that_failed_leave_without_a_verdict_are_not_to_run():
+    rows = [
+        replace(r, facts=r.facts | {"status": "failed"}, metrics={})
+        if r.settings["data.batch_size"] == "128" and r.seed == 1 else r
+        for r in measured([75, 60, 88, 73])
+    ]  # fmt: skip
+    outcome = judged("s3_baseline_value", rows)
+    assert verdict_words(outcome) == "undecided: 1 of 4 readings not judged, runs failed"
+    better = measured([90, 88, 89], experiment="s3_better")
+    compared = judged("s3_baseline_better", [*rows, *better])
+    shown = {line[1]: line[2] for line in readings_lines([compared])}
+    assert shown["data.batch_size=128"].endswith("; 1 failed run: counts as chance accuracy")
+
+
+def test_where_the_looks_disagree_a_line_has_the_mean_of_the_one_that_decided():
+    """And those of the others beside it: an interval that lacks its mean explains nothing."""
+    early = measured([75, 60, 88, 73], range(1, 6))
+    late = [replace(r, metrics={"test/acc_last": r.metrics["test/acc_last"] - 0.05 * (r.seed > 7)})
+            for r in measured([75, 60, 88, 73], range(6, 11))]  # fmt: skip
+    outcome = judged("s3_baseline_value", [*early, *late])
+    (said,) = [text for text in remarks(outcome) if "disagree" in text]
+    assert effect(outcome).startswith("75.1")
+    assert said.startswith("shown at 5 seeds, as the looks disagree: 73.6")
+    assert said.endswith("] at 10")
+    assert all("as the looks disagree" in line[2] for line in readings_lines([outcome]))
 
 
 def test_a_comparisons_verdict_is_that_of_our_reading():

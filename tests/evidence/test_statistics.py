@@ -210,9 +210,25 @@ def test_a_decision_at_an_early_look_stays_and_the_interval_with_it():
     first, second = [91, 91.01, 91.02, 91, 91], [90, 90.01, 90.02, 90, 90]
     early = judge(Statement((above(first, second),), (5, 10)))
     wild = [60.0, 120.0, 91.0, 70.0, 110.0]
-    late = judge(Statement((above(first + wild, second + [90.0] * 5),), (5, 10)))
+    statement = Statement((above(first + wild, second + [90.0] * 5),), (5, 10))
+    late = judge(statement)
     assert early.verdict == late.verdict == "holds"
     assert late.interval == pytest.approx(early.interval)
+    # The mean that is shown lies in it, though that of all ten does not.
+    assert (statement.last, statement.shown) == (10, 5)
+    means = [statement.parts[0].summary(n).mean for n in (5, 10)]
+    assert [late.interval[0] < mean < late.interval[1] for mean in means] == [True, False]
+
+
+def test_looks_that_leave_nothing_together_give_the_interval_of_the_one_that_decided():
+    first, second = [93, 93.1, 93.2, 93, 93.1] + [90.5] * 4 + [90.4], [90, 90.1] * 5
+    statement = Statement((above(first, second),), (5, 10))
+    judgement = judge(statement)
+    low, high = statement.interval((5, 10))
+    assert low > high
+    assert (judgement.verdict, judgement.size, statement.shown) == ("holds", "more", 5)
+    assert judgement.interval == statement.interval([5])
+    assert judgement.interval[0] < statement.parts[0].summary(5).mean < judgement.interval[1]
 
 
 def test_whole_numbers_are_judged_by_the_exact_test():
