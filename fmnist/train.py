@@ -67,7 +67,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         from fmnist.tracking.dashboard import open_loggers
         from fmnist.training.build import build_classifier, build_data
         from fmnist.training.limits import refuse_no_test
-        from fmnist.training.preflight import try_net
+        from fmnist.training.preflight import takes_channels_last, try_net
         from fmnist.training.shorter import shorter_run
         from fmnist.training.start import Beginning, as_begun, beginning_of, start_from
 
@@ -77,6 +77,11 @@ def train(config: dict[str, Any], job: Job) -> float:
         refuse_no_test(config["trainer"], data)
         shape, classes = facts.shape, len(facts.classes)
         net = try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
+        if config["channels_last"] and not takes_channels_last(net, shape):
+            raise ConfigError(
+                f"channels_last=true: should be false: {type(net).__name__} takes a view of its "
+                "images, which memory in that order does not allow (torch.flatten and reshape do)"
+            )
         shorter = None if job.group is None else shorter_run(config, job.dir, facts.checksums)
         begun = goes_on(job.dir, name, config)
         beginning = Beginning() if begun else beginning_of(config, net, shorter)
@@ -93,7 +98,7 @@ def train(config: dict[str, Any], job: Job) -> float:
             dataset=facts,
             tags=config["tags"],
             origin=beginning.origin,
-            inherited_seconds=None if shorter is None else shorter.record.train_seconds,
+            inherited_seconds=beginning.seconds,
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:

@@ -13,6 +13,7 @@ from fmnist.data.datamodule import ImageData
 from fmnist.training.classifier import Classifier
 from fmnist.training.cost import flops
 from fmnist.training.precision import chosen_formats
+from fmnist.training.preflight import takes_channels_last
 
 
 def build(config: dict[str, Any]) -> tuple[Classifier, ImageData]:
@@ -48,12 +49,15 @@ def build_classifier(config: dict[str, Any], data: ImageData) -> Classifier:
     node = sized(config["model"], facts.shape, len(facts.classes))
     net = build_node(node)
     operations = flops(net, facts.shape)
+    _, channels_last = formats(config, operations)
+    if channels_last and config["channels_last"] is None:
+        channels_last = takes_channels_last(net, facts.shape)
     classifier = Classifier(
         net,
         config["optim"],
         config["scheduler"],
         label_smoothing=config["label_smoothing"],
-        channels_last=formats(config, operations)[1],
+        channels_last=channels_last,
         tta=config["tta"],
         ema_decay=config["ema_decay"],
         compile=config["compile"],

@@ -49,6 +49,19 @@ class Checkpoint(ModelCheckpoint):
             | {"dirpath": self.dirpath}
         )
 
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """The best so far is that of the rows: a closing validation is no callback's."""
+        super().on_train_start(trainer, module)
+        rows = module.history if isinstance(module, Classifier) else []
+        if self.monitor is None or not rows:
+            return
+        best = torch.tensor(max(row[self.monitor] for row in rows))
+        if self.best_model_score is None or self.best_model_score < best:
+            path = str(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
+            self.best_model_path = self.kth_best_model_path = path
+            self.best_model_score = self.kth_value = best
+            self.best_k_models = {path: best}
+
 
 class EpochBar(Callback):
     """A bar while an epoch runs, and a line of metrics after its validation.
@@ -159,7 +172,8 @@ class ResumableEarlyStopping(EarlyStopping):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         before = trainer.should_stop
         super().on_validation_end(trainer, module)
-        if not _may_stop(trainer, trainer.current_epoch + 1):
+        ends = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch  # the epoch, with it
+        if not _may_stop(trainer, trainer.current_epoch + ends):
             trainer.should_stop = before
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

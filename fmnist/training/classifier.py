@@ -14,11 +14,11 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
 from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
+from fmnist.training.average import moving_average
 from fmnist.training.checkpoint import refuse_other_order
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
@@ -85,11 +85,7 @@ class Classifier(LightningModule):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         made: nn.Module = build_node(net) if isinstance(net, Mapping) else net
         self.net = made.to(memory_format=self.memory_format)
-        self.average: AveragedModel | None = None
-        if ema_decay is not None:
-            update = get_ema_multi_avg_fn(ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.net, multi_avg_fn=update, use_buffers=True)
-            self.average.requires_grad_(False)  # DDP waits for gradients of what could have one
+        self.average = None if ema_decay is None else moving_average(self.net, ema_decay)
         self.compiled = CompiledNet(self.net) if compile else None
         self.grouping: dict[str, Any] = {}
         if isinstance(optimizer, Mapping):
@@ -308,7 +304,7 @@ class Classifier(LightningModule):
             cast("ReduceLROnPlateau", scheduler).step(metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = self.history
+        checkpoint["history"], checkpoint["open_seconds"] = self.history, self.open_seconds
         checkpoint["random_states"] = random_states()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -320,6 +316,7 @@ class Classifier(LightningModule):
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
             self.history = checkpoint.get("history", [])
+            self.open_seconds = checkpoint.get("open_seconds", 0.0)
             self.restored_states = checkpoint.get("random_states")
 
     def _trains(self) -> bool:

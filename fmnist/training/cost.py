@@ -6,7 +6,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def parameter_count(net: nn.Module) -> int:
@@ -17,14 +17,27 @@ def parameter_count(net: nn.Module) -> int:
 def flops(net: nn.Module, shape: Sequence[int]) -> int:
     """Floating-point operations of one image's forward pass; a multiply-add counts as two.
 
+    Those of convolutions, linear layers and attention, as torch counts them; of recurrent layers
+    (nn.LSTM, nn.GRU, nn.RNN) none.
+
     Args:
         shape: of the image: channels, height, width.
     """
+    training, fast = net.training, torch.backends.mha.get_fastpath_enabled()
+    net.eval()  # auxiliary heads are no part of it, and batch norm must not see the zeros
+    torch.backends.mha.set_fastpath_enabled(False)  # a layer in one piece, which is not counted
+    try:
+        return _counted(net, torch.zeros(1, *shape))
+    except ValueError:  # batch norm that keeps no statistics, which a single image has not
+        return _counted(net, torch.zeros(2, *shape)) // 2
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        net.train(training)
+
+
+def _counted(net: nn.Module, images: Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
-    training = net.training
-    net.eval()  # auxiliary heads are no part of it, and batch norm must not see the zeros
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.zeros(1, *shape))
-    net.train(training)
+        net(images)
     return int(counter.get_total_flops())

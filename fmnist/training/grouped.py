@@ -14,7 +14,12 @@ from itertools import islice
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -22,6 +27,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from fmnist.config.trusted import is_below
 from fmnist.config.words import show
 from fmnist.data.datamodule import ImageData
 from fmnist.training.callbacks import Checkpoint, EpochBar, RecordEpochs, StopAfterStep
@@ -32,6 +38,9 @@ STEP_HOOKS = (
     "on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward",
     "on_after_backward", "on_before_optimizer_step",
 )  # fmt: skip
+# Lightning's callbacks that steer the loop of steps without any of these.
+STEERS = (GradientAccumulationScheduler, StochasticWeightAveraging, LearningRateFinder,
+          BatchSizeFinder)  # fmt: skip
 SEES_GROUPS = (Checkpoint, EpochBar, RecordEpochs, StopAfterStep)
 # The trainer's arguments that count steps, or look at each, and what they are otherwise.
 # A whole number counts batches, any other is a share of them: 1 is not 1.0.
@@ -208,13 +217,15 @@ def single_steps_because(
     if trainer.gradient_clip_val and scales(trainer):  # unscaled once, within Lightning's step
         return f"gradient_clip_val={trainer.gradient_clip_val} in fp16"
     for one in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(one, GradientAccumulationScheduler):
+        if isinstance(one, STEERS):
             return type(one).__name__
         watched = [hook for hook in STEP_HOOKS if is_overridden(hook, one, Callback)]
         if watched and not isinstance(one, SEES_GROUPS):
             return f"{type(one).__name__}.{watched[0]}"
     target = getattr(classifier.optimizer, "func", classifier.optimizer)
     closure = inspect.signature(getattr(target, "step", lambda closure=None: None)).parameters
-    if any(name == "closure" and one.default is one.empty for name, one in closure.items()):
-        return f"optim={target.__name__}"  # evaluates the loss several times a step
+    # One that must have it evaluates the loss several times a step; one's own may, as SAM does.
+    own = not any(is_below(str(target.__module__), name) for name in ("torch.optim", "fmnist"))
+    if any(n == "closure" and (own or one.default is one.empty) for n, one in closure.items()):
+        return f"optim={target.__name__}"
     return None

@@ -62,6 +62,25 @@ def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> 
         return net
 
 
+def takes_channels_last(net: nn.Module, image: Sequence[int]) -> bool:
+    """Whether a net works in channels-last memory: one that takes a `view` of images does not.
+
+    Args:
+        net: which works otherwise; its memory is contiguous afterwards.
+        image: shape of one.
+    """
+    training, last = net.training, torch.channels_last
+    with same_random_states(), torch.no_grad():
+        try:
+            images = torch.zeros(BATCH, *image).contiguous(memory_format=last)
+            net.eval().to(memory_format=last)(images)
+        except RuntimeError:
+            return False
+        finally:
+            net.train(training).to(memory_format=torch.contiguous_format)
+    return True
+
+
 def _check_module(net: Any) -> str:
     """The net's name, if it is one that can be trained."""
     name = type(net).__name__

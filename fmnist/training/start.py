@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 ALONE = "init_from takes its weights alone"
 # Settings of `data` that say how batches are made and where files lie: these may change.
-OF_BATCHES = ("root", "batch_size", "eval_batch_size", "mean", "std")
+OF_BATCHES = ("root", "batch_size", "eval_batch_size")
 # What makes a run as long as it is, in steps, and the value that is as none.
 LENGTH = {
     "trainer.max_epochs": None,
@@ -51,11 +51,13 @@ class Beginning:
         origin: for the record: which run it is; None: it starts from nothing.
         weights: of `init_from`, by the net's names.
         files: of `ckpt_path`: last and best checkpoint, which become this run's own.
+        seconds: that their epochs took.
     """
 
     origin: str | None = None
     weights: Mapping[str, Tensor] | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
+    seconds: float | None = None
 
 
 def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = None) -> Beginning:
@@ -72,13 +74,14 @@ def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = N
     if shorter is not None:
         files = {name: shorter.checkpoints / f"{name}.ckpt" for name in ("best", "last")}
         origin = f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
-        return Beginning(origin, files=files)
+        return Beginning(origin, files=files, seconds=shorter.record.train_seconds)
     if config["init_from"] is not None:
         file = checkpoint_of("init_from", config["init_from"], "best")
         return Beginning(_named("init_from", config, file), weights_of(config, file, net))
     if config["ckpt_path"] is not None:
-        files = files_of(config, net)
-        return Beginning(_named("ckpt_path", config, files["last"]), files=files)
+        files, seconds = files_of(config, net)
+        origin = _named("ckpt_path", config, files["last"])
+        return Beginning(origin, files=files, seconds=seconds)
     return Beginning()
 
 
@@ -174,8 +177,11 @@ def take_weights(there: Mapping[str, Tensor], classifier: Classifier) -> None:
         log.info("init_from  %s stays new: %s", name, shapes)
 
 
-def files_of(config: dict[str, Any], net: nn.Module) -> dict[str, Path]:
-    """Another run's last and best checkpoint, from which this one goes on as its own."""
+def files_of(config: dict[str, Any], net: nn.Module) -> tuple[dict[str, Path], float]:
+    """Another run's last and best checkpoint, from which this one goes on as its own.
+
+    And the seconds that its epochs took.
+    """
     given = config["ckpt_path"]
     path = checkpoint_of("ckpt_path", given, "last")
     last = read_checkpoint(path)
@@ -184,6 +190,11 @@ def files_of(config: dict[str, Any], net: nn.Module) -> dict[str, Path]:
     history = last.get("history") or []
     if not history:
         raise ConfigError(f"ckpt_path={given}: holds no epochs; init_from takes weights alone")
+    if _is_within(last):
+        raise ConfigError(
+            f"ckpt_path={given}: was written within an epoch, whose other images it would never "
+            f"see: should be the last.ckpt of a run that ended with one; {ALONE}"
+        )
     done, most = int(history[-1]["epoch"]) + 1, config["trainer"].get("max_epochs")
     if most is not None and most <= done:
         raise ConfigError(
@@ -196,9 +207,21 @@ def files_of(config: dict[str, Any], net: nn.Module) -> dict[str, Path]:
     best = path if first == len(accuracies) - 1 else path.with_name("best.ckpt")
     if not best.is_file():
         raise RunError(f"ckpt_path={given}: no {best}, which holds the best of its epochs so far")
-    if best != path:
-        read_checkpoint(best)  # what is wrong with it shows now, not when the run is tested
-    return {"best": best, "last": path}
+    if best != path:  # what is wrong with it shows now, not when the run is tested
+        of_best = (read_checkpoint(best).get("history") or [{}])[-1]
+        if of_best.get("step") != history[first]["step"]:
+            raise ConfigError(
+                f"ckpt_path={given}: {best} is of step {of_best.get('step', 'unknown')}, and the "
+                f"best of its epochs of step {history[first]['step']}; {ALONE}"
+            )
+    seconds = sum(float(row["seconds"]) for row in history)
+    return {"best": best, "last": path}, seconds
+
+
+def _is_within(last: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was written before the last batch of an epoch, as far as it says."""
+    loop = last.get("loops", {}).get("fit_loop", {})
+    return loop.get("epoch_loop.batch_progress", {}).get("is_last_batch") is False
 
 
 def refuse_other(config: dict[str, Any], last: Mapping[str, Any], net: nn.Module) -> None:
@@ -233,7 +256,7 @@ def _settings_of(file: Path, last: Mapping[str, Any]) -> dict[str, Any]:
     if run := _run_of(file):
         return run.config
     parts = last.get("hyper_parameters", {})
-    names = {"optim": "optimizer", "scheduler": "schedule"}
+    names = {"optim": "optimizer", "scheduler": "schedule", "tta": "tta"}
     return {group: parts[name] for group, name in names.items() if name in parts}
 
 
@@ -258,6 +281,11 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
             raise ConfigError(f"{given}: {found}: a run that goes on keeps it; {ALONE}")
     if "data" in there and (found := difference(_images_of(there), _images_of(config), "data")):
         raise ConfigError(f"{given}: {found}: its best epoch was chosen on other images; {ALONE}")
+    if (before := there.get("tta", "none")) != config["tta"]:
+        raise ConfigError(
+            f"{given}: tta is {before} there, {config['tta']} here: its best epoch was chosen by "
+            f"other views; {ALONE}"
+        )
     horizon = config["scheduler"].get("horizon")
     for key, usual in LENGTH.items() if horizon and "trainer" in there else ():
         before, now = (

@@ -25,7 +25,10 @@ def mean_logits(net: nn.Module, images: Tensor, tta: str) -> Tensor:
 
 
 def _views(images: Tensor, tta: str) -> Iterator[tuple[float, Tensor]]:
-    """Weights that sum up to 1, and images of the same size and memory format."""
+    """Weights that sum up to 1, and images of the same size and memory format.
+
+    Each in memory of its own: a net may work in place on what it is given.
+    """
     moved = [(1.0, images)]
     if tta == "flip_shift":
         size = images.shape[-1]
@@ -33,4 +36,4 @@ def _views(images: Tensor, tta: str) -> Iterator[tuple[float, Tensor]]:
         moved = [(0.5, images)]
         moved += [(0.25, padded[:, :, at : at + size, at : at + size]) for at in (0, 2)]
     for (weight, view), mirrored in product(moved, (False, True)):
-        yield weight / 2, view.flip(3) if mirrored else view
+        yield weight / 2, view.flip(3) if mirrored else view.clone()

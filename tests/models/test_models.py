@@ -327,3 +327,14 @@ def test_flops_count_a_multiply_add_as_two_and_leave_the_net_alone():
     assert flops(net, (1, 28, 28)) == 2 * 784 * 10
     assert net.training
     assert int(net[2].num_batches_tracked) == 0
+
+
+def test_flops_are_counted_of_layers_in_one_piece_and_of_nets_that_take_no_single_image():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    per_token = 2 * (3 * 8 * 8 + 8 * 8 + 2 * 8 * 16)  # projections, and the two linear layers
+    attention = 2 * 2 * 28 * 28 * 8
+    net = nn.Sequential(nn.Flatten(1, 2), nn.Linear(28, 8), layer)
+    assert flops(net, (1, 28, 28)) == 28 * (2 * 28 * 8 + per_token) + attention
+    assert torch.backends.mha.get_fastpath_enabled()
+    plain = nn.BatchNorm1d(10, track_running_stats=False)
+    assert flops(nn.Sequential(nn.Flatten(), nn.Linear(784, 10), plain), (1, 28, 28)) == 15680

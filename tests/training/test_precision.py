@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
+from fmnist.errors import ConfigError
 from fmnist.runs.run import read_checkpoint
 from fmnist.training import precision
 from fmnist.training.cost import flops
 from fmnist.training.precision import PAYS_FROM, chosen_formats, multiplies_bf16
+from fmnist.training.preflight import takes_channels_last
 from tests.conftest import composed
 from tests.models.test_models import MODELS, configured
 
@@ -71,6 +74,39 @@ def test_a_run_records_what_was_chosen(run_tiny, monkeypatch):
     assert large.formats()["channels_last"] is True
     plain = run_tiny("channels_last=false")
     assert plain.record.channels_last is plain.formats()["channels_last"] is False
+
+
+def test_a_net_that_takes_a_view_trains_in_contiguous_memory(run_tiny):
+    """The form that most tutorials have: x.view(-1, features) after a convolution."""
+    net = ("model._target_=tests.training.test_precision.Views",
+           *(f"~model.{name}" for name in ("activation", "pooling", "dropout")))  # fmt: skip
+    run = run_tiny(*net)
+    assert run.record.channels_last is False
+    with pytest.raises(ConfigError, match="channels_last=true: should be false: Views takes a"):
+        run_tiny(*net, "channels_last=true")
+
+
+def test_trying_channels_last_leaves_a_net_as_it_was():
+    net = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 10))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    assert takes_channels_last(net, (2, 4, 4))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert net.training
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert value.is_contiguous()
+
+
+class Views(nn.Module):
+    """A convolution, and what it gives as rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 2, 3), nn.Linear(2 * 26 * 26, 10)
+
+    def forward(self, x):
+        return self.head(self.conv(x).view(-1, 2 * 26 * 26))
 
 
 def test_equal_formats_give_equal_weights_whoever_chose_them(tiny_run, run_tiny):

@@ -176,6 +176,8 @@ ON = ("trainer.max_epochs=3",)
         (("scheduler=step",), r"scheduler\.policy is null there, torch\..*StepLR here"),
         (("data.val_size=100",), r"data\.val_size is 128 there, 100 here: .*other images"),
         (("seed=1", "data.split_seed=seed"), r"data\.split_seed is 0 there, 1 here"),
+        (("data.mean=0.5", "data.std=0.5"), r"data\.mean is null there, 0\.5 here: .*other images"),
+        (("tta=flip",), r"tta is none there, flip here: its best epoch was chosen by other views"),
     ],
 )
 def test_what_a_checkpoint_would_keep_has_to_be_the_same(origin, overrides, message):
@@ -188,7 +190,7 @@ def test_what_a_checkpoint_would_keep_has_to_be_the_same(origin, overrides, mess
 def test_what_takes_effect_may_change(origin):
     """The split's seed too, where it is the run's, and that is the same."""
     changed = ("data.batch_size=16", "aug=on", "label_smoothing=0.1", "patience=9", "seed=1",
-               "data.eval_batch_size=50", "data.mean=0.5", "data.std=0.5")  # fmt: skip
+               "data.eval_batch_size=50")  # fmt: skip
     for overrides in (changed, ("data.split_seed=seed", "optim.lr=1e-3", "optim.weight_decay=0")):
         config = composed(*TINY, *ON, f"ckpt_path={origin.dir}", *overrides)
         assert beginning_of(config, origin.net()).files
@@ -215,6 +217,47 @@ def test_a_schedule_that_ends_with_the_run_keeps_its_length(tmp_path):
     ):
         with pytest.raises(ConfigError, match=f"{message}, and scheduler.horizon=T_max ends the"):
             beginning_of(composed(*given, *other), torn.net())
+
+
+def test_a_checkpoint_from_within_an_epoch_is_nothing_to_go_on_from(tmp_path):
+    """The epoch's other images would never be seen."""
+    torn = trained(tmp_path / "torn", "trainer.max_epochs=2", "trainer.max_steps=4")
+    config = composed(*TINY, *ON, f"ckpt_path={torn.dir}")
+    with pytest.raises(ConfigError, match="was written within an epoch, whose other images"):
+        beginning_of(config, torn.net())
+
+
+def test_a_best_checkpoint_is_that_of_the_best_row_or_refused(origin, tmp_path):
+    """A run that was killed may have written one that its last checkpoint does not know of."""
+    torn = load_run(shutil.copytree(origin.dir, tmp_path / "torn"))
+    last = read_checkpoint(torn.checkpoints / "last.ckpt")
+    first, second = last["history"]
+    last["history"] = [{**first, "val/acc": 1.0}, second]
+    torch.save(last, torn.checkpoints / "last.ckpt")
+    best = read_checkpoint(torn.checkpoints / "best.ckpt")
+    torch.save({**best, "history": [first, second]}, torn.checkpoints / "best.ckpt")
+    config = composed(*TINY, *ON, f"ckpt_path={torn.dir}")
+    with pytest.raises(ConfigError, match="is of step 32, and the best of its epochs of step 16"):
+        beginning_of(config, torn.net())
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")  # of an epoch without one
+def test_the_best_epoch_stays_where_a_closing_validation_found_it(tmp_path, monkeypatch):
+    """No callback sees that one, and a run that goes on would keep a worse checkpoint."""
+    accuracies = iter([0.5, 0.7, 0.6])
+    monkeypatch.setattr(
+        Classifier, "_evaluation_metrics", lambda *_: {"val/loss": 1.0, "val/acc": next(accuracies)}
+    )
+    every = "trainer.check_val_every_n_epoch=2"
+    first = trained(tmp_path / "first", every, "trainer.max_epochs=3")
+    assert [row.epoch for row in first.record.epochs] == [1, 2]
+    longer = trained(tmp_path / "longer", every, "trainer.max_epochs=4", f"ckpt_path={first.dir}")
+    rows = longer.record.epochs
+    assert [row.val_acc for row in rows] == [0.5, 0.7, 0.6]
+    best = read_checkpoint(longer.checkpoints / "best.ckpt")
+    assert best["global_step"] == rows[longer.record.best_epoch].step == first.record.epochs[1].step
+    assert longer.record.seconds > longer.record.train_seconds > first.record.train_seconds
+    assert longer.record.inherited_seconds == pytest.approx(first.record.train_seconds)
 
 
 STUCK = ("optim.lr=1e-9", "trainer.max_epochs=6")  # the first of equal epochs is the best

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fmnist.errors import Diverged, RunError
 from fmnist.runs.bits import RIGHT, read_right
@@ -15,6 +16,7 @@ from fmnist.runs.job import Job
 from fmnist.runs.record import Resumption
 from fmnist.runs.run import load_run
 from fmnist.train import finish, train
+from fmnist.training.average import moving_average
 from fmnist.training.classifier import Classifier, Schedule
 from tests.conftest import TINY, composed
 
@@ -246,6 +248,31 @@ def test_before_min_epochs_early_stopping_decides_nothing(run_tiny, monkeypatch)
     )
     run = run_tiny(*SMALLER, "patience=2", "+trainer.min_epochs=5", "trainer.max_epochs=9")
     assert len(run.record.epochs) == 7
+
+
+def test_within_the_last_epoch_that_there_has_to_be_early_stopping_decides_nothing(
+    run_tiny, monkeypatch
+):
+    accuracies = iter([0.5, 0.4, 0.3, 0.6, 0.5, 0.5, 0.5, 0.5])
+    monkeypatch.setattr(
+        Classifier, "_evaluation_metrics", lambda *_: {"val/loss": 1.0, "val/acc": next(accuracies)}
+    )
+    halves = ("+trainer.val_check_interval=0.5", "+trainer.min_epochs=2", "trainer.max_epochs=4")
+    run = run_tiny(*SMALLER, *halves, "patience=2")
+    assert [row.val_acc for row in run.record.epochs] == [0.5, 0.4, 0.3, 0.6, 0.5, 0.5]
+
+
+def test_an_average_of_weights_keeps_a_nets_whole_numbers():
+    """An index is no number to be averaged, as that of Swin's relative positions."""
+    net = nn.Linear(2, 2)
+    net.register_buffer("order", torch.arange(1000))
+    net.register_buffer("scale", torch.ones(3))
+    average = moving_average(net, 0.9)
+    average.update_parameters(net)  # the first one copies
+    net.scale.mul_(2)
+    average.update_parameters(net)
+    assert torch.equal(average.module.order, torch.arange(1000))
+    torch.testing.assert_close(average.module.scale, torch.full((3,), 1.1))
 
 
 def test_best_and_last_checkpoints_are_those_of_their_epochs(run_tiny):

@@ -351,3 +351,27 @@ def test_a_callback_that_adds_up_gradients_needs_single_steps():
     adds = GradientAccumulationScheduler({0: 4})
     trainer = Trainer(callbacks=[adds], accelerator="cpu", logger=False, enable_checkpointing=False)
     assert single_steps_because(trainer, module, {}) == "GradientAccumulationScheduler"
+
+
+class Sam(torch.optim.SGD):
+    """An optimiser of one's own that evaluates again, where it is given a closure."""
+
+    def step(self, closure=None):
+        if closure is not None:
+            closure()
+        return super().step()
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        ("+callbacks.swa._target_=lightning.pytorch.callbacks.StochasticWeightAveraging",
+         "+callbacks.swa.swa_lrs=0.05", "+callbacks.swa.swa_epoch_start=1"),
+        ("optim._target_=tests.training.test_trainer_arguments.Sam", "optim.fused=false"),
+    ],
+    ids=["callback", "optimiser"],
+)  # fmt: skip
+def test_what_steers_the_steps_itself_makes_of_groups_what_it_makes_of_single_ones(run_tiny, own):
+    settings = (*SMALL, *own, "model=alternativecnn", "trainer.max_epochs=3")
+    groups, single = (run_tiny(*settings, f"steps_per_execution={steps}") for steps in (3, 1))
+    assert groups.record.metrics == single.record.metrics

@@ -30,6 +30,16 @@ def test_number_of_forward_passes(images, tta, views):
     assert net.calls == views
 
 
+@pytest.mark.parametrize("tta", ["flip", "flip_shift"])
+def test_a_net_that_works_in_place_gets_the_same_views(images, tta):
+    class InPlace(Corner):
+        def forward(self, x):
+            return super().forward(x.mul_(2))
+
+    views = 2 * mean_logits(Corner(), images, tta)
+    torch.testing.assert_close(mean_logits(InPlace(), images.clone(), tta), views)
+
+
 def test_flip_is_the_mean_of_the_image_and_its_mirror_image(images):
     expected = (images[:, 0, 5, 9] + images[:, 0, 5, 27 - 9]) / 2
     torch.testing.assert_close(mean_logits(Corner(), images, "flip")[:, 0], expected)

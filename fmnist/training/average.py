@@ -1,0 +1,33 @@
+"""The exponential moving average of a net's weights and buffers over its steps."""
+
+import fmnist.process.startup  # noqa: F401 (before what it quickens)
+
+# isort: split
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(net: nn.Module, decay: float) -> AveragedModel:
+    """Of all numbers of a net; an index or a counter is that of the net.
+
+    Torch would average those as well, and cut off what is behind the point: 2 becomes 1.
+
+    Args:
+        net: whose copy it is; `update_parameters` makes it follow.
+        decay: in (0, 1): of the average, in every step.
+    """
+    of_numbers = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def update(averages: Tensors, current: Tensors, count: Tensor | int) -> None:
+        """Of one type and device, as torch gives them."""
+        if averages[0].is_floating_point() or averages[0].is_complex():
+            of_numbers(averages, current, count)
+        else:
+            torch._foreach_copy_(averages, current)
+
+    made = AveragedModel(net, multi_avg_fn=update, use_buffers=True)
+    made.requires_grad_(False)  # DDP waits for gradients of what could have one
+    return made
