@@ -197,8 +197,8 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     import numpy as np
 
     from fmnist.runs.bits import RIGHT, Right, write_right
+    from fmnist.runs.predictions import limited
     from fmnist.training.divergence import refuse_divergence
-    from fmnist.training.limits import limited
     from fmnist.training.predict import loss_and_accuracy, predict
 
     rows = classifier.history

@@ -23,6 +23,7 @@ from fmnist.config.interval import interval
 from fmnist.config.known import ranges
 from fmnist.config.schema import CONF_DIR, SEVERAL, Config
 from fmnist.config.signature import Parameter, definition, read_signature
+from fmnist.errors import ConfigError
 
 Schema = dict[str, Any]
 TYPES = {
@@ -82,7 +83,10 @@ def _targets(folders: Iterable[Path], group: str) -> list[str]:
 
     for folder in folders:
         for path in sorted((folder / group).glob("*.yaml")):
-            walk(yaml.safe_load(path.read_text(encoding="utf-8")))
+            try:
+                walk(yaml.safe_load(path.read_text(encoding="utf-8")))
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
     return list(found)
 
 

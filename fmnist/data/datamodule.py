@@ -17,7 +17,16 @@ from fmnist.data.batches import EvalBatches, Normalize, TrainBatches, mean_and_s
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.files import read_published
 from fmnist.data.look import measure_look
-from fmnist.data.source import DataSet, Images, Reader, Wanted, check_data_set, count_classes, md5
+from fmnist.data.source import (
+    DataSet,
+    Images,
+    Reader,
+    Wanted,
+    check_data_set,
+    count_classes,
+    md5,
+    sums_of,
+)
 from fmnist.data.split import fold_split, long_tail, noisy_labels, stratified_split
 from fmnist.errors import DataError
 
@@ -78,8 +87,8 @@ class ImageData(LightningDataModule):
         val_size: Annotated[int, "[1, inf)"] | None = 5000,
         split_seed: Annotated[int, "[0, 4294967296)"] | Literal["seed"] = 0,
         select_on: Literal["val", "test"] = "val",
-        mean: Annotated[float, "(-inf, inf)"] | list[float] | None = None,
-        std: Annotated[float, "(0, inf)"] | list[float] | None = None,
+        mean: Annotated[float, "[0, 1]"] | list[float] | None = None,
+        std: Annotated[float, "(0, 1]"] | list[float] | None = None,
         augment: Augmentation | None = None,
         seed: int = 0,
         source: Reader | None = None,
@@ -119,6 +128,7 @@ class ImageData(LightningDataModule):
         )  # fmt: skip
         found = self.source.read(wanted) if self.source else read_published(wanted)
         found = check_data_set(found, wanted)
+        sums = found.checksums or sums_of(found.parts)  # of a reader of one's own, which gives none
         train, test = found.train, found.test
         if test is not None:
             test = self._first("test_size", self.test_size, test)
@@ -130,9 +140,7 @@ class ImageData(LightningDataModule):
         train = self._first("train_size", self.train_size, train)
         if not len(train) or not len(test):
             raise DataError(f"{self.set_name}: {len(train)} training and {len(test)} test images")
-        return DataSet(
-            train, found.classes, test, found.val, found.checksums, found.checked, found.remarks
-        )
+        return DataSet(train, found.classes, test, found.val, sums, found.checked, found.remarks)
 
     def _first(self, key: str, count: int | None, images: Images) -> Images:
         if count is not None and not 0 < count <= len(images):

@@ -6,6 +6,7 @@ names, sizes and times of all files are the same.
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +25,11 @@ from fmnist.process.machine import usable_cores
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 PARTS = ("train", "val", "test")
-CALLED = {*PARTS, "training", "valid", "validation", "testing"}  # by others, in any case
+OF_TRAINING, OF_OTHERS = {"train", "training"}, {"val", "valid", "validation", "test", "testing"}
+CALLED = OF_TRAINING | OF_OTHERS  # the parts by others, in any case
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F"}  # modes of Pillow's
 
-DECODING = 2  # of `decode_picture`: what an earlier one left in the cache is made anew
+DECODING = 3  # of `decode_picture`: what an earlier one left in the cache is made anew
 
 File = tuple[Path, int]  # and its label
 
@@ -99,8 +101,8 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
             else:
                 remarks.append(f"{part} class {place.name} has no pictures and is left out")
     classes = sorted(found["train"])
-    if folders["train"] == root and classes and all(name.lower() in CALLED for name in classes):
-        raise _called_otherwise(root, classes)
+    if folders["train"] == root and (parts_ := _parts_among(classes)):
+        raise _called_otherwise(root, parts_)
     if len(classes) < 2:
         raise DataError(
             f"{folders['train']}: pictures of {len(classes)} classes: should hold a folder of "
@@ -116,6 +118,18 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
         for part, of_part in found.items()
     }
     return parts, classes, remarks
+
+
+def _parts_among(classes: Sequence[str]) -> list[str]:
+    """Those that are parts of a set by a word of their name, such as seg_train and seg_test.
+
+    None where only training or only the others are there: "train" is also a vehicle.
+    """
+    words = {name: {*re.split("[^a-z]+", name.lower())} for name in classes}
+    parts = [name for name in classes if words[name] & CALLED]
+    kinds = [any(words[name] & kind for name in parts) for kind in (OF_TRAINING, OF_OTHERS)]
+    whole = bool(classes) and all(name.lower() in CALLED for name in classes)
+    return parts if all(kinds) or whole else []
 
 
 def _beside(root: Path, folders: dict[str, Path]) -> list[str]:
@@ -183,8 +197,15 @@ def form(wanted: Wanted, files: Sequence[Path]) -> tuple[int, int]:
     return size, wanted.channels or (1 if grey else 3)
 
 
-def unreadable(broken: Sequence[Path]) -> DataError:
-    """What to say of pictures that are none."""
+def unreadable(broken: Sequence[Path], reason: str = "") -> DataError:
+    """What to say of pictures that are none.
+
+    Args:
+        reason: of the first one, with its name.
+    """
+    if reason.startswith(str(broken[0])):
+        more = f" (so {len(broken) - 1} more files)" if len(broken) > 1 else ""
+        return DataError(f"{reason}{more}")
     few = ", ".join(map(str, broken[:3])) + (", ..." if len(broken) > 3 else "")
     return DataError(f"{few}: {len(broken)} files cannot be read as pictures: delete or mend them")
 
@@ -197,13 +218,14 @@ def decode_pictures(files: Sequence[Path], size: int, channels: int) -> np.ndarr
     """
     shape = (size, size) if channels == 1 else (channels, size, size)
     pixels = np.empty((len(files), *shape), dtype=np.uint8)
-    broken = []
+    broken, reasons = [], dict[Path, str]()
 
     def one(place: int) -> None:
         try:
             pixels[place] = decode_picture(files[place], size, channels)
-        except Exception:  # Pillow's decoders raise anything
+        except Exception as error:  # Pillow's decoders raise anything
             broken.append(files[place])
+            reasons[files[place]] = str(error)
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         done = pool.map(one, range(len(files)))
@@ -211,7 +233,7 @@ def decode_pictures(files: Sequence[Path], size: int, channels: int) -> np.ndarr
         for _ in tqdm(done, "pictures", len(files), leave=False, disable=hidden, unit=" pictures"):
             pass
     if broken:
-        raise unreadable(sorted(broken))
+        raise unreadable(sorted(broken), reasons[min(broken)])
     return pixels
 
 
@@ -220,8 +242,6 @@ def decode_picture(path: Path, size: int, channels: int) -> np.ndarray[Any, Any]
     from PIL import Image, ImageOps
 
     image = read_picture(path)
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip at 255
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.has_transparency_data:  # as `fmnist.data.pictures.prepare` shows it to a net
         image = opaque(image)
     image = image.convert("L" if channels == 1 else "RGB")

@@ -40,8 +40,8 @@ class Npz:
                     for part in PARTS
                     if f"{part}_images" in arrays
                 }
-                names = [str(name) for name in arrays["classes"]] if "classes" in arrays else []
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                names = _names(arrays["classes"]) if "classes" in arrays else []
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: not an .npz file of plain arrays: {reason}") from error
         if "train" not in parts:
@@ -55,6 +55,12 @@ class Npz:
         return DataSet(
             parts["train"], names, parts.get("test"), parts.get("val"), sums, remarks=remarks
         )
+
+
+def _names(classes: Any) -> list[str]:
+    """Of classes, text or bytes; one name alone is a list of one."""
+    given = np.atleast_1d(classes).tolist()
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in given]
 
 
 def _images(path: Path, part: str, arrays: Any, name: str) -> Images:

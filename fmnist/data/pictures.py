@@ -50,18 +50,28 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """A picture, upright.
+    """A picture, upright, of 8 bits a channel.
 
     Raises:
-        DataError: it is none that Pillow can read, or damaged.
+        DataError: it is none that Pillow can read, or damaged, or of 32 bits.
     """
     try:
         with Image.open(path) as picture:
             picture.load()
-            return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+                raise ValueError("pixels of 32 bits: should be of 8 or 16, which say what is white")
+            return eight_bits(ImageOps.exif_transpose(picture))
+    except Exception as error:  # Pillow's decoders raise anything
         reason = " ".join(str(error).split()).removesuffix(f" {str(path)!r}")
         raise DataError(f"{path}: not a picture that can be read: {reason}") from error
+
+
+def eight_bits(picture: Image.Image) -> Image.Image:
+    """Of one of 16 bits the upper eight; Pillow would clip it at 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    wide = np.asarray(picture).astype(np.uint32)
+    return Image.fromarray((wide >> 8).clip(max=255).astype(np.uint8))
 
 
 def prepare(picture: Image.Image, shape: Iterable[int], look: Look) -> Pixels:
@@ -94,8 +104,7 @@ def prepare(picture: Image.Image, shape: Iterable[int], look: Look) -> Pixels:
 
 def opaque(picture: Image.Image) -> Image.Image:
     """RGB; what is transparent becomes white, or black where nothing would be seen on white."""
-    if picture.mode.startswith("I;16"):  # Pillow would cut off what is above 255
-        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    picture = eight_bits(picture)
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     layered = picture.convert("RGBA")

@@ -173,6 +173,8 @@ def check_data_set(data: DataSet, wanted: Wanted) -> DataSet:
         parts = {part: images[images.labels < len(classes)] for part, images in parts.items()}
     if len(classes) < 2:
         raise DataError(f"{name}: {len(classes)} class: should have 2 or more")
+    if twice := [name for name in dict.fromkeys(classes) if classes.count(name) > 1]:
+        raise DataError(f"{wanted.name}: two classes are called {twice[0]}")
     shapes = {images.shape for images in parts.values()}
     if len(shapes) > 1:
         raise DataError(f"{name}: images of several shapes {sorted(shapes)}: data.size=... helps")

@@ -28,7 +28,7 @@ def send_library_messages_to_log() -> None:
         logger = logging.getLogger(f"{lightning.__name__}{name}")
         for handler in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
             logger.removeHandler(handler)
-            logger.propagate = True
+            logger.propagate = not logger.handlers  # where one is left, that is the file
 
 
 @contextmanager

@@ -62,3 +62,10 @@ def read_array(
         if len(content) != size or member.read(1):
             raise Damaged(f"{name}: not as long as its header says")
     return np.frombuffer(content, dtype).reshape(shape).copy()
+
+
+def limited(limit: int | float | None, batches: int) -> int:
+    """How many of the batches a limit leaves: a number of them, or a share in [0, 1]."""
+    if limit is None:
+        return batches
+    return min(limit, batches) if isinstance(limit, int) else int(limit * batches)

@@ -30,8 +30,8 @@ from fmnist.errors import RunError
 from fmnist.runs.lock import is_locked
 from fmnist.runs.own_code import changed_code
 from fmnist.runs.plain import open_regular, reading
-from fmnist.runs.predictions import read_predictions
-from fmnist.runs.record import RESULT, Record, read_record, record_json
+from fmnist.runs.predictions import limited, read_predictions
+from fmnist.runs.record import RESULT, Record, known, read_record, record_json
 
 if TYPE_CHECKING:  # imported where they are used: reading a record needs neither
     import numpy as np
@@ -206,6 +206,15 @@ class Run:
         if self.record.status != "finished":
             raise RunError(f"{self.dir}: status is {self.record.status}, should be finished")
 
+    @property
+    def test_batches(self) -> int:
+        """How many it was tested on: all, where `trainer` has no limit."""
+        size, trainer = known(self.record.dataset).test_size, self.config["trainer"]
+        batches = -(-size // int(self.config["data"].get("eval_batch_size", size)))
+        if fast := trainer.get("fast_dev_run"):
+            return min(int(fast), batches)
+        return limited(trainer.get("limit_test_batches"), batches)
+
     def predictions(self) -> "tuple[np.ndarray, np.ndarray]":
         """Test logits float32 [N, C] of the best checkpoint, and labels int64 [N].
 
@@ -215,7 +224,9 @@ class Run:
         data = self.record.dataset
         if data is None:
             raise RunError(f"{self.dir / RESULT}: names no data set")
-        return read_predictions(self.dir / PREDICTIONS, data.test_size, len(data.classes))
+        size = int(self.config["data"].get("eval_batch_size", data.test_size))
+        images = min(data.test_size, self.test_batches * size)
+        return read_predictions(self.dir / PREDICTIONS, images, len(data.classes))
 
 
 def kept_weights(state: Mapping[str, Any]) -> dict[str, Any]:

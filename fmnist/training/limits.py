@@ -4,18 +4,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fmnist.errors import ConfigError
+from fmnist.runs.predictions import limited
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
     from fmnist.data.datamodule import ImageData
-
-
-def limited(limit: int | float | None, batches: int) -> int:
-    """How many of the batches a limit leaves: a number of them, or a share in [0, 1]."""
-    if limit is None:
-        return batches
-    return min(limit, batches) if isinstance(limit, int) else int(limit * batches)
 
 
 def refuse_no_test(trainer: dict[str, Any], data: "ImageData") -> None:

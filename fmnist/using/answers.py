@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from fmnist.data.facts import DatasetFacts
+from fmnist.data.folder import Folder, decode_picture
 from fmnist.data.pictures import Pixels, prepare, read_picture
 from fmnist.errors import DataError, RunError
 from fmnist.runs.command import refuse
@@ -35,7 +36,7 @@ def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str
     net, facts = run.net("best"), known(run.record.dataset)
     if facts.look is None:  # a record of before it was measured
         facts = replace(facts, look=run.data().load().look)
-    inputs = read_all(paths, facts)
+    inputs = read_all(paths, facts, of_folders(run))
     try:
         familiar, missing = familiar_with(run, net), ""
     except (DataError, RunError) as error:  # of the data set, which the answers do not need
@@ -43,12 +44,26 @@ def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str
     return classify(net, facts, inputs, run.formats(), familiar), inputs, missing
 
 
-def read_all(paths: Sequence[Path], facts: DatasetFacts) -> dict[str, Pixels]:
-    """The pictures as the net sees them, by file; those that cannot be read are said."""
-    inputs = {}
+def of_folders(run: Run) -> bool:
+    """Whether a run's images were pictures in folders, which are read and not prepared."""
+    reader: str = (run.config["data"].get("source") or {}).get("_target_", "")
+    return reader == f"{Folder.__module__}.{Folder.__qualname__}"
+
+
+def read_all(paths: Sequence[Path], facts: DatasetFacts, folders: bool) -> dict[str, Pixels]:
+    """The pictures as the net sees them, by file; those that cannot be read are said.
+
+    Args:
+        folders: see `of_folders`.
+    """
+    inputs, (channels, size, _) = {}, facts.shape
     for path in paths:
         try:
-            inputs[str(path)] = prepare(read_picture(path), facts.shape, known(facts.look))
+            inputs[str(path)] = (
+                decode_picture(path, size, channels)
+                if folders
+                else prepare(read_picture(path), facts.shape, known(facts.look))
+            )
         except DataError as error:
             refuse(error)
     return inputs

@@ -101,7 +101,7 @@ def of_training_images(runs: Sequence["Run"]) -> OutOfSample | None:
     kinds = {_folds(run) for run in folded}
     if len(kinds) != 1:
         return None
-    count, seed = kinds.pop()
+    count, seed, *_ = kinds.pop()
     by_fold: dict[int, list[Run]] = {}
     for run in folded:
         by_fold.setdefault(int(run.config["data"].get("fold", 0)), []).append(run)
@@ -120,9 +120,11 @@ def of_training_images(runs: Sequence["Run"]) -> OutOfSample | None:
     return OutOfSample("training", least, labels, probabilities, right, official.pixels.numpy)
 
 
-def _folds(run: "Run") -> tuple[int, int]:
-    """How many, and the seed of the split, which may be the run's."""
-    return int(run.config["data"]["folds"]), known(run.record.dataset).split_seed
+def _folds(run: "Run") -> "tuple[int, int, *tuple[object, ...]]":
+    """How many, the seed of the split, which may be the run's, and of which images."""
+    data = run.config["data"]
+    which = (data.get(key) for key in ("train_size", "test_size", "classes"))
+    return int(data["folds"]), known(run.record.dataset).split_seed, *which
 
 
 def _validation_logits(run: "Run") -> NDArray[np.float32]:
@@ -132,6 +134,8 @@ def _validation_logits(run: "Run") -> NDArray[np.float32]:
         RunError: its fold would be of other images now than of those that it did not train on.
     """
     data = run.same_data()
+    if data.select_on == "test":  # whose "validation" is not the fold
+        data.select_on, data.facts = "val", None
     if data.load().split_md5 != known(run.record.dataset).split_md5:  # labels changed, say
         raise RunError(f"{run.dir}: validated on other images than its fold has now")
     cpu = torch.device("cpu")

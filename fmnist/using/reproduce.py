@@ -1,6 +1,7 @@
 """The test numbers of a finished run, computed anew."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ def predict_again(run: Run) -> tuple[Tensor, Tensor]:
     try:
         batches = run.same_data().test_batches(device)
         with recorded_threads(run):
-            return predict(net, batches, device, **run.formats())
+            return predict(net, islice(batches, run.test_batches), device, **run.formats())
     except UserError:
         raise
     except Exception as error:  # a record can describe settings that fit neither each other nor us

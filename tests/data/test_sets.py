@@ -222,12 +222,50 @@ def test_transparent_pictures_are_trained_on_as_they_are_shown_to_a_net(tmp_path
     assert first[:, 10, 10].tolist() == [200, 0, 0]
 
 
-@pytest.mark.parametrize("names", [("training", "testing"), ("Train", "Test"), ("test", "val")])
+@pytest.mark.parametrize(
+    "names",
+    [("training", "testing"), ("Train", "Test"), ("test", "val"), ("seg_train", "seg_test"),
+     ("training_set", "test_set", "meta")],
+)  # fmt: skip
 def test_parts_that_are_called_otherwise_are_no_classes(tmp_path, names):
     for name in names:
         flowers(tmp_path / name)
     with pytest.raises(DataError, match=rf"holds .*{names[0]}/.*: the parts .* called train/"):
         Folder().read(Wanted("flowers", tmp_path))
+
+
+def test_a_class_may_be_called_as_a_part_is(tmp_path):
+    root = flowers(tmp_path / "vehicles")
+    put(root / "freight train/0.png", 20, 20, 3)
+    put(root / "passenger train/0.png", 20, 20, 3)
+    assert "freight train" in Folder().read(Wanted("vehicles", root)).classes
+
+
+def test_pictures_of_32_bits_are_refused_and_of_16_are_read(tmp_path):
+    root = flowers(tmp_path / "scans", size=(20, 20))
+    deep = np.linspace(0, 65535, 400).reshape(20, 20)
+    Image.fromarray(deep.astype(np.uint16)).save(root / "rose/deep.pgm")
+    found = Folder().read(Wanted("scans", root))
+    assert any(np.array_equal(one.numpy(), deep.astype(int) >> 8) for one in found.train.pixels)
+    for kind in (np.float32, np.int32):
+        Image.fromarray((deep / 65535).astype(kind)).save(root / "rose/deep.tif")
+        with pytest.raises(DataError, match=r"deep\.tif: not a picture that .* pixels of 32 bits"):
+            Folder().read(Wanted("scans", root))
+
+
+def test_a_reader_that_gives_no_sums_gets_them(tmp_path):
+    class Own:
+        def read(self, wanted):
+            found = Folder().read(wanted)
+            return replace(found, checksums={})
+
+    some, others = flowers(tmp_path / "some"), flowers(tmp_path / "others")
+    sums = [
+        ImageData("own", root=str(root), source=Own(), val_size=2).load().checksums
+        for root in (some, some, others)
+    ]
+    assert sums[0]
+    assert [same_sums(sums[0], other) for other in sums] == [True, True, False]
 
 
 def test_folders_beside_train_are_refused_or_said(tmp_path):
@@ -314,6 +352,23 @@ def test_arrays_in_medmnists_form_have_their_own_validation_and_test_images(tmp_
     assert (facts.train_size, facts.val_size, facts.test_size) == (30, 6, 9)
     assert facts.classes == ["0", "1", "2"]
     assert np.array_equal(data.val_images.pixels.permute(0, 2, 3, 1), arrays["val_images"])
+
+
+def test_an_array_alone_and_names_of_classes_that_are_none_are_one_line(tmp_path):
+    arrays = {"train_images": pixels(12, 8, 8), "train_labels": np.arange(12) % 3}
+    np.save(tmp_path / "alone.npy", arrays["train_images"])
+    with pytest.raises(DataError, match=r"alone\.npy: not an \.npz file of plain arrays"):
+        Npz().read(Wanted("alone", tmp_path / "alone.npy"))
+    np.savez(tmp_path / "named.npz", **arrays, classes=np.array([b"a", b"b", b"c"]))
+    assert Npz().read(Wanted("named", tmp_path / "named.npz")).classes == ["a", "b", "c"]
+    for classes, words in (
+        (["a", "a", "b"], "two classes are called a"),
+        (3, "label 2: should be 0 to 0, for 1 classes"),
+    ):
+        np.savez(tmp_path / "odd.npz", **arrays, classes=classes)
+        data = ImageData("odd", root=str(tmp_path / "odd.npz"), source=Npz(), val_size=2)
+        with pytest.raises(DataError, match=f"odd: .*{words}"):
+            data.read()
 
 
 @pytest.mark.parametrize(

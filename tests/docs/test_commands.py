@@ -74,6 +74,9 @@ def test_fmnist_train_trains_and_its_mistakes_are_those_of_fmnist_train(path, tm
     done = run(path, "fmnist", "train", *TINY, "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/result.json").exists()
+    # What Lightning says is for the log, once.
+    assert done.stdout.startswith("net ")
+    assert (tmp_path / "run/train.log").read_text().count("GPU available") == 1
     done = run(path, "fmnist", "train", "optm=adam", cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

@@ -27,6 +27,7 @@ from fmnist.train import train
 from fmnist.training.build import build
 from fmnist.training.grouped import single_steps_because
 from fmnist.training.trainer import build_trainer, callbacks_of
+from fmnist.using.reproduce import retest
 from tests.conftest import TINY, composed
 from tests.training.test_any_trainer import HalveAt, vector
 
@@ -344,6 +345,15 @@ def test_a_share_that_is_no_test_batch_is_refused_before_training(tmp_path):
         "least 0.1, or a whole number of batches"
     )
     assert not (tmp_path / "result.json").exists()
+
+
+def test_a_run_that_tests_on_some_batches_can_be_tested_again_on_those(run_tiny):
+    some = ("data.eval_batch_size=60", "trainer.limit_test_batches=2")
+    run = run_tiny(*some)
+    assert len(run.predictions()[1]) == 120
+    assert retest(run)[1] == pytest.approx(run.record.metrics["test/acc"])
+    whole = run_tiny("data.eval_batch_size=60")
+    assert len(whole.predictions()[1]) == 200
 
 
 def test_a_callback_that_adds_up_gradients_needs_single_steps():

@@ -39,6 +39,23 @@ def test_every_training_image_is_judged_by_the_net_that_did_not_train_on_it(fold
     assert of_training_images(folds[:1]) is None
 
 
+def test_folds_that_chose_on_the_test_images_are_asked_of_their_fold(run_tiny, folds):
+    leaking = [run_tiny(*FOLDS, f"data.fold={fold}", "data.select_on=test") for fold in range(2)]
+    ours, theirs = of_training_images(leaking), of_training_images(folds)
+    assert ours.probabilities.shape == theirs.probabilities.shape
+    held = [run.data() for run in folds]
+    for data in held:
+        data.load()
+    # One epoch: best and last net are one, whatever chose it.
+    np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-6)
+
+
+def test_folds_of_other_numbers_of_images_are_not_one_set_of_folds(run_tiny):
+    runs = [run_tiny(*FOLDS, f"data.fold={fold}", f"data.train_size={size}")
+            for fold, size in enumerate((400, 640))]  # fmt: skip
+    assert of_training_images(runs) is None
+
+
 def npz(path, labels):
     """Forty images of noise with these labels, a file; the settings that read it."""
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)

@@ -18,6 +18,7 @@ from fmnist.errors import DataError
 from fmnist.predict import main
 from fmnist.runs.run import Run
 from fmnist.using import classify
+from fmnist.using.answers import answers_of
 from fmnist.using.classify import Familiar, familiar_with, features_of
 from tests.conftest import Later
 
@@ -189,6 +190,28 @@ def test_predict_shows_writes_and_saves_what_it_found(run_tiny, tmp_path, capsys
         "0001_garment.png", "0002_photo0.png", "0003_photo1.png"
     ]  # fmt: skip
     assert read_picture(seen[0]).size == (28, 28)
+
+
+def test_a_net_of_pictures_in_folders_sees_new_ones_as_it_saw_those(run_tiny, tmp_path):
+    """Not as Fashion-MNIST was made: a disc keeps its size and place."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 8), ("test", 3)):
+        for name, size in (("small", 10), ("large", 40)):
+            (tmp_path / "coins" / part / name).mkdir(parents=True)
+            for number in range(count):
+                picture = Image.new("L", (64, 64), 255)
+                at = tuple(int(x) for x in rng.integers(2, 20, 2))
+                picture.paste(ellipse(size, size), at)
+                picture.save(tmp_path / "coins" / part / name / f"{number}.png")
+    run = run_tiny("data=folder", f"data.root={tmp_path / 'coins'}", "data.size=28",
+                   "data.train_size=null", "data.test_size=null", "data.val_size=4",
+                   "model=logistic")  # fmt: skip
+    paths = sorted((tmp_path / "coins/test").rglob("*.png"))
+    _, inputs, _ = answers_of(run, paths)
+    tested = run.data()
+    tested.load()
+    seen = {pixels.tobytes() for pixels in tested.test_images.pixels.numpy()}
+    assert {pixels.tobytes() for pixels in inputs.values()} == seen
 
 
 def test_a_picture_that_cannot_be_read_costs_itself(run_tiny, tmp_path, capsys):
