@@ -6,7 +6,7 @@ training step; both end when the test set has been read, so that validation, che
 test-time augmentation count. Two accuracies are reported. That of the last epoch counts: the
 recipe's learning rate falls to almost zero there, which leaves validation nothing to choose but its
 own noise. That of the epoch with the highest val/acc stands beside it. How many epochs a recipe
-takes was set by its test accuracy, as the README says.
+takes was set by its test accuracy, as docs/speed.md says.
 
 With `--csv FILE` every run becomes a row as soon as it ends, and runs that the file holds already
 for this commit are not repeated. With `--untimed` a row has no seconds: other work runs beside.

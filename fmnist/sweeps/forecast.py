@@ -61,7 +61,7 @@ def power(overrides: Sequence[str], seeds: int, rows: Sequence[Row]) -> str:
     for claim, outcome in zip(claims, outcomes, strict=True):
         looks = looks_of(claim) or (seeds,)
         sizes = sizes_at(outcome, looks, family_sizes(every)[claim.source], outcomes)
-        lines.append(f"{claim.name:27}{sizes_in_words(claim, sizes, shown_metric(outcome))}")
+        lines.append(f"{claim.name:26} {sizes_in_words(claim, sizes, shown_metric(outcome))}")
     head = f"shows  with {100 * POWER:g} % power, by the deviations over seeds at hand; this has "
     return "\n".join([f"{head}{seeds_in_words(seeds)}", *lines]) if lines else ""
 

@@ -44,7 +44,7 @@ def read_studies(folder: Path) -> list[Study]:
     studies = []
     for path in sorted(folder.glob("*.yaml")):
         lines = path.read_text(encoding="utf-8").splitlines()
-        heads = [line for line in lines if not line.startswith("# @package")]
+        heads = [line for line in lines if not line.startswith(("# @package", "# yaml-language"))]
         end = next((i for i, line in enumerate(heads) if not line.startswith("#")), len(heads))
         params = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
         factors = [str(key) for key in params if key != "seed"]

@@ -197,14 +197,14 @@ REFUSED = {
         "data.val_size=100: should be less than data.train_size=100, the images that are split "
         "into those that train and those that validate"
     ),
-    "data.mean=nan data.std=1": "data.mean=nan: should be",
+    "data.mean=nan data.std=1": "data.mean=nan: should be at least 0 and at most 1 and finite",
     "data.mean=127 data.std=70": "data.mean=127: should be at least 0 and at most 1",
-    "data.mean=0.5 data.std=0": "data.std=0: should be greater than 0",
+    "data.mean=0.5 data.std=0": "data.std=0: should be greater than 0 and at most 1",
     "data.mean=[a,b,c] data.std=[1,1,1]": (
         "data.mean=['a', 'b', 'c']: should be a number, a list of numbers or null"
     ),
     "data.mean=[0,0,0] data.std=[0.2,0,0.2]": (
-        "data.std=[0.2, 0, 0.2]: each should be greater than 0"
+        "data.std=[0.2, 0, 0.2]: each should be greater than 0 and at most 1"
     ),
     # Nodes without a target.
     "+scheduler.policy.gamma=0.5": (

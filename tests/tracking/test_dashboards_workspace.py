@@ -36,6 +36,7 @@ def test_every_study_says_what_it_varies():
         assert study.factors, study.name
         assert study.text
         assert "#" not in study.text
+        assert "schema" not in study.text
     factorial = next(study for study in STUDIES if study.name == "s2_factorial")
     assert set(factorial.factors) == {
         "model.activation", "model.pooling", "optim", "model.dropout", "aug",
