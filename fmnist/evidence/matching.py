@@ -254,8 +254,20 @@ def over_seeds(units: Units) -> dict[int, tuple[Any, ...]]:
 
     Which those are: the module's docstring.
     """
+    seeds, counted = which_count(units)
+    return {
+        seed: tuple(
+            sum(side) / len(counted)
+            for side in zip(*(units[seed][unit] for unit in counted), strict=True)
+        )
+        for seed in seeds
+    }
+
+
+def which_count(units: Units) -> tuple[list[int], frozenset[Any]]:
+    """The seeds and the units that count; see the module's docstring."""
     own = {seed: frozenset(units[seed]) for seed in sorted(units) if units[seed]}
-    seeds, counted, size = list[int](), frozenset[Hashable](), (-1, -1)
+    seeds, counted, size = list[int](), frozenset[Any](), (-1, -1)
     # From every set of units that some seed has, down to what more and more seeds have of it.
     for common in sorted(dict.fromkeys(own.values()), key=len, reverse=True):
         while common:
@@ -264,13 +276,7 @@ def over_seeds(units: Units) -> dict[int, tuple[Any, ...]]:
                 seeds, counted, size = have, common, now
             fewer = [common & some for some in own.values() if not common <= some]
             common = max(fewer, key=len, default=frozenset())
-    return {
-        seed: tuple(
-            sum(side) / len(counted)
-            for side in zip(*(units[seed][unit] for unit in counted), strict=True)
-        )
-        for seed in seeds
-    }
+    return seeds, counted
 
 
 def select(rows: Iterable[Row], sides: Iterable[Side]) -> list[Row]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fmnist.evidence.factorial import HasValues
 from fmnist.evidence.failed import counted_values
-from fmnist.evidence.matching import MACHINE, over_seeds
+from fmnist.evidence.matching import MACHINE, Units, over_seeds, which_count
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.runs.rows import CHOSEN, Row, is_value, newest
 
@@ -100,28 +100,49 @@ class Grid:
     def __init__(self, settings: Iterable[HasValues], by: Sequence[str], metric: str) -> None:
         self.units: dict[int, dict[Key, dict[Key, float]]] = {}
         self.keys: list[Key] = []  # of every setting, each once
+        self.others: dict[str, list[str]] = {}  # levels of every other factor
         for setting in settings:
             key = tuple(setting.levels[name] for name in by)
             self.keys += [] if key in self.keys else [key]
-            others = tuple(level for name, level in setting.levels.items() if name not in by)
+            others = {name: level for name, level in setting.levels.items() if name not in by}
+            for name, level in others.items():
+                known = self.others.setdefault(name, [])
+                known += [] if level in known else [level]
             for seed, value in setting.values(metric).items():
-                self.units.setdefault(seed, {}).setdefault(others, {})[key] = value
+                of_seed = self.units.setdefault(seed, {})
+                of_seed.setdefault(tuple(others.values()), {})[key] = value
 
     def values(self, *keys: Key) -> dict[int, tuple[float, ...]]:
         """By seed: the value of every key, over the units that have them all.
 
         Over those that all seeds counted have: `fmnist.evidence.matching.over_seeds`.
         """
-        return over_seeds(
-            {
-                seed: {
-                    unit: tuple(values[key] for key in keys)
-                    for unit, values in units.items()
-                    if all(key in values for key in keys)
-                }
-                for seed, units in self.units.items()
+        return over_seeds(self._whole(keys))
+
+    def averaged(self, *keys: Key) -> tuple[list[str], list[str]]:
+        """The factors over which `values` averages, and ["pooling=avg"]: those of which not all
+        levels count, as runs are missing.
+        """
+        _, counted = which_count(self._whole(keys))
+        whole, alone = [], []
+        for place, (name, levels) in enumerate(self.others.items()):
+            here = [level for level in levels if any(unit[place] == level for unit in counted)]
+            if here == levels:
+                whole.append(name)
+            else:
+                alone.append(f"{name}={'|'.join(here) or 'none'}")
+        return whole, alone
+
+    def _whole(self, keys: Sequence[Key]) -> Units:
+        """The units that have all of the keys."""
+        return {
+            seed: {
+                unit: tuple(values[key] for key in keys)
+                for unit, values in units.items()
+                if all(key in values for key in keys)
             }
-        )
+            for seed, units in self.units.items()
+        }
 
 
 def averaged_levels(

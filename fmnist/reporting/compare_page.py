@@ -148,24 +148,30 @@ def _galleries(found: SideBySide) -> tuple[list[Gallery], str]:
     if len(found.evaluations) < 2 or not found.images[0]:
         return [], "the runs have no predictions of the same images"
     try:
-        images = test_images(common_runs(found.sides)[0], found.evaluations[0])
+        run = common_runs(found.sides)[0]
+        images = test_images(run, found.evaluations[0])
     except UserError as error:
         return [], str(error)
     pixels, (first, second) = for_pictures(images), found.evaluations[:2]
-    made = [_gallery("A", "B", first, second, pixels), _gallery("B", "A", second, first, pixels)]
+    seed = run.record.seed
+    made = [
+        _gallery("A", "B", first, second, pixels, seed),
+        _gallery("B", "A", second, first, pixels, seed),
+    ]
     return [gallery for gallery in made if gallery is not None], ""
 
 
 def _gallery(
-    right: str, wrong: str, winner: Evaluation, loser: Evaluation, pixels: NDArray[np.uint8]
-) -> Gallery | None:
+    right: str, wrong: str, winner: Evaluation, loser: Evaluation, pixels: NDArray[np.uint8],
+    seed: int,
+) -> Gallery | None:  # fmt: skip
     """What the one side alone gets right; None where there is no such image."""
     chosen = _sure_errors(winner, loser)
     if not chosen:
         return None
     caption = (
-        f"{len(chosen)} image{'s' * (len(chosen) > 1)}, those of which {wrong} is surest. Under "
-        f"each: what {wrong} says, and what it is."
+        f"Seed {seed}: {len(chosen)} image{'s' * (len(chosen) > 1)}, those of which {wrong} is "
+        f"surest. Under each: what {wrong} says, and what it is."
     )
     shown = samples(loser, pixels, chosen[:PICTURES])
     return Gallery(f"only_{right}", f"Right in {right}, wrong in {wrong}", caption, shown)

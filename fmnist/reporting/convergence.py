@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, median_low
 
-from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.statistics import Summary, summarize
 from fmnist.reporting.charts import HALF, MUTED, SERIES, Chart, name_on_hover, new_figure
 from fmnist.reporting.run_figures import whole_epochs
@@ -54,11 +53,12 @@ def convergence_of(setting: SweepSetting, target: float) -> SettingConvergence:
     rows = list(setting.rows.values())
     found = [convergence(row.record.epochs, target, _allowed(row)) for row in rows]
     epochs = summarize([item.epochs for item in found], resolution=1)
-    seconds = summarize([item.seconds for item in found])
+    timed = [item.seconds for item, row in zip(found, rows, strict=True) if not row.record.moved]
+    seconds = summarize(timed or [math.nan])
     reached = sum(item.reached for item in found)
     if reached < len(found):
         epochs, seconds = (replace(i, error=math.nan) for i in (epochs, seconds))
-    area = summarize([100 * item.area for item in found], RESOLUTION)
+    area = summarize([100 * item.area for item in found], setting.resolution("val/acc"))
     return SettingConvergence(
         setting, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
     )

@@ -38,7 +38,9 @@ def compare_settings(
         first, second = a.values(METRIC), b.values(METRIC)
         paired = one_training(name for name in a.levels if a.levels[name] != b.levels[name])
         if values := {seed: (first[seed], second[seed]) for seed in first if seed in second}:
-            found = compare_sides(a.label, b.label, values, paired=paired)
+            found = compare_sides(
+                a.label, b.label, values, paired=paired, resolution=_resolution([a, b])
+            )
             made.append(replace(found, excuse=_excuse([a, b])))
     return corrected(made)
 
@@ -48,6 +50,22 @@ def _excuse(settings: Iterable[SweepSetting]) -> str:
     return excuse([row for setting in settings for row in setting.failed.values()], METRIC)
 
 
+def _resolution(settings: Iterable[SweepSetting]) -> float:
+    """In points: an image of the smallest test set."""
+    return max(setting.resolution(METRIC) for setting in settings)
+
+
+def averaged_over(settings: Sequence[SweepSetting], name: str) -> tuple[list[str], list[str]]:
+    """Over which factors the levels of one are compared: see `Grid.averaged`.
+
+    One is averaged over where each pair of levels is.
+    """
+    grid = Grid(settings, [name], METRIC)
+    pairs = [grid.averaged(*pair) for pair in combinations(grid.keys, 2) if grid.values(*pair)]
+    alone = dict.fromkeys(words for _, some in pairs for words in some)
+    return [other for other in grid.others if all(other in whole for whole, _ in pairs)], [*alone]
+
+
 @dataclass(frozen=True)
 class LevelMeans:
     """Mean over seeds of every combination of levels of some factors, in their order.
@@ -55,10 +73,12 @@ class LevelMeans:
     Args:
         matched: whether all are over the same seeds and other settings, so that they can be
             compared; where nothing has every combination, each is over its own.
+        alone: of the other factors those of which not all levels count, with those that do.
     """
 
     means: dict[Key, Summary]
     matched: bool
+    alone: list[str]
 
 
 def level_means(
@@ -67,12 +87,14 @@ def level_means(
     """Of the named factors."""
     grid = Grid(settings, names, METRIC)
     together = grid.values(*grid.keys)
+    resolution = _resolution(settings)
     means = {
-        key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,))
+        key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,),
+                      resolution=resolution)
         for place, key in enumerate(grid.keys)
-    }
+    }  # fmt: skip
     ordered = {key: means[key] for key in product(*(factors[n] for n in names)) if key in means}
-    return LevelMeans(ordered, bool(together))
+    return LevelMeans(ordered, bool(together), grid.averaged(*grid.keys)[1])
 
 
 def compare_levels(
@@ -85,7 +107,9 @@ def compare_levels(
         grid = Grid(settings, [name], METRIC)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
-                found = compare_sides(a, b, values, paired=one_training([name]))
+                found = compare_sides(
+                    a, b, values, paired=one_training([name]), resolution=_resolution(settings)
+                )
                 made.append((name, replace(found, excuse=why)))
     together = corrected([comparison for _, comparison in made])
     result: dict[str, list[Comparison]] = {name: [] for name in factors}
@@ -120,8 +144,8 @@ def interactions(
             for c, d in combinations(factors[pair[1]], 2):
                 if values := grid.values((a, c), (b, c), (a, d), (b, d)):
                     words = f"({a} - {b}) with {c}", f"with {d}"
-                    found = Comparison(*words, contrast(values, (1, -1, -1, 1)), excuse=why)
-                    made.append((pair, found))
+                    difference = contrast(values, (1, -1, -1, 1), resolution=_resolution(settings))
+                    made.append((pair, Comparison(*words, difference, excuse=why)))
     together = corrected([comparison for _, comparison in made])
     strongest = []
     for pair in dict.fromkeys(pair for pair, _ in made):
@@ -139,14 +163,16 @@ def factor_sentence(
     comparisons: Sequence[Comparison],
     averaged: Sequence[str],
     depends_on: Sequence[tuple[str, float]] = (),
+    alone: Sequence[str] = (),
 ) -> str:
     """One sentence: what may be concluded of a factor's effect on test accuracy, and what not.
 
     Args:
         name: of the factor.
         comparisons: of all pairs of its levels, corrected.
-        averaged: the other factors.
+        averaged: the other factors, as far as all of their levels count.
         depends_on: those of them with which the factor interacts, and by how many points.
+        alone: the others, with the levels that do: "pooling=avg".
     """
     if not comparisons:
         return f"{name}: no seed has two of its levels, so nothing may be concluded."
@@ -183,6 +209,7 @@ def factor_sentence(
         sizes = [f"{other} by {abs(points):.2f} points" for other, points in depends_on]
         parts.append(f"its effect changes with {_listed(sizes)}")
     over = f", averaged over {_listed(averaged)}" if averaged else ""
+    over += f", at {_listed(alone)} alone" if alone else ""
     return (
         f"{name}: {'; '.join(parts)}; this holds for {seeds} matched seeds of these "
         f"settings{over}, and says nothing of other levels, data or lengths of training."

@@ -110,6 +110,7 @@ def fill(template: str, title: str, svgs: Mapping[str, bytes], **values: Any) ->
         "p": p_words,
         "chance": lambda chance: chance_words(chance) if chance else "",
         "duration": duration,
+        "tenths": lambda number: "" if math.isnan(number) else f"{number:.1f}",
         "flat": flat,
         "svg": lambda chart: Markup(
             inline_svg(svgs[chart.name].decode(), escape(f"{chart.title}. {chart.caption}"))
@@ -147,6 +148,8 @@ def show_mean(interval: Summary | None, least: float = 0.0, most: float = 100.0)
 def show_bound(found: SettingConvergence, what: str) -> str:
     """Epochs or seconds until the target, "≥ 7.33" where some runs never reached it."""
     interval, least = getattr(found, what), 1.0 if what == "epochs" else 0.0
+    if math.isnan(interval.mean):
+        return "–"  # noqa: RUF001 (no run's seconds are known)
     return ("≥ " if found.censored else "") + show_mean(interval, least, math.inf)
 
 

@@ -19,7 +19,13 @@ from fmnist.evidence.claim import EXACT, is_share, unit
 from fmnist.evidence.effects import contrast, one_training, resolution_of
 from fmnist.evidence.failed import excuse
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
-from fmnist.evidence.study_settings import Key, StudySetting, averaged_levels, study_settings
+from fmnist.evidence.study_settings import (
+    Grid,
+    Key,
+    StudySetting,
+    averaged_levels,
+    study_settings,
+)
 from fmnist.evidence.text import high_is_good, markdown, number, scope
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.rows import Row
@@ -44,6 +50,7 @@ class PaperTable:
         failed: runs of a setting that failed.
         counted: metrics in which they count, as chance accuracy; they are left out of the others.
         averaged: factors that are averaged over.
+        alone: those of which not all levels count, with those that do: "pooling=avg".
         about: what the numbers speak of, in words.
     """
 
@@ -54,6 +61,7 @@ class PaperTable:
     failed: Mapping[Key, int]
     counted: frozenset[str]
     averaged: tuple[str, ...]
+    alone: tuple[str, ...]
     about: str
 
     @property
@@ -66,6 +74,7 @@ class PaperTable:
         seeds = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
         others = len(self.lines) - 1
         over = f", averaged over {', '.join(self.averaged)}" if self.averaged else ""
+        over += f", at {', '.join(self.alone)} alone" if self.alone else ""
         words = [f"{self.study}{over}: mean over {seeds} seed{'s' * (seeds != '1')}"]
         if max(counts) > 1:
             words[0] += " and 95 % t interval"
@@ -127,9 +136,12 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
     failed = {key: _failed(key, names, settings) for key in lines}
     runs = [row for one in settings for row in one.rows.values() if not row.finished]
     counted = frozenset(metric for metric in metrics if not excuse(runs, metric))
-    averaged = tuple(name for name in factors if name not in names)
+    grid = Grid(settings, names, metrics[0])
+    averaged, alone = map(tuple, grid.averaged(*grid.keys))
     about = scope(row.tested for row in rows)
-    return PaperTable(rows[0].facts["study"], names, lines, best, failed, counted, averaged, about)
+    return PaperTable(
+        rows[0].facts["study"], names, lines, best, failed, counted, averaged, alone, about
+    )
 
 
 def _failed(key: Key, names: Sequence[str], settings: Sequence[StudySetting]) -> int:

@@ -8,7 +8,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from fmnist.evidence.effects import RESOLUTION
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.failed import excuse, failed_words
 from fmnist.evidence.statistics import Summary, summarize
@@ -21,6 +20,7 @@ from fmnist.reporting.convergence import (
 from fmnist.reporting.detail import Detail, detail_of, efficiency, headline
 from fmnist.reporting.effects import (
     METRIC,
+    averaged_over,
     compare_levels,
     compare_settings,
     factor_sentence,
@@ -130,7 +130,8 @@ def summaries(table: Table) -> list[SettingLine]:
             result.append(SettingLine(levels, statuses, list(dict.fromkeys(reasons))))
             continue
         test, val = (
-            summarize(list(setting.values(m).values()), RESOLUTION) for m in ("test/acc", "val/acc")
+            summarize(list(setting.values(m).values()), setting.resolution(m))
+            for m in ("test/acc", "val/acc")
         )
         costs = setting.mean("train_seconds"), setting.mean("params")
         result.append(
@@ -166,7 +167,8 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         values["against"] = best if len(settings) > ALL_PAIRS else None
         values["compared"] = compare_settings(settings, against=values["against"])
         values["front"] = page.draw(*_fronts(settings))
-        values["parallel"] = page.draw(parallel_coordinates(table.finished, factors))
+        timed = [row for row in table.finished if not math.isnan(row.metric("train_seconds"))]
+        values["parallel"] = page.draw(parallel_coordinates(timed, factors)) if timed else []
     return values
 
 
@@ -201,8 +203,8 @@ def _effects(
             for other in item.factors
             if other != name
         ]
-        others = [other for other in factors if other != name]
-        sentences.append(factor_sentence(name, made, others, depends_on))
+        averaged, alone = averaged_over(settings, name)
+        sentences.append(factor_sentence(name, made, averaged, depends_on, alone))
     return {
         "effects": page.draw(*(main_effect(name, means[name]) for name in factors)),
         "bars": page.draw(*(model_bars(name, means[name]) for name in nets)),
@@ -256,9 +258,12 @@ def _is_crossed(settings: Sequence[SweepSetting], pair: tuple[str, str]) -> bool
 
 
 def _fronts(settings: Sequence[SweepSetting]) -> list[Chart]:
-    charts = [
-        cost_and_accuracy(settings, "train_seconds", "training time (s)", "Accuracy and time"),
-    ]
+    charts = []
+    # Of runs that went on on another machine no seconds are known.
+    if timed := [one for one in settings if not math.isnan(one.mean("train_seconds"))]:
+        charts.append(
+            cost_and_accuracy(timed, "train_seconds", "training time (s)", "Accuracy and time")
+        )
     if len({setting.mean("params") for setting in settings}) > 1:
         charts.append(
             cost_and_accuracy(settings, "params", "parameters", "Accuracy and parameters")

@@ -21,6 +21,7 @@ from fmnist.evidence.settings import (
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
 from fmnist.reporting.same_images import SameImages, same_images
+from fmnist.runs.leak import leak_warning
 from fmnist.runs.own_code import versions_in_words
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ class SideBySide:
             if (remark := failed_remark(side))
         ]
         rows = [row for side in self.sides for row in side.rows.values()]
-        return failed + [f"WARNING {words}" for words in versions_in_words(r.code for r in rows)]
+        leaking = leak_warning(sum(row.leaks for row in rows), len(rows))
+        warnings = [*([leaking] if leaking else []), *versions_in_words(r.code for r in rows)]
+        return failed + [f"WARNING {words}" for words in warnings]
 
 
 def side_by_side(sides: Sequence[Setting]) -> SideBySide:
@@ -147,7 +150,10 @@ def _line(sides: Sequence[Setting], what: str, metric: str, digits: int) -> Line
     first, last = summaries[0], summaries[-1]
     if len(sides) != 2 or first is None or last is None:
         return Line(what, texts)
-    return Line(what, texts, f"{last.mean - first.mean:+,.{digits}f}")
+    # Over the seeds that both have, as the verdict is.
+    ours, theirs = (side.values(metric) for side in sides)
+    gains = [theirs[seed] - ours[seed] for seed in ours if seed in theirs]
+    return Line(what, texts, f"{np.mean(gains):+,.{digits}f}" if gains else "")
 
 
 def _classes(sides: Sequence[Setting]) -> list[Line]:

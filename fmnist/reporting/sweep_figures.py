@@ -48,11 +48,14 @@ def main_effect(name: str, found: LevelMeans) -> Chart:
     axes.grid(visible=False, axis="y")
     seeds = max(interval.n for interval in means.values())
     best = max(means, key=lambda key: means[key].mean)
+    over = "Mean over the other factors"
+    if found.alone:
+        over = f"Mean at {', '.join(found.alone)} alone, where every level has its runs,"
     caption = f"Highest: {best[0]}, {means[best].mean:.2f} %. " + (
-        f"Mean over the other factors and 95 % t interval over {seeds} seeds. "
+        f"{over} and 95 % t interval over {seeds} seeds. "
         "Overlap of intervals is no test: seeds are matched, see the comparisons."
         if seeds > 1
-        else "Mean over the other factors; one seed, so there is no interval."
+        else f"{over}; one seed, so there is no interval."
     )
     caption = caption if found.matched else UNMATCHED
     return Chart(file_name("effect", name), f"Effect of {name}", caption, figure)
@@ -125,7 +128,8 @@ def _heatmap(
     bar.outline.set_visible(False)
     best = max(means, key=lambda key: means[key].mean)
     caption = (
-        f"Mean test accuracy over seeds and all other factors. Highest: {across}={best[0]} with "
+        f"Mean test accuracy over {_seeds(means)} that all have, and the other factors. "
+        f"Highest: {across}={best[0]} with "
         f"{down}={best[1]}, {means[best].mean:.2f} %."
     )
     title = f"{across} and {down}"
@@ -171,6 +175,11 @@ def _lines(
     )
     title = f"{across} by {down}"
     return Chart(file_name("lines", across, down), title, caption, figure)
+
+
+def _seeds(means: Mapping[tuple[str, ...], Summary]) -> str:
+    count = max(interval.n for interval in means.values())
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def _mean(interval: Summary | None) -> float:

@@ -1,11 +1,13 @@
 """Runs and settings: what a report shows of every run, whatever state it is in."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from fmnist.config.readings import key_of
 from fmnist.evidence.claim import as_people_write
@@ -13,9 +15,10 @@ from fmnist.evidence.failed import at_chance, excuse
 from fmnist.runs.find import Found, factors, find_runs, plain, setting
 from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leaks
-from fmnist.runs.record import COSTS, METRICS, Record
-from fmnist.runs.rows import Row, row_of
+from fmnist.runs.record import COSTS, METRICS, Record, known
+from fmnist.runs.rows import Row, is_duration, row_of
 from fmnist.runs.run import Run
+from fmnist.sweeps.names import counts
 
 CUT = "cut short"  # it has ended, and is no measurement: see `Record.cut_short`
 # What says how a run was made.
@@ -67,7 +70,12 @@ class Entry:
         return self.run is not None and leaks(self.run)
 
     def metric(self, name: str) -> float:
-        """A metric or cost of the record, in the record's unit; NaN where there is none."""
+        """A metric or cost of the record, in the record's unit; NaN where there is none.
+
+        Nor are there seconds of a run that went on on another machine.
+        """
+        if self.run and self.record.moved and is_duration(name):
+            return math.nan
         values = self.record.metrics | self.record.numbers() if self.run else {}
         return float(values.get(name, math.nan))
 
@@ -104,8 +112,15 @@ class SweepSetting:
         return {seed: as_people_write(metric, values[seed]) for seed in sorted(values)}
 
     def mean(self, metric: str) -> float:
-        values = self.values(metric).values()
-        return sum(values) / len(values)
+        """NaN where no run has it."""
+        values = [value for value in self.values(metric).values() if not math.isnan(value)]
+        return sum(values) / len(values) if values else math.nan
+
+    def resolution(self, metric: str) -> float:
+        """In points: one of the images that were tested, or validated."""
+        facts = [known(row.record.dataset) for row in self.rows.values()]
+        sizes = [one.test_size if metric.startswith("test/") else one.val_size for one in facts]
+        return 100 / min(sizes)
 
 
 @dataclass(frozen=True)
@@ -171,11 +186,17 @@ def read_table(paths: Sequence[str | Path]) -> Table:
     found = find_runs(paths)
     varied = {key: values for key, values in factors(found.runs).items() if key != "seed"}
     levels = {key: [show_level(v) for v in _ordered(values)] for key, values in varied.items()}
-    # A cell that was never trained may be the only one with its level.
+    # A cell that was never trained may be the only one with its level, or with another than the
+    # only one that was.
     for _, overrides in found.missing:
-        for key, value in _split(overrides).items():
-            if key in levels and value not in levels[key]:
-                levels[key].append(value)
+        for key, level in _levels(overrides).items():
+            if key not in levels:
+                there = dict.fromkeys(show_level(setting(run, key)) for run in found.runs)
+                if len(there) != 1 or level in there:
+                    continue
+                levels[key] = list(there)
+            if level not in levels[key]:
+                levels[key].append(level)
     return Table(_rows(found, list(levels)), levels, found.exit_code)
 
 
@@ -187,8 +208,8 @@ def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
     for path, reason in found.damaged:
         rows[path] = Entry("", "damaged", reason)
     for path, overrides in found.missing:
-        known = {key: value for key, value in _split(overrides).items() if key in varied}
-        rows[path] = Entry("", "missing", " ".join(overrides), known)
+        own = {key: level for key, level in _levels(overrides).items() if key in varied}
+        rows[path] = Entry("", "missing", " ".join(overrides), own)
     shared = Path(commonpath(rows)) if len(rows) > 1 else next(iter(rows)).parent
     # 2 before 10: the cells of a sweep are numbered
     order = sorted(rows, key=lambda path: [(len(part), part) for part in path.parts])
@@ -203,8 +224,14 @@ def _ended(run: Run) -> tuple[str, str]:
     return status, " ".join((error or "").split())
 
 
-def _split(overrides: Iterable[str]) -> dict[str, str]:
-    return {key_of(override): override.partition("=")[2] for override in overrides}
+def _levels(overrides: Sequence[str]) -> dict[str, str]:
+    """What a cell that was never trained would have, as those of trained ones are shown."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return {
+        key: show_level(item.value())
+        for item in parsed
+        if counts(text := str(item.input_line)) and (key := key_of(text)) != "seed"
+    }
 
 
 def _ordered(values: Sequence[Any]) -> list[Any]:

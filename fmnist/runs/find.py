@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config.readings import key_of
-from fmnist.config.schema import look_up
+from fmnist.config.schema import COSMETIC, look_up
 from fmnist.errors import RunError
 from fmnist.runs.manifest import SWEEP, read_manifest
 from fmnist.runs.plain import Damaged
@@ -160,6 +160,7 @@ def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
         for run in runs
         for override in run.record.overrides
         if not override.startswith("hydra")
+        and tuple(key_of(override).split(".")) not in COSMETIC  # which changes no result
     )
     varied = _varied(runs, keys)
     return varied | _varied(runs, _edited(runs, [key for key in varied if key != "seed"]))

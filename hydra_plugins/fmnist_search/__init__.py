@@ -216,11 +216,19 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
     def _require_same(self, study: "Study", space: "Space", fixed: list[str]) -> None:
         """See `require_kind`."""
-        from fmnist.config.schema import config_hash, resolve
+        from fmnist.config.schema import config_hash, look_up, resolve
+        from fmnist.errors import ConfigError
 
-        kind = kind_of(
-            space, lambda trial: config_hash(resolve(self.load([*trial, *fixed]))), self.seeds
-        )
+        def hash_of(trial: list[str]) -> str:
+            plain = resolve(self.load([*trial, *fixed]))
+            if look_up(plain, "data.select_on") == "test":
+                raise ConfigError(
+                    "data.select_on=test: a search chooses by validation, which the test set would "
+                    "then be; should be val"
+                )
+            return config_hash(plain)
+
+        kind = kind_of(space, hash_of, self.seeds)
         require_kind(study, kind, self.direction, self.folder)
 
     def _batch(

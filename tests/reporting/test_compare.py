@@ -1,6 +1,7 @@
 """`python -m fmnist.compare`: settings beside each other, in a terminal and as a page."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,29 @@ def test_a_sweep_is_compared_by_its_settings_in_eighty_columns(
     assert lines[-1].startswith("B - A: +10.00 points [+6.73, +13.27], 3 seeds, p 0.0011")
     assert lines[-1].endswith("B is higher")
     assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
+
+
+def test_a_difference_is_over_the_seeds_that_both_have_as_the_verdict_is(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(sweep / "max0")
+    assert main([str(sweep)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    shown = next(line for line in lines if line.startswith("test accuracy (%)"))
+    assert shown.endswith(" +10.00")  # 81.5 - 71.5, and not - 71.0
+    assert lines[-1].startswith("B - A: +10.00 points")
+
+
+def test_runs_that_chose_on_the_test_images_are_compared_with_a_warning(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in sweep.iterdir():
+        record = load_run(run).record
+        data = {**record.config["data"], "select_on": "test"}
+        put_record(run, replace(record, config={**record.config, "data": data}))
+    assert main([str(sweep)]) == 0
+    warning = "WARNING data.select_on=test in 6 of 6 runs: the test images choose the epoch"
+    assert any(line.startswith(warning) for line in capsys.readouterr().out.splitlines())
 
 
 def test_settings_of_other_code_are_compared_and_a_line_says_so(

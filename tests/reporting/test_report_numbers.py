@@ -1,6 +1,7 @@
 """The report's numbers against independent computations: scikit-learn, scipy, statsmodels, hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from fmnist.evidence.effects import Comparison
 from fmnist.evidence.images import mcnemar
 from fmnist.evidence.statistics import summarize, wilson_interval
 from fmnist.models.lenet5 import LeNet5
+from fmnist.reporting.convergence import convergence_of
 from fmnist.reporting.effects import (
+    averaged_over,
     compare_levels,
     factor_sentence,
     interactions,
@@ -25,9 +28,10 @@ from fmnist.reporting.gradcam import grad_cam
 from fmnist.reporting.sweep_figures import UNMATCHED, main_effect, model_bars, two_factors
 from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.evaluation import BINS, Evaluation, evaluate_predictions
+from fmnist.runs.record import Resumption
 from fmnist.runs.run import Run
 from tests.conftest import Later
-from tests.records import a_record
+from tests.records import FACTS, a_record
 
 metrics = Later("sklearn.metrics")
 contingency_tables = Later("statsmodels.stats.contingency_tables")
@@ -186,7 +190,10 @@ def settings(
         rows = {}
         for seed in range(seeds):
             value = (mean + noise * random.normal()) / 100
-            record = a_record(metrics={"test/acc": value, "val/acc": value}, seed=seed)
+            record = a_record(
+                metrics={"test/acc": value, "val/acc": value}, seed=seed,
+                dataset=replace(FACTS, test_size=10_000, val_size=5_000),
+            )  # fmt: skip
             rows[seed] = Entry(f"{a}{b}{seed}", "finished", run=Run(Path(), record))
         made.append(SweepSetting({"net": a, "optim": b}, rows))
     return made
@@ -277,6 +284,36 @@ def test_level_means_use_only_what_all_levels_have() -> None:
     # small has adam and large has not: the difference must not be that of the optimiser
     assert found.means["small",].mean == pytest.approx(80)
     assert found.means["large",].mean == pytest.approx(83)
+    # ... and nobody may think that it was averaged over it.
+    assert found.alone == ["optim=sgd"]
+    assert "Mean at optim=sgd alone" in main_effect("net", found).caption
+    averaged, alone = averaged_over(made, "net")
+    assert (averaged, alone) == ([], ["optim=sgd"])
+    words = factor_sentence("net", compare_levels(made, FACTORS)["net"], averaged, alone=alone)
+    assert "settings, at optim=sgd alone, and says nothing" in words
+    assert averaged_over(settings(ADDITIVE), "net") == (["optim"], [])
+
+
+def test_seconds_of_a_run_that_moved_to_another_machine_are_none_in_a_report() -> None:
+    there = Resumption("2026-01-01T00:00:00+00:00", 1, device="cpu (another)", threads=1)
+    records = [a_record(seed=0), a_record(seed=1, train_seconds=99.0, resumed=[there])]
+    rows = {r.seed: Entry(str(r.seed), "finished", run=Run(Path(), r)) for r in records}
+    setting = SweepSetting({}, rows)
+    assert setting.mean("train_seconds") == 10
+    assert setting.mean("params") == 100
+    assert convergence_of(setting, 0.5).seconds.n == 1
+    assert convergence_of(setting, 0.5).epochs.n == 2
+    assert math.isnan(SweepSetting({}, {1: rows[1]}).mean("train_seconds"))
+
+
+def test_one_image_of_those_that_were_tested_is_what_equal_seeds_may_differ_by() -> None:
+    made = settings(ADDITIVE, noise=0.0)
+    for one in made:
+        for row in one.rows.values():
+            row.run.record = replace(row.record, dataset=FACTS)  # of 20 test images
+    assert made[0].resolution("test/acc") == 5
+    (net,) = compare_levels(made, FACTORS)["net"]
+    assert net.difference.error > 0.5
 
 
 def test_captions_compare_no_means_over_different_other_settings() -> None:

@@ -1,11 +1,15 @@
 """What was varied between runs, told from their overrides and from what nobody overrode."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fmnist.reporting.table import read_table
+from fmnist.reporting.table import read_table, show_level
 from fmnist.runs.find import factors, find_runs
+from fmnist.runs.manifest import SWEEP, Cell, Manifest, manifest_json
 from tests.records import CONFIG, a_record, put_record
+
+NONE = show_level(None)
 
 
 def put(folder: Path, seed: int, overrides: list[str], **config: Any) -> Path:
@@ -32,11 +36,41 @@ def test_a_setting_that_earlier_records_lack_is_none_that_was_varied(tmp_path: P
 
 def test_groups_and_lists_are_levels_of_their_own(tmp_path: Path) -> None:
     for seed, (at, name) in enumerate([(1, "a"), (2, "b")]):
-        values = {"callbacks": {"x": {"_target_": "mine", "at": at}}, "tags": [name]}
-        put(tmp_path / name, seed, ["+callbacks.x={}", "tags=[]"], **values)
+        values = {"callbacks": {"x": {"_target_": "mine", "at": at}}, "optim": {"betas": [at]}}
+        put(tmp_path / name, seed, ["+callbacks.x={}", "+optim.betas=[]"], **values)
     table = read_table([tmp_path])
     assert table.factors == {
         "callbacks.x": ['{"_target_": "mine", "at": 1}', '{"_target_": "mine", "at": 2}'],
-        "tags": ['["a"]', '["b"]'],
+        "optim.betas": ["[1]", "[2]"],
     }
-    assert [one.levels["tags"] for one in table.settings] == ['["a"]', '["b"]']
+    assert [one.levels["optim.betas"] for one in table.settings] == ["[1]", "[2]"]
+
+
+def test_what_changes_no_result_is_no_factor(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        put(tmp_path / name, seed, ["tags=[]", "data.root=x", "logger=csv"], tags=[name],
+            data={"root": name})  # fmt: skip
+    assert list(factors(find_runs([tmp_path]).runs)) == ["seed"]
+
+
+def test_missing_cells_are_of_the_settings_that_they_would_have(tmp_path: Path) -> None:
+    """As the levels of trained cells are shown, and where those are all of one level."""
+    cells = [
+        Cell(f"{number}", [f"gradient_clip_val={clip}", f"+optim.betas={betas}", "seed=0"], "")
+        for number, (clip, betas) in enumerate(
+            product(("null", "1.0"), ("[0.9,0.999]", "[0.8,0.99]"))
+        )
+    ]
+    (tmp_path / SWEEP).write_bytes(manifest_json(Manifest(cells)))
+    for cell, betas in zip(cells[:2], ([0.9, 0.999], [0.8, 0.99]), strict=True):
+        put(tmp_path / cell.dir, 0, cell.overrides[:2], gradient_clip_val=None,
+            optim={"betas": betas})  # fmt: skip
+    table = read_table([tmp_path])
+    assert table.factors == {
+        "optim.betas": ["[0.9, 0.999]", "[0.8, 0.99]"], "gradient_clip_val": [NONE, "1"],
+    }  # fmt: skip
+    missing = [row.levels for row in table.rows if row.status == "missing"]
+    assert missing == [
+        {"gradient_clip_val": "1", "optim.betas": betas} for betas in table.factors["optim.betas"]
+    ]
+    assert [one.levels["gradient_clip_val"] for one in table.settings] == [NONE, NONE]

@@ -129,13 +129,14 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused_in_one_line(texts, w
         ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: a number of trials, 1 or more"),
         ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: a number of trials, 1 or more"),
         ("hydra.sweeper.direction=up", "direction"),
+        ("data.select_on=test", "a search chooses by validation, which the test set would then be"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused_before_a_trial(setting, words, tmp_path):
     done = here(*SEARCH, setting, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: hydra.sweeper.")
+    assert line.startswith(("error: hydra.sweeper.", "error: data.select_on="))
     assert words in line
     assert not list(tmp_path.glob("search/*/result.json"))
 
