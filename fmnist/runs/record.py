@@ -154,7 +154,7 @@ class Record:
         best_epoch: the row of `epochs` that validation chose, counted from 0.
         metrics: by name; accuracies in [0, 1]; `_last`: of the last epoch.
         train_seconds, seconds: of the epochs; of everything; as if all epochs were trained here.
-        inherited_seconds: how much of both was the shorter run's that this one went on from.
+        inherited_seconds: how much of both was the run's that this one went on from.
         peak_memory_mib: of the training process.
         error, traceback: why it failed.
         cut_short: what ended training before its last epoch was complete.

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from fmnist.runs.find import find_runs
 from fmnist.runs.leak import leak_warning, leaks
-from fmnist.runs.run import Run
+from fmnist.runs.run import PRUNED, Run
 from fmnist.runs.text import duration, in_eighty, shown
 from fmnist.sweeps.names import distinct
 from fmnist.sweeps.watch import seconds_left, unfinished, without_most_missing
 
-ORDER = ("running", "failed", "stopped", "killed", "unknown", "damaged", "missing")
+GIVEN_UP = "given up"  # with its trial: nothing of it is left to run
+ENDED = ("finished", GIVEN_UP)
+ORDER = (
+    "running", "failed", "stopped", "killed", "unknown", "damaged", "missing", GIVEN_UP,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,9 @@ class Standing:
 
     Args:
         states: number of cells by state; "killed": its process is gone without a word;
-            "unknown": whether it has one cannot be told, its lock being somebody else's.
-        lines: state, name and detail of every cell that has not finished.
+            "unknown": whether it has one cannot be told, its lock being somebody else's; "given
+            up": its trial was, by the search.
+        lines: state, name and detail of every cell that has not finished, and is to.
         best: the finished run with the highest val/acc, and its name.
         seconds_left: at the present pace; None: nothing to estimate it from.
         code: see `fmnist.runs.find.Found.exit_code`.
@@ -43,24 +48,32 @@ def standing(directory: str | Path) -> Standing:
         RunError: there are none.
     """
     found = find_runs([directory])
-    overrides = [run.record.overrides for run in found.runs]
-    names = distinct([*overrides, *(cell for _, cell in found.missing)])
+    missing = [cell for place, cell in found.missing if not (place / PRUNED).exists()]
+    names = distinct([*(run.record.overrides for run in found.runs), *missing])
     named = list(zip(found.runs, names, strict=False))
-    states = {run.dir: run.status for run in found.runs}  # once: each looks at a lock
+    # Once: each looks at a lock.
+    states = {run.dir: _state(run) for run in found.runs}
     lines = [
         (state, name, unfinished(run, state))
         for run, name in named
-        if (state := states[run.dir]) != "finished"
+        if (state := states[run.dir]) not in ENDED
     ]
     lines += [("damaged", path.name, reason) for path, reason in found.damaged]
     lines += [("missing", name, "not begun") for name in names[len(found.runs) :]]
     finished = [(run, name) for run, name in named if states[run.dir] == "finished"]
     best = max(finished, key=lambda pair: pair[0].record.metrics["val/acc_best"], default=None)
     counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
-    left = seconds_left(found.runs, states, len(found.missing) + len(found.damaged))
+    given_up = sum(state == GIVEN_UP for state in states.values())
+    counted.update([GIVEN_UP] * (given_up + len(found.missing) - len(missing)))
+    left = seconds_left(found.runs, states, len(missing) + len(found.damaged))
     lines.sort(key=lambda line: ORDER.index(line[0]))
     warning = leak_warning(sum(map(leaks, found.runs)), len(found.runs))
     return Standing(counted, lines, best, left, warning, found.exit_code)
+
+
+def _state(run: Run) -> str:
+    state = run.status
+    return GIVEN_UP if state == "stopped" and (run.dir / PRUNED).exists() else state
 
 
 def standing_in_words(directory: str, found: Standing) -> str:

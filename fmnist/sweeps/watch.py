@@ -116,7 +116,7 @@ def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) 
         states: of the runs, by directory.
         missing: cells that have not begun.
     """
-    unfinished = [run for run in runs if states[run.dir] != "finished"]
+    unfinished = [run for run in runs if states[run.dir] not in ("finished", "given up")]
     paces = [
         run.record.epoch_seconds * run.record.horizon for run in unfinished if run.record.epochs
     ]

@@ -20,6 +20,7 @@ from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.training.average import moving_average
 from fmnist.training.checkpoint import refuse_other_order
+from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
 from fmnist.training.groups import parameter_groups
@@ -279,7 +280,7 @@ class Classifier(LightningModule):
         if self.outputs:  # not validated: what there is
             self._end_stretch()
             assert self.open_row is not None
-            self.train_seconds = time.perf_counter() - self.began
+            self.train_seconds = seconds_since(self.began, self.device)
             self._tell_callbacks(self.open_row)
             self._log(self.open_row)
             self.open_seconds += self.train_seconds
@@ -330,7 +331,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         if self.outputs:
-            self.train_seconds = time.perf_counter() - self.began
+            self.train_seconds = seconds_since(self.began, self.device)
         self.eval_outputs.clear()
 
     def on_test_epoch_start(self) -> None:

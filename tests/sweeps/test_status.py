@@ -8,8 +8,8 @@ import pytest
 
 from fmnist.runs.lock import locked
 from fmnist.runs.manifest import Cell, listed_cells
-from fmnist.runs.record import METRICS, Epoch, Record
-from fmnist.runs.run import load_run
+from fmnist.runs.record import GIVEN_UP, METRICS, Epoch, Record
+from fmnist.runs.run import PRUNED, load_run
 from fmnist.runs.text import duration
 from fmnist.status import main
 from fmnist.sweeps.plan import write_manifest
@@ -52,6 +52,26 @@ def test_every_state_is_counted_and_every_unfinished_cell_explained(sweep):
         ("killed", "seed=3", "3 of up to 4 epochs, val acc 0.8200"),
         ("missing", "seed=4", "not begun"),
     ]
+
+
+def test_what_a_search_has_given_up_is_not_to_be_run(tmp_path, capsys):
+    cells = [Cell(f"{n}-x", [f"optim.lr=0.{n}", f"seed={n % 2}"], "x", "s") for n in range(1, 5)]
+    write_manifest(tmp_path, cells)
+    for cell in cells[:2]:
+        put_record(tmp_path / cell.dir, replace(finished(0.9, 0.8), overrides=cell.overrides))
+    error = f"{GIVEN_UP} after 1 epochs"
+    record = a_record("failed", epochs(1), error=error, overrides=cells[2].overrides)
+    put_record(tmp_path / cells[2].dir, record)
+    for cell in cells[2:]:  # of one trial, of whose seeds the second had not begun
+        (tmp_path / cell.dir).mkdir(exist_ok=True)
+        (tmp_path / cell.dir / PRUNED).touch()
+    found = standing(tmp_path)
+    assert found.states == {"finished": 2, "given up": 2}
+    assert found.lines == []
+    assert main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{tmp_path}: 2 of 4 finished, 2 given up\n")
+    assert "left" not in out
 
 
 def test_of_many_cells_that_have_not_begun_the_next_are_named(sweep, capsys, caplog):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from fmnist.runs.run import load_run
 from fmnist.train import finish, train
 from fmnist.training.average import moving_average
 from fmnist.training.classifier import Classifier, Schedule
+from fmnist.training.clock import seconds_since
 from tests.conftest import TINY, composed
 
 # Every pair of options is in one of these: a net with an optimiser, either with and without.
@@ -430,3 +432,13 @@ def test_schedule_without_policy_is_a_bare_optimiser():
     schedule = Schedule(policy=None, interval="epoch", horizon=None, monitor=None)
     classifier = Classifier(net, lambda params: torch.optim.SGD(params, lr=0.5), schedule)
     assert isinstance(classifier.configure_optimizers(), torch.optim.SGD)
+
+
+def test_seconds_of_a_gpu_are_until_it_is_done(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    began = time.perf_counter()
+    assert 0 <= seconds_since(began, torch.device("cpu")) < 60
+    assert waited == []
+    seconds_since(began, torch.device("cuda", 0))
+    assert waited == [torch.device("cuda", 0)]
