@@ -128,7 +128,8 @@ def _heatmap(
     bar.outline.set_visible(False)
     best = max(means, key=lambda key: means[key].mean)
     caption = (
-        f"Mean test accuracy over {_seeds(means)} that all have, and the other factors. "
+        f"Mean test accuracy over {_seeds(means)} that all have"
+        f"{', and all other factors' * (len(factors) > 2)}. "
         f"Highest: {across}={best[0]} with "
         f"{down}={best[1]}, {means[best].mean:.2f} %."
     )
