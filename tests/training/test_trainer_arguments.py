@@ -174,7 +174,8 @@ def test_the_training_of_an_epoch_that_steps_end_is_counted_once(run_tiny, monke
     """By a clock that goes on by one whenever it is read. Validation follows the epoch's end."""
     ticks = itertools.count()
     clock = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
-    monkeypatch.setattr("fmnist.training.classifier.time", clock)
+    for module in ("classifier", "clock"):
+        monkeypatch.setattr(f"fmnist.training.{module}.time", clock)
     rows = run_tiny(*SMALL, "trainer.max_steps=5").record.epochs
     assert [row.seconds for row in rows] == [2.0, 2.0]  # a tick of training, one of validation
 
