@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.loggers import Logger
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fmnist.config.build import build_node, maker
 from fmnist.config.check import TESTED
@@ -114,7 +116,12 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
 def in_groups(
     config: dict[str, Any], trainer: Trainer, classifier: Classifier, data: ImageData
 ) -> tuple[Classifier, ImageData]:
-    """Module and data as they train fastest: see `fmnist.training.grouped`."""
+    """Module and data as they train fastest: see `fmnist.training.grouped`.
+
+    Raises:
+        ConfigError: a callback averages weights where nothing would validate or keep them.
+    """
+    refuse_late_average(trainer, classifier)
     steps = config["steps_per_execution"]
     if steps == 1:
         return classifier, data
@@ -124,6 +131,20 @@ def in_groups(
     clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
     trainer.gradient_clip_val = None  # the module does it
     return GroupedClassifier(classifier, clip, algorithm), GroupedData(data, steps)
+
+
+def refuse_late_average(trainer: Trainer, classifier: Classifier) -> None:
+    """Lightning gives a net without batch norm its average after the last validation.
+
+    Raises:
+        ConfigError: naming what is validated and kept instead.
+    """
+    averages = any(isinstance(one, StochasticWeightAveraging) for one in trainer.callbacks)  # type: ignore[attr-defined]
+    if averages and not any(isinstance(part, _BatchNorm) for part in classifier.net.modules()):
+        raise ConfigError(
+            "callbacks: StochasticWeightAveraging: should be ema_decay, such as 0.99, in a net "
+            "without batch norm, to which it gives its average when all validation is over"
+        )
 
 
 def close(trainer: Trainer, module: Classifier, data: ImageData, checkpoints: Path) -> None:

@@ -364,6 +364,15 @@ def test_a_callback_that_adds_up_gradients_needs_single_steps():
     assert single_steps_because(trainer, module, {}) == "GradientAccumulationScheduler"
 
 
+SWA = ("+callbacks.swa._target_=lightning.pytorch.callbacks.StochasticWeightAveraging",
+       "+callbacks.swa.swa_lrs=0.05", "+callbacks.swa.swa_epoch_start=1")  # fmt: skip
+
+
+def test_an_average_that_nothing_would_validate_is_refused(run_tiny):
+    with pytest.raises(ConfigError, match="StochasticWeightAveraging: should be ema_decay"):
+        run_tiny(*SMALL, *SWA, "trainer.max_epochs=3")
+
+
 class Sam(torch.optim.SGD):
     """An optimiser of one's own that evaluates again, where it is given a closure."""
 
@@ -376,8 +385,7 @@ class Sam(torch.optim.SGD):
 @pytest.mark.parametrize(
     "own",
     [
-        ("+callbacks.swa._target_=lightning.pytorch.callbacks.StochasticWeightAveraging",
-         "+callbacks.swa.swa_lrs=0.05", "+callbacks.swa.swa_epoch_start=1"),
+        SWA,
         ("optim._target_=tests.training.test_trainer_arguments.Sam", "optim.fused=false"),
     ],
     ids=["callback", "optimiser"],
