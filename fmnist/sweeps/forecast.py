@@ -12,6 +12,7 @@ from fmnist.evidence.study import ablations, axes
 from fmnist.evidence.text import number, seeds_in_words, shown_metric
 from fmnist.runs.own_code import outdated
 from fmnist.runs.rows import Row, newest
+from fmnist.runs.starts import made_anew
 from fmnist.runs.text import in_eighty, shown
 from fmnist.sweeps.cells import Sweep
 from fmnist.sweeps.estimate import alike, estimate, time_in_words
@@ -32,7 +33,8 @@ def plan_in_words(sweep: Sweep, rows: Sequence[Row]) -> str:
         for cell in sweep.cells
     ]
     lines.append(f"cells  {len(sweep.cells)}, of which {len(done)} done, {len(missing)} to run")
-    lines += [in_eighty(text) for text in outdated(run.record for run in done.values())]
+    records = [run.record for run in done.values()]
+    lines += [in_eighty(text) for text in [*outdated(records), *made_anew(records)]]
     if missing:
         settings = [settings_of(tuple(cell.overrides)) for cell in missing]
         lines.append(f"left   {time_in_words(len(missing), estimate(settings, rows))}")

@@ -13,6 +13,7 @@ from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exit
 from fmnist.runs.manifest import Cell
 from fmnist.runs.own_code import outdated
 from fmnist.runs.run import Run, finished_run
+from fmnist.runs.starts import made_anew
 from fmnist.runs.text import in_eighty, shown
 from fmnist.sweeps.plan import names_of, write_manifest
 from fmnist.sweeps.watch import report, watch
@@ -70,7 +71,8 @@ def launch(
     words = "cells  %d, of which %d finished before, %d to run"
     log.info("sweep  %s", shown(folder))
     log.info(words, len(cells), len(cells) - len(unfinished), len(unfinished))
-    for line in outdated(run.record for run in done.values()):
+    records = [run.record for run in done.values()]
+    for line in [*outdated(records), *made_anew(records)]:
         log.warning("%s", in_eighty(line))
     launcher.cells = len(cells)  # of which a machine is shared out
     size, errors = size or max(len(unfinished), 1), dict[str, str | None]()

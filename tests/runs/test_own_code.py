@@ -115,6 +115,27 @@ def test_a_sweep_says_which_of_its_finished_cells_other_code_has_made(
     assert words in " ".join(plan_in_words(Sweep(tmp_path, cells[:2]), []).split())
 
 
+def test_a_sweep_says_where_its_cells_started_from_another_run_than_lies_there_now(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    source = put_record(tmp_path / "source", a_record(config_hash="before"))
+    cells = [Cell(f"{seed}", [f"seed={seed}"], "a") for seed in range(3)]
+    launcher = SimpleNamespace(launch=lambda *_, **__: [])
+    for cell in cells[:2]:
+        started = CONFIG | {"init_from": str(source)}
+        origin = f"init_from={source} (before)"
+        put_record(tmp_path / "sweep" / cell.dir, a_record(config=started, origin=origin))
+    launch(launcher, tmp_path / "sweep", cells, 1)
+    assert "WARNING" not in caplog.text
+    put_record(source, a_record(config_hash="now"))
+    launch(launcher, tmp_path / "sweep", cells, 1)
+    words = f"WARNING init_from={source} is another run than 2 of them started from"
+    assert "".join(words.split()) in "".join(caplog.text.split())
+    said = plan_in_words(Sweep(tmp_path / "sweep", cells[:2]), [])
+    assert "".join(words.split()) in "".join(said.split())
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_weights_are_read_into_changed_code_with_a_warning(
     net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog, own: bool
