@@ -3,7 +3,6 @@
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
-import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -26,7 +25,8 @@ def moving_average(net: nn.Module, decay: float) -> AveragedModel:
         if averages[0].is_floating_point() or averages[0].is_complex():
             of_numbers(averages, current, count)
         else:
-            torch._foreach_copy_(averages, current)
+            for kept, now in zip(averages, current, strict=True):
+                kept.copy_(now)
 
     made = AveragedModel(net, multi_avg_fn=update, use_buffers=True)
     made.requires_grad_(False)  # DDP waits for gradients of what could have one

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.loggers import Logger
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
 from fmnist.config.build import build_node, maker
 from fmnist.config.check import TESTED
@@ -39,6 +39,7 @@ from fmnist.training.grouped import (
 )
 
 log = logging.getLogger(__name__)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def build_trainer(
@@ -140,7 +141,7 @@ def refuse_late_average(trainer: Trainer, classifier: Classifier) -> None:
         ConfigError: naming what is validated and kept instead.
     """
     averages = any(isinstance(one, StochasticWeightAveraging) for one in trainer.callbacks)  # type: ignore[attr-defined]
-    if averages and not any(isinstance(part, _BatchNorm) for part in classifier.net.modules()):
+    if averages and not any(isinstance(part, BATCH_NORMS) for part in classifier.net.modules()):
         raise ConfigError(
             "callbacks: StochasticWeightAveraging: should be ema_decay, such as 0.99, in a net "
             "without batch norm, to which it gives its average when all validation is over"
