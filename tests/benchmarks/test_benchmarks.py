@@ -1,6 +1,7 @@
 """Every benchmark runs, and its table follows from its own numbers."""
 
 import csv
+import functools
 import importlib
 import os
 import re
@@ -232,6 +233,7 @@ def test_a_step_of_the_roofline_trains_the_net(monkeypatch):
     assert not any(torch.equal(one, other) for one, other in zip(before, parameters, strict=True))
 
 
+@pytest.mark.long
 def test_throughput_compares_contenders_by_their_own_times(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(throughput, "STEPS", {"lenet5": 4})
     shares = iter([0.0, 0.5, 0.02, 0.0, 0.05])  # to warm up, disturbed, once more
@@ -304,15 +306,21 @@ def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys)
     assert read(tmp_path / "none.csv") == []
 
 
+@functools.cache
+def rendered_from():
+    """All that README is rendered from: read once."""
+    return readme.sources()
+
+
 def test_the_committed_first_run_names_no_folder_of_the_machine_that_made_it():
-    first = readme.sources()[0]
+    first = rendered_from()[0]
     assert first.command == "python -m fmnist.train model=lenet5 optim=adam"
     assert "root" not in first.config["data"]
 
 
 def test_the_readme_shows_every_table_that_there_is(tmp_path):
     """Of the roofline the lines with all threads."""
-    first, _, outcomes, about = readme.sources()
+    first, _, outcomes, about = rendered_from()
     origin = dict.fromkeys(ORIGIN, "1")
     tables = {
         "startup": [{"until": "end", "s": "4.2", **origin}],

@@ -105,6 +105,7 @@ def test_make_train_does_not_fall_back_for_another_mistake(made):
     assert not (made / "outputs").exists()
 
 
+@pytest.mark.long
 def test_make_train_gives_no_other_data_set_than_the_one_that_was_named(made):
     arguments = " ".join(text for text in TINY if text != "data=synthetic")
     unreachable = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}

@@ -27,6 +27,7 @@ for keep in (False, True):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+@pytest.mark.long
 def test_memory_that_is_freed_is_used_again():
     command = [sys.executable, "-c", FAULTS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

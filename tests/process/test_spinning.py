@@ -42,6 +42,7 @@ def seconds_used(when):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="OpenMP is not GNU's")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="OpenMP sleeps soon on one core")
+@pytest.mark.long
 def test_threads_without_work_use_no_time():
     assert seconds_used("soon") < seconds_used("as it is") / 3
 

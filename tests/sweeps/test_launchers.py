@@ -95,6 +95,7 @@ def test_cells_run_side_by_side_and_a_failure_is_its_own(tmp_path, monkeypatch, 
     assert all((run.dir / "train.log").stat().st_size for run in runs)
 
 
+@pytest.mark.long
 def test_imports_are_paid_once_for_all_cells(tmp_path):
     """One process imports what cells need, and the cells are forked from it.
 
