@@ -131,6 +131,7 @@ def test_the_links_of_the_readme_lead_somewhere():
     assert not [target for target in targets if not (CHECKOUT / target).exists()]
 
 
+@pytest.mark.long
 def test_the_docs_build_as_a_site_without_a_dead_link(tmp_path):
     done = command("mkdocs", "build", "--strict", "--site-dir", str(tmp_path), cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr

@@ -227,7 +227,14 @@ def axe() -> str:
     return path.read_text()
 
 
-@pytest.mark.parametrize("where", ["light", "dark", "phone", "print"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "light",
+        "dark",
+        *(pytest.param(where, marks=pytest.mark.long) for where in ("phone", "print")),
+    ],
+)
 def test_axe_finds_nothing_that_keeps_somebody_from_reading_it(
     browser: Chromium, axe: str, pages: list[Path], where: str
 ) -> None:

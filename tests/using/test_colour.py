@@ -1,5 +1,6 @@
 """A net of a colour set of five classes is used as one of ten grey ones is."""
 
+import pytest
 import torch
 from PIL import Image
 
@@ -12,6 +13,7 @@ from fmnist.using.export import export
 COLOUR = ("data.channels=3", "data.size=20", "data.classes=5", "data.test_size=50")
 
 
+@pytest.mark.long
 def test_predict_export_corruptions_and_the_report_take_any_channels_size_and_classes(
     run_tiny, tmp_path, capsys
 ):
