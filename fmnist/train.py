@@ -197,7 +197,6 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     import numpy as np
 
     from fmnist.runs.bits import RIGHT, Right, write_right
-    from fmnist.runs.predictions import limited
     from fmnist.training.divergence import refuse_divergence
     from fmnist.training.predict import loss_and_accuracy, predict
 
@@ -205,12 +204,11 @@ def test(run: Run, trainer: "Trainer", classifier: "Classifier", data: "ImageDat
     best = max(range(len(rows)), key=lambda epoch: rows[epoch]["val/acc"])  # the first of equals
     device = trainer.strategy.root_device
     batches = data.test_batches(device)
-    count = limited(trainer.limit_test_batches, len(batches))
     metrics: dict[str, float] = {"val/acc_best": rows[best]["val/acc"]}
     right = []
     for which, epoch, suffix in (("best", best, ""), ("last", len(rows) - 1, "_last")):
         if which == "best" or epoch != best:  # else they have the same weights
-            some = islice(batches, count)
+            some = islice(batches, run.test_batches)
             logits, labels = predict(run.net(which), some, device, **run.formats())  # type: ignore[arg-type]
             loss, accuracy = loss_and_accuracy(logits, labels)
             refuse_divergence("test", loss, logits)

@@ -101,8 +101,8 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
             else:
                 remarks.append(f"{part} class {place.name} has no pictures and is left out")
     classes = sorted(found["train"])
-    if folders["train"] == root and (parts_ := _parts_among(classes)):
-        raise _called_otherwise(root, parts_)
+    if folders["train"] == root and (called := _parts_among(classes)):
+        raise _called_otherwise(root, called)
     if len(classes) < 2:
         raise DataError(
             f"{folders['train']}: pictures of {len(classes)} classes: should hold a folder of "

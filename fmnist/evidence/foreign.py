@@ -282,7 +282,7 @@ def _only_one_side(seeds: Sequence[int]) -> str:
 def _wide_margin(claim: Claim, metric: str, values: Mapping[int, Sequence[float]]) -> str:
     """Of shares in [0, 1] whose column's name does not say so, 0.2 is 20 points."""
     flat = [x for numbers in values.values() for x in numbers]
-    if claim.margin <= max(flat) - min(flat) or len(flat) < 2 or min(flat) == max(flat):
+    if claim.margin <= max(flat) - min(flat) or min(flat) == max(flat):
         return ""
     return (
         f"the margin {claim.margin:g} is more than {metric} varies at all, from {min(flat):g} to "

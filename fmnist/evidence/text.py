@@ -72,12 +72,11 @@ def shown_metric(outcome: Outcome) -> str:
 
 def possible_interval(outcome: Outcome) -> tuple[float, float] | None:
     """It ends where what it speaks of ends: a value at 0, a share at 100 %."""
-    return _possible(outcome, outcome.judgement.interval)
+    ends = outcome.judgement.interval
+    return None if ends is None else _possible(outcome, ends)
 
 
-def _possible(outcome: Outcome, ends: tuple[float, float] | None) -> tuple[float, float] | None:
-    if ends is None:
-        return None
+def _possible(outcome: Outcome, ends: tuple[float, float]) -> tuple[float, float]:
     most = 100.0 if is_share(shown_metric(outcome)) else math.inf
     least = 0.0 if outcome.claim.values else -most
     return max(ends[0], least), min(ends[1], most)
@@ -243,7 +242,7 @@ def looks_apart(outcome: Outcome) -> list[str]:
     made = []
     for look in statement.taken:
         if look != statement.shown:
-            ends = _possible(outcome, statement.interval([look])) or (0.0, 0.0)
+            ends = _possible(outcome, statement.interval([look]))
             mean, metric = part.summary(look).mean, shown_metric(outcome)
             made.append(f"{measured(mean, ends, metric, not outcome.claim.values)} at {look}")
     return [f"shown at {statement.shown} seeds, as the looks disagree: {', '.join(made)}"]
@@ -278,11 +277,11 @@ def wider_words(outcome: Outcome) -> str:
     """The interval that covers other images, too: "[0.19, 0.53]", or "[0.19, 0.53], by the images
     of 4 seeds" where not all have kept them; "" where there is none.
     """
-    wider = _possible(outcome, outcome.judgement.wider)
+    wider = outcome.judgement.wider
     part, statement = outcome.part, outcome.statement
     if wider is None or part is None or statement is None:
         return ""
-    ends = ", ".join(number(end, shown_metric(outcome)) for end in wider)
+    ends = ", ".join(number(end, shown_metric(outcome)) for end in _possible(outcome, wider))
     known = sum(seed in part.right_seeds for seed in part.seeds[: statement.shown])
     return f"[{ends}]" + f", by the images of {known} seeds" * (known < statement.shown)
 

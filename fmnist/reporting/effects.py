@@ -102,13 +102,13 @@ def compare_levels(
 ) -> dict[str, list[Comparison]]:
     """Every pair of levels of every factor, corrected for all of them."""
     made: list[tuple[str, Comparison]] = []
-    why = _excuse(settings)
+    why, resolution = _excuse(settings), _resolution(settings)
     for name, levels in factors.items():
         grid = Grid(settings, [name], METRIC)
         for a, b in combinations(levels, 2):
             if values := grid.values((a,), (b,)):
                 found = compare_sides(
-                    a, b, values, paired=one_training([name]), resolution=_resolution(settings)
+                    a, b, values, paired=one_training([name]), resolution=resolution
                 )
                 made.append((name, replace(found, excuse=why)))
     together = corrected([comparison for _, comparison in made])
@@ -137,14 +137,14 @@ def interactions(
 ) -> list[Interaction]:
     """Of every pair of factors that was crossed; p values corrected for all contrasts."""
     made: list[tuple[tuple[str, str], Comparison]] = []
-    why = _excuse(settings)
+    why, resolution = _excuse(settings), _resolution(settings)
     for pair in combinations(factors, 2):
         grid = Grid(settings, pair, METRIC)
         for a, b in combinations(factors[pair[0]], 2):
             for c, d in combinations(factors[pair[1]], 2):
                 if values := grid.values((a, c), (b, c), (a, d), (b, d)):
                     words = f"({a} - {b}) with {c}", f"with {d}"
-                    difference = contrast(values, (1, -1, -1, 1), resolution=_resolution(settings))
+                    difference = contrast(values, (1, -1, -1, 1), resolution=resolution)
                     made.append((pair, Comparison(*words, difference, excuse=why)))
     together = corrected([comparison for _, comparison in made])
     strongest = []

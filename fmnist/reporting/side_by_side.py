@@ -88,8 +88,8 @@ class SideBySide:
         ]
         rows = [row for side in self.sides for row in side.rows.values()]
         leaking = leak_warning(sum(row.leaks for row in rows), len(rows))
-        warnings = [*([leaking] if leaking else []), *versions_in_words(r.code for r in rows)]
-        return failed + [f"WARNING {words}" for words in warnings]
+        warnings = [leaking, *versions_in_words(row.code for row in rows)]
+        return failed + [f"WARNING {words}" for words in warnings if words]
 
 
 def side_by_side(sides: Sequence[Setting]) -> SideBySide:

@@ -1,7 +1,7 @@
 """Runs and settings: what a report shows of every run, whatever state it is in."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os.path import commonpath
 from pathlib import Path
@@ -188,19 +188,19 @@ def read_table(paths: Sequence[str | Path]) -> Table:
     levels = {key: [show_level(v) for v in _ordered(values)] for key, values in varied.items()}
     # A cell that was never trained may be the only one with its level, or with another than the
     # only one that was.
-    for _, overrides in found.missing:
-        for key, level in _levels(overrides).items():
-            if key not in levels:
-                there = dict.fromkeys(show_level(setting(run, key)) for run in found.runs)
-                if len(there) != 1 or level in there:
-                    continue
-                levels[key] = list(there)
-            if level not in levels[key]:
-                levels[key].append(level)
-    return Table(_rows(found, list(levels)), levels, found.exit_code)
+    missing = {path: _levels(overrides) for path, overrides in found.missing}
+    for key in dict.fromkeys(key for cell in missing.values() for key in cell):
+        there = levels.get(key) or [*{show_level(setting(run, key)) for run in found.runs}]
+        asked = dict.fromkeys(cell[key] for cell in missing.values() if key in cell)
+        more = [level for level in asked if level not in there]
+        if more and (key in levels or len(there) == 1):
+            levels[key] = there + more
+    return Table(_rows(found, list(levels), missing), levels, found.exit_code)
 
 
-def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
+def _rows(
+    found: Found, varied: Sequence[str], missing: Mapping[Path, Mapping[str, str]]
+) -> list[Entry]:
     rows: dict[Path, Entry] = {}
     for run in found.runs:
         levels = {key: show_level(setting(run, key)) for key in varied}
@@ -208,7 +208,7 @@ def _rows(found: Found, varied: Sequence[str]) -> list[Entry]:
     for path, reason in found.damaged:
         rows[path] = Entry("", "damaged", reason)
     for path, overrides in found.missing:
-        own = {key: level for key, level in _levels(overrides).items() if key in varied}
+        own = {key: level for key, level in missing[path].items() if key in varied}
         rows[path] = Entry("", "missing", " ".join(overrides), own)
     shared = Path(commonpath(rows)) if len(rows) > 1 else next(iter(rows)).parent
     # 2 before 10: the cells of a sweep are numbered

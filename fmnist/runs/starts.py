@@ -1,4 +1,4 @@
-"""Whether the run that finished ones have started from is still the one that it was.
+"""The run that another one started from, and whether it is still the one that it was.
 
 A configuration's hash has the path of it (`init_from`, `ckpt_path`), and not what lies there.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fmnist.errors import RunError
 from fmnist.runs.record import Record
-from fmnist.runs.run import load_run
+from fmnist.runs.run import WEIGHTS, Run, load_run
 
 KEYS = ("init_from", "ckpt_path")
 
@@ -26,14 +26,24 @@ def made_anew(records: Iterable[Record]) -> list[str]:
 
 def _changed(record: Record) -> str | None:
     """The setting whose run is another one now, as far as both are known: "init_from=runs/a"."""
-    for given in (f"{key}={record.config[key]}" for key in KEYS if record.config.get(key)):
-        was = (record.origin or "").removeprefix(f"{given} (").removesuffix(")")
-        path = Path(given.partition("=")[2]).expanduser()
-        folders = [path] if path.is_dir() else [path.parent, path.parent.parent]
-        for folder in folders:
-            try:
-                now = load_run(folder).record.config_hash
-            except RunError:
-                continue
-            return given if was != record.origin and now != was else None
+    for key in KEYS:
+        if (given := record.config.get(key)) and (record.origin or "").endswith(")"):
+            there = run_of(Path(given).expanduser())
+            if there is not None and origin_words(key, given, there) != record.origin:
+                return f"{key}={given}"
     return None
+
+
+def run_of(path: Path) -> Run | None:
+    """The run of a directory, or that wrote these weights; None: there is none."""
+    if not path.is_dir():
+        path = path.parent if path.name == WEIGHTS else path.parent.parent
+    try:
+        return load_run(path)
+    except RunError:
+        return None
+
+
+def origin_words(key: str, given: str, there: Run | None) -> str:
+    """ "init_from=outputs/a (0123abcd)"."""
+    return f"{key}={given}" + (f" ({there.record.config_hash})" if there else "")

@@ -9,10 +9,14 @@ from fmnist.runs.leak import leak_warning, leaks
 from fmnist.runs.run import PRUNED, Run
 from fmnist.runs.text import duration, in_eighty, shown
 from fmnist.sweeps.names import distinct
-from fmnist.sweeps.watch import seconds_left, unfinished, without_most_missing
+from fmnist.sweeps.watch import (
+    GIVEN_UP,
+    OVER,
+    seconds_left,
+    unfinished,
+    without_most_missing,
+)
 
-GIVEN_UP = "given up"  # with its trial: nothing of it is left to run
-ENDED = ("finished", GIVEN_UP)
 ORDER = (
     "running", "failed", "stopped", "killed", "unknown", "damaged", "missing", GIVEN_UP,
 )  # fmt: skip
@@ -56,7 +60,7 @@ def standing(directory: str | Path) -> Standing:
     lines = [
         (state, name, unfinished(run, state))
         for run, name in named
-        if (state := states[run.dir]) not in ENDED
+        if (state := states[run.dir]) not in OVER
     ]
     lines += [("damaged", path.name, reason) for path, reason in found.damaged]
     lines += [("missing", name, "not begun") for name in names[len(found.runs) :]]

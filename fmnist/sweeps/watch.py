@@ -20,6 +20,8 @@ from fmnist.runs.text import duration, epoch_label, in_eighty, shown
 from fmnist.sweeps.plan import names_of
 
 log = logging.getLogger(__name__)
+GIVEN_UP = "given up"  # a cell, with its trial: nothing of it is left to run
+OVER = ("finished", GIVEN_UP)
 
 BAR = 12  # characters
 LEAST = 15  # likewise, of a name
@@ -116,7 +118,7 @@ def seconds_left(runs: Sequence[Run], states: Mapping[Path, str], missing: int) 
         states: of the runs, by directory.
         missing: cells that have not begun.
     """
-    unfinished = [run for run in runs if states[run.dir] not in ("finished", "given up")]
+    unfinished = [run for run in runs if states[run.dir] not in OVER]
     paces = [
         run.record.epoch_seconds * run.record.horizon for run in unfinished if run.record.epochs
     ]

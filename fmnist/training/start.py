@@ -20,11 +20,11 @@ from fmnist.runs.rows import HOW
 from fmnist.runs.run import (
     WEIGHTS,
     Run,
-    load_run,
     read_checkpoint,
     read_weights,
     write_atomically,
 )
+from fmnist.runs.starts import origin_words, run_of
 from fmnist.training.callbacks import ResumableEarlyStopping
 from fmnist.training.classifier import Classifier
 
@@ -77,26 +77,13 @@ def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = N
         return Beginning(origin, files=files, seconds=shorter.record.train_seconds)
     if config["init_from"] is not None:
         file = checkpoint_of("init_from", config["init_from"], "best")
-        return Beginning(_named("init_from", config, file), weights_of(config, file, net))
+        origin = origin_words("init_from", config["init_from"], run_of(file))
+        return Beginning(origin, weights_of(config, file, net))
     if config["ckpt_path"] is not None:
         files, seconds = files_of(config, net)
-        origin = _named("ckpt_path", config, files["last"])
+        origin = origin_words("ckpt_path", config["ckpt_path"], run_of(files["last"]))
         return Beginning(origin, files=files, seconds=seconds)
     return Beginning()
-
-
-def _named(key: str, config: dict[str, Any], file: Path) -> str:
-    """ "init_from=outputs/a (0123abcd)"."""
-    there = _run_of(file)
-    return f"{key}={config[key]}" + (f" ({there.record.config_hash})" if there else "")
-
-
-def _run_of(file: Path) -> Run | None:
-    """The run that wrote these weights; None: there is none."""
-    try:
-        return load_run(file.parent if file.name == WEIGHTS else file.parents[1])
-    except (RunError, IndexError):
-        return None
 
 
 def as_begun(config: dict[str, Any], run: Run) -> dict[str, Any]:
@@ -109,7 +96,7 @@ def as_begun(config: dict[str, Any], run: Run) -> dict[str, Any]:
     """
     begun: Run | None = run
     if not run.record.precision and config["ckpt_path"] is not None:
-        begun = _run_of(checkpoint_of("ckpt_path", config["ckpt_path"], "last"))
+        begun = run_of(checkpoint_of("ckpt_path", config["ckpt_path"], "last"))
     if begun is None or not begun.record.precision:
         return config
     used, trainer = begun.formats(), config["trainer"]
@@ -253,7 +240,7 @@ def refuse_other(config: dict[str, Any], last: Mapping[str, Any], net: nn.Module
 
 def _settings_of(file: Path, last: Mapping[str, Any]) -> dict[str, Any]:
     """With what a checkpoint was trained: its run's configuration, or what it says itself."""
-    if run := _run_of(file):
+    if run := run_of(file):
         return run.config
     parts = last.get("hyper_parameters", {})
     names = {"optim": "optimizer", "scheduler": "schedule", "tta": "tta"}
