@@ -64,6 +64,7 @@ def a_new_process(monkeypatch):
 @functools.cache
 def records(folder):
     """All records of an offline run, as `wandb leet inspect` reads them: by the same program."""
+    wandb.teardown()  # its service writes the last ones a moment after a run of ours is finished
     (file,) = folder.glob("*.wandb")
     done = subprocess.run(
         [wandb.util.get_core_path(), "leet", "inspect", "--no-observability", "--json",
