@@ -25,7 +25,7 @@ from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
 from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
-from fmnist.training.schedule import CONSTANT, Schedule, scheduled  # conf/ has it from here
+from fmnist.training.schedule import CONSTANT, Schedule, follow_a_found_rate, scheduled
 from fmnist.training.tta import mean_logits
 
 Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
@@ -106,7 +106,8 @@ class Classifier(LightningModule):
         self.restored_states: dict[str, Any] | None = None
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.train_acc, self.val_acc = MeanMetric(), MeanMetric()  # of hits, 0 or 1
-        self.outputs: list[tuple[Tensor, Tensor, Tensor]] = []  # loss [], logits, labels
+        # Of every batch since the last row: its step, loss [], logits, labels.
+        self.outputs: list[tuple[int, Tensor, Tensor, Tensor]] = []
         self.eval_outputs: list[tuple[Tensor, Tensor]] = []  # logits, labels
         self.open_row: dict[str, float] | None = None  # trained, not yet validated
         self.open_seconds = 0.0  # of earlier epochs that were not validated
@@ -129,7 +130,8 @@ class Classifier(LightningModule):
         optimizer = self.optimizer(parameter_groups(self.net, **self.grouping), **rate)
         if self.schedule.policy is None:
             return optimizer
-        scheduler = scheduled(self.schedule, optimizer, self.trainer, self.steps_per_epoch)
+        usual = getattr(self.optimizer, "keywords", {}).get("lr")
+        scheduler = scheduled(self.schedule, optimizer, self.trainer, self.steps_per_epoch, usual)
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def steps_per_epoch(self) -> float:
@@ -142,7 +144,7 @@ class Classifier(LightningModule):
         """`loss` [] to minimise, and for callbacks `logits` [B, K]."""
         images, labels = batch
         loss, logits = self._loss(images, labels)
-        self.outputs.append((loss.detach(), logits.detach(), labels))
+        self.outputs.append((self.global_step + 1, loss.detach(), logits.detach(), labels))
         # Reading a loss makes a GPU wait for its launches, and costs a CPU nothing.
         every = 1 if loss.device.type == "cpu" else 50
         if len(self.outputs) % every == 0:
@@ -177,6 +179,9 @@ class Classifier(LightningModule):
 
     # Epochs
 
+    def on_fit_start(self) -> None:
+        follow_a_found_rate(self)
+
     def on_train_start(self) -> None:
         """After a resumption: new log files and dashboards hold the earlier epochs, too."""
         self.log_rows()
@@ -206,12 +211,11 @@ class Classifier(LightningModule):
     def _end_stretch(self) -> None:
         """What it comes to: a row that a validation may close."""
         self._stop_if_diverged(len(self.outputs))
-        losses = torch.stack([loss for loss, _, _ in self.outputs]).float()
-        self._log_steps(losses)
-        sizes = torch.tensor([len(labels) for _, _, labels in self.outputs], device=self.device)
-        logits = torch.cat([logits for _, logits, _ in self.outputs]).float()
-        self.train_loss.update(losses, sizes)
-        labels = torch.cat([labels for _, _, labels in self.outputs])
+        steps, losses, every_logits, every_labels = zip(*self.outputs, strict=True)
+        self._log_steps(steps, torch.stack(losses).float())
+        sizes = torch.tensor([len(labels) for labels in every_labels], device=self.device)
+        logits, labels = torch.cat(every_logits).float(), torch.cat(every_labels)
+        self.train_loss.update(torch.stack(losses).float(), sizes)
         self.train_acc.update((logits.argmax(1) == labels).float())
         self.outputs.clear()
         loss, accuracy = float(self.train_loss.compute()), float(self.train_acc.compute())
@@ -227,18 +231,15 @@ class Classifier(LightningModule):
             "train/acc": round(accuracy, 6),  # a share of 55,000 images
         }
 
-    def _log_steps(self, losses: Tensor) -> None:
+    def _log_steps(self, steps: Iterable[int], losses: Tensor) -> None:
         """Give the loggers the loss of every n-th step, all of a stretch at once: it costs none.
 
-        Args:
-            losses: [batches of the stretch]; of an accumulated step the last batch's counts.
+        Of a step of several batches, or that evaluates one several times, it is the last loss.
         """
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not every or not self.loggers:
             return
-        values, batches = losses.tolist(), self.trainer.accumulate_grad_batches
-        for step, start in enumerate(range(0, len(values), batches), self.first_step):
-            loss = values[start : start + batches][-1]
+        for step, loss in dict(zip(steps, losses.tolist(), strict=True)).items():
             for logger in self.loggers if step % every == 0 else []:
                 logger.log_metrics({"train/loss_step": loss}, step=step)
 
@@ -393,6 +394,5 @@ class Classifier(LightningModule):
         Raises:
             Diverged: naming the first step whose loss is not a finite number.
         """
-        losses = [loss for loss, _, _ in self.outputs[-last:]]
-        first = self.first_step + len(self.outputs) - len(losses)
-        refuse_steps(losses, first, self.current_epoch)
+        steps, losses, _, _ = zip(*self.outputs[-last:], strict=True)
+        refuse_steps(losses, steps, self.current_epoch)

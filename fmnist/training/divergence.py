@@ -33,17 +33,17 @@ def refuse_divergence(split: str, loss: float, logits: Tensor, where: str = "") 
         log.warning("WARNING the %s loss is %.3g%s: finite, but absurd", name, loss, where)
 
 
-def refuse_steps(losses: Sequence[Tensor], first: int, epoch: int) -> None:
+def refuse_steps(losses: Sequence[Tensor], steps: Sequence[int], epoch: int) -> None:
     """A step whose loss is no number ends a run.
 
     Args:
-        losses: [] of steps that follow each other; at least one.
-        first: the number of the first of them.
+        losses: [] of batches that follow each other; at least one.
+        steps: the number of each one's step.
 
     Raises:
         Diverged: naming the first such step.
     """
     values = [losses[0].item()] if len(losses) == 1 else torch.stack(list(losses)).tolist()
-    for step, value in enumerate(values, first):
+    for step, value in zip(steps, values, strict=True):
         if not math.isfinite(value):
             raise Diverged(f"the loss is {value} at epoch {epoch}, step {step}: {REMEDY}")

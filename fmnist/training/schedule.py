@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
 from fmnist.errors import ConfigError
@@ -35,9 +35,16 @@ CONSTANT = Schedule(policy=None, interval="epoch", horizon=None, monitor=None)
 
 
 def scheduled(
-    schedule: Schedule, optimizer: Optimizer, trainer: Trainer, steps_per_epoch: Callable[[], float]
+    schedule: Schedule,
+    optimizer: Optimizer,
+    trainer: Trainer,
+    steps_per_epoch: Callable[[], float],
+    usual: float | None,
 ) -> dict[str, Any]:
     """What Lightning takes for a schedule.
+
+    Args:
+        usual: the rate that the schedule was configured for; None: the optimiser's own.
 
     Raises:
         ConfigError: the schedule ends with the run, and the run has no end.
@@ -47,7 +54,7 @@ def scheduled(
     if schedule.horizon:
         length = {schedule.horizon: run_length(schedule, trainer, steps_per_epoch())}
     config: dict[str, Any] = {
-        "scheduler": schedule.policy(optimizer, **length, **peaks(schedule, optimizer)),
+        "scheduler": schedule.policy(optimizer, **length, **peaks(schedule, optimizer, usual)),
         "interval": schedule.interval,
     }
     if schedule.monitor:
@@ -57,14 +64,29 @@ def scheduled(
     return config
 
 
-def peaks(schedule: Schedule, optimizer: Optimizer) -> dict[str, list[float]]:
-    """Of a policy with a peak: one a group, in proportion to the groups' own rates."""
+def peaks(
+    schedule: Schedule, optimizer: Optimizer, usual: float | None = None
+) -> dict[str, list[float]]:
+    """Of a policy with a peak: one a group, in proportion to the groups' own rates.
+
+    A rate that was found since, by Lightning's finder, moves the peak as much.
+    """
     peak = getattr(schedule.policy, "keywords", {}).get("max_lr")
     rates = [float(group["lr"]) for group in optimizer.param_groups]
-    if peak is None or isinstance(peak, list) or len(set(rates)) == 1:
+    usual = usual or float(optimizer.defaults["lr"])
+    if peak is None or isinstance(peak, list) or set(rates) == {usual}:
         return {}
-    usual = optimizer.defaults["lr"]
     return {"max_lr": [peak * rate / usual for rate in rates]}
+
+
+def follow_a_found_rate(module: LightningModule) -> None:
+    """Make optimiser and schedule anew where Lightning's finder, a callback, has found a rate.
+
+    It writes the rate to the optimiser, and a schedule that keeps rates of its own overwrites it.
+    """
+    rate, (optimizer,) = module.lr, module.trainer.optimizers
+    if rate is not None and optimizer.defaults["lr"] != rate:
+        module.trainer.strategy.setup_optimizers(module.trainer)
 
 
 def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:

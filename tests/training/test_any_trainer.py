@@ -4,7 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    LearningRateFinder,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
 from torch.utils.data import DataLoader, TensorDataset
@@ -264,6 +269,23 @@ def test_the_learning_rate_finder_finds_one_and_training_uses_it(tmp_path):
     found = Tuner(trainer).lr_find(module, datamodule=data, num_training=30, max_lr=0.1)
     assert module.lr == found.suggestion() != 0.001
     assert module.configure_optimizers().param_groups[0]["lr"] == module.lr
+
+
+@pytest.mark.parametrize("by", ["tuner", "callback"])
+def test_the_peak_of_a_cycle_is_the_rate_that_the_finder_found(tmp_path, by):
+    module, data = built("scheduler=onecycle")
+    found = {"num_training": 30, "max_lr": 0.1}
+    finder = [LearningRateFinder(num_training_steps=30, max_lr=0.1)] if by == "callback" else []
+    trainer = plain(tmp_path, max_epochs=9, callbacks=finder)
+    if by == "tuner":
+        Tuner(trainer).lr_find(module, datamodule=data, **found)
+    trainer.fit(module, data)
+    assert module.lr is not None
+    assert module.lr != 0.001
+    (optimizer,) = trainer.optimizers
+    assert optimizer.param_groups[0]["max_lr"] == pytest.approx(module.lr)
+    assert len(module.history) == 9
+    assert module.lr / 2 < max(row["lr"] for row in module.history) <= module.lr
 
 
 def images_and_labels(count: int) -> TensorDataset:

@@ -103,6 +103,9 @@ def test_an_argument_does_what_it_does_in_a_plain_loop(run_tiny, tmp_path, name)
     assert (name in reason) if name in CUT else reason is None
 
 
+LBFGS = ("optim._target_=torch.optim.LBFGS", "~optim.fused", "~optim.weight_decay")
+
+
 def test_the_loggers_get_the_loss_of_every_nth_step_grouped_or_not(run_tiny):
     def logged(*settings):
         run = run_tiny(*SMALL, *settings)
@@ -120,6 +123,11 @@ def test_the_loggers_get_the_loss_of_every_nth_step_grouped_or_not(run_tiny):
     assert logged("trainer.log_every_n_steps=1", *single)[0] == every
     halves = logged("trainer.log_every_n_steps=1", "trainer.accumulate_grad_batches=2", *single)[0]
     assert list(halves) == [*range(1, 7)]
+    # An evaluation cuts an accumulated step in two; one of these evaluates each loss twice.
+    cut = ("trainer.accumulate_grad_batches=2", "trainer.val_check_interval=1")
+    assert list(logged("trainer.log_every_n_steps=1", *cut, *single)[0]) == [*range(1, 7)]
+    lbfgs = (*LBFGS, "+optim.max_iter=2", "trainer.log_every_n_steps=1", "data.train_size=192")
+    assert list(logged(*lbfgs)[0]) == [*range(1, 10)]
 
 
 COSMETICS = {
@@ -224,8 +232,7 @@ def test_a_stopped_run_goes_on_in_either_way_of_stepping(run_tiny, tmp_path, mon
 
 
 def test_steps_of_an_optimiser_that_evaluates_the_loss_again_are_single(run_tiny):
-    lbfgs = ("optim._target_=torch.optim.LBFGS", "~optim.fused", "~optim.weight_decay")
-    run = run_tiny(*SMALL, *lbfgs, "aug=off", "model.dropout=0", "+optim.max_iter=2")
+    run = run_tiny(*SMALL, *LBFGS, "aug=off", "model.dropout=0", "+optim.max_iter=2")
     assert run.record.epochs[-1].step == 12
 
 
