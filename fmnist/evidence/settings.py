@@ -98,7 +98,7 @@ def read_settings(given: Sequence[Runs], where: Sequence[str] = ()) -> list[Sett
         if not any(row.finished for row, _ in whole):
             also = f" whole: {cut_short_words(cut)}" if cut else ""
             raise RunError(f"{place or 'runs'}: no run here has finished{also}")
-        for row, run in sorted(whole, key=lambda pair: pair[0].facts["started"]):
+        for row, run in sorted(whole, key=lambda pair: _order(pair[0], where)):
             at = place or (shown(run.dir) if run else "")
             group = groups.setdefault((place, row.did), Setting("", {}, {}, at, cut_short=cut))
             (group.rows if row.finished else group.failed)[row.seed] = row
@@ -157,6 +157,13 @@ def _selected(
             raise RunError(f"--where {text}: no run has {key}={value}{near_or_all(value, {*has})}")
         found = [pair for pair, value in zip(found, has, strict=True) if value in wanted]
     return found
+
+
+def _order(row: Row, where: Sequence[str]) -> tuple[list[int], str]:
+    """As they were asked for, then as they were run."""
+    asked = [text.partition("=")[::2] for text in where]
+    places = [[*map(canonical, values.split(","))].index(_value(row, key)) for key, values in asked]
+    return places, row.facts["started"]
 
 
 def _value(row: Row, key: str) -> str:

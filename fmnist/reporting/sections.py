@@ -41,6 +41,7 @@ from fmnist.reporting.sweep_figures import (
 from fmnist.reporting.table import CUT, Entry, SweepSetting, Table
 from fmnist.reporting.two_runs import two_runs
 from fmnist.runs.leak import leak_warning
+from fmnist.runs.machines import machines_in_words
 from fmnist.runs.own_code import versions_in_words
 
 GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
@@ -151,6 +152,8 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         return values
     used = [row for setting in settings for row in setting.rows.values()]
     values["codes"] = versions_in_words(row.record.code for row in used)
+    measured = [row.record for row in used if not math.isnan(row.metric("train_seconds"))]
+    values["machines"] = machines_in_words((one.device, one.threads) for one in measured)
     values["failed"] = _failed(settings, values["summaries"])
     best = max(settings, key=lambda setting: setting.mean("val/acc"))
     values["best_setting"] = next(s for s in values["summaries"] if s.levels == best.levels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from fmnist.errors import RunError
-from fmnist.evidence.claim import is_share
+from fmnist.evidence.claim import is_share, of_machine
 from fmnist.evidence.effects import Comparison, resolution_of
 from fmnist.evidence.settings import (
     Setting,
@@ -22,6 +22,7 @@ from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words, p_words
 from fmnist.reporting.same_images import SameImages, same_images
 from fmnist.runs.leak import leak_warning
+from fmnist.runs.machines import machines_in_words
 from fmnist.runs.own_code import versions_in_words
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ COSTS = (
     ("parameters", "params", 0), ("FLOPs an image", "flops", 0),
     ("peak memory (MiB)", "peak_memory_mib", 0),
 )  # fmt: skip
+OF_MACHINE = [metric for _, metric, _ in COSTS if of_machine(metric)]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class SideBySide:
 
     @property
     def remarks(self) -> list[str]:
-        """What the failed runs of each side count as, and where their own code differs."""
+        """What the failed runs of each side count as, and where their code or machines differ."""
         failed = [
             f"{letter}: {remark}; other numbers are of finished runs"
             for letter, side in zip(self.letters, self.sides, strict=True)
@@ -88,7 +90,7 @@ class SideBySide:
         ]
         rows = [row for side in self.sides for row in side.rows.values()]
         leaking = leak_warning(sum(row.leaks for row in rows), len(rows))
-        warnings = [leaking, *versions_in_words(row.code for row in rows)]
+        warnings = [leaking, *versions_in_words(row.code for row in rows), machines_of(self.sides)]
         return failed + [f"WARNING {words}" for words in warnings if words]
 
 
@@ -126,6 +128,13 @@ def side_by_side(sides: Sequence[Setting]) -> SideBySide:
     return found
 
 
+def machines_of(sides: Sequence[Setting]) -> str:
+    """Which machines their seconds and memory are of; "" where it is one."""
+    rows = [row for side in sides for row in side.rows.values()]
+    timed = [row.facts for row in rows if any(metric in row.metrics for metric in OF_MACHINE)]
+    return machines_in_words((facts["device"], facts["threads"]) for facts in timed)
+
+
 def _attempt(found: SideBySide, what: str, make: Callable[[], T]) -> T | None:
     """What `make` gives, or None and a note."""
     try:
@@ -148,7 +157,8 @@ def _line(sides: Sequence[Setting], what: str, metric: str, digits: int) -> Line
     summaries = [summarize(v, resolution, exact) if v else None for v in values]
     texts = [mean_words(item, digits, bounds) if item else "none" for item in summaries]
     first, last = summaries[0], summaries[-1]
-    if len(sides) != 2 or first is None or last is None:
+    other_machine = metric in OF_MACHINE and machines_of(sides)
+    if len(sides) != 2 or first is None or last is None or other_machine:
         return Line(what, texts)
     # Over the seeds that both have, as the verdict is.
     ours, theirs = (side.values(metric) for side in sides)

@@ -13,24 +13,30 @@ import torch
 
 
 def random_states() -> dict[str, Any]:
-    """The states of all generators that a net may draw from, as tensors and plain values."""
+    """The states of all generators that a net may draw from, as tensors and plain values.
+
+    Of the GPUs only this process's own: one process of several writes the checkpoint of all, and
+    knows nothing of what the others' GPUs drew, but that it was as much as its own.
+    """
     version, state, gauss = random.getstate()
     # Asking for their states would open every GPU, also for a run on the CPU.
     gpus = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     numpy: Any = np.random.get_state()  # noqa: NPY002 (the global generator, as some nets use it)
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if gpus else [],
+        "cuda": [torch.cuda.get_rng_state()] if gpus else [],
         "python": [version, list(state), gauss],
         "numpy": [value.tolist() if isinstance(value, np.ndarray) else value for value in numpy],
     }
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """The inverse of `random_states`; states of GPUs that are not here are left out."""
+    """The inverse of `random_states`, also on another GPU, or on none."""
     torch.set_rng_state(states["torch"])
-    for device in range(min(len(states["cuda"]), torch.cuda.device_count())):
-        torch.cuda.set_rng_state(states["cuda"][device], device)
+    if states["cuda"] and torch.cuda.is_available():
+        # Older checkpoints have a state for every GPU of their machine.
+        own = min(torch.cuda.current_device(), len(states["cuda"]) - 1)
+        torch.cuda.set_rng_state(states["cuda"][own])
     version, state, gauss = states["python"]
     random.setstate((version, tuple(state), gauss))
     np.random.set_state(tuple(states["numpy"]))  # noqa: NPY002

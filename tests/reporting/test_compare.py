@@ -111,6 +111,31 @@ def test_settings_of_other_code_are_compared_and_a_line_says_so(
     assert "WARNING" not in capsys.readouterr().out
 
 
+def test_seconds_of_two_machines_are_shown_with_a_warning_and_not_subtracted(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def training_line() -> list[str]:
+        assert main([str(sweep)]) == 0
+        out = capsys.readouterr().out
+        assert ("WARNING seconds and memory are not of one machine" in out) == (words in out)
+        return next(line for line in out.splitlines() if line.startswith("training (s)")).split()
+
+    words = (
+        "seconds and memory are not of one machine: 5 runs of cpu, 2 threads; 1 of cpu, 1 thread"
+    )
+    for number, run in enumerate(sorted(sweep.iterdir())):
+        record = replace(load_run(run).record, device="cpu", threads=2 if number else 1)
+        record.metrics["train_seconds"] = 10.0 + number
+        put_record(run, record)
+    assert training_line()[2:] == ["11.0", "±", "2.5", "14.0", "±", "2.5"]
+    assert report([str(sweep), "--out", str(tmp_path / "report")]) == 0
+    assert words in (tmp_path / "report" / "report.html").read_text()
+    for run in sweep.iterdir():
+        put_record(run, replace(load_run(run).record, threads=2))
+    words = "not of one machine"
+    assert training_line()[-1] == "+3.0"
+
+
 @pytest.fixture
 def table(sweep: Path, tmp_path: Path) -> Path:
     """Of the sweep's runs; that of a seed more of avg failed."""
@@ -312,6 +337,10 @@ def test_of_a_table_some_settings_and_seeds_are_chosen(
     assert f"seeds 1, 2, {table}" in out
     assert f"seeds 1, 2, {sweep}" in out
     assert "+0.00 points" in out
+    for order in ("max,avg", "avg,max"):
+        assert main([str(sweep), "--where", f"model.pooling={order}"]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first.startswith(f"A  model.pooling={order[:3]} ")
     assert main([str(table.parent), "--where", "seed=2"]) == 0  # a folder of tables
     assert f"A  model.pooling=avg   seed 2, {table.parent}" in capsys.readouterr().out
     for where, says in {
