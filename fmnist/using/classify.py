@@ -128,7 +128,7 @@ def familiar_with(run: "Run", net: nn.Module) -> Familiar:
     data = run.same_data()
     facts = data.load()
     seen, unseen = (
-        features_of(net, _batches(_spread(images.pixels, count), facts), run.formats())
+        features_of(net, _batches(spread(images.pixels, count), facts), run.formats())
         for images, count in ((data.train_images, TRAINING), (data.val_images, VALIDATION))
     )
     familiar = Familiar(F.normalize(seen, dim=1), 0.0)
@@ -173,7 +173,7 @@ def _batches(pixels: Tensor, facts: DatasetFacts) -> list[tuple[Tensor, Tensor]]
     return [(prepare(part), torch.zeros(len(part))) for part in torch.split(pixels, BATCH)]
 
 
-def _spread(pixels: Tensor, count: int) -> Tensor:
+def spread(pixels: Tensor, count: int) -> Tensor:
     """So many of the images, evenly spread: some sets are ordered by class."""
     count = min(count, len(pixels))
     return pixels[torch.arange(count) * len(pixels) // count]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from benchmarks import (
     load,
     many_runs,
     newcomer,
+    pictures,
     reading,
     readme,
     records,
@@ -30,6 +32,8 @@ from benchmarks import (
 )
 from benchmarks.command import command
 from benchmarks.table import Table, origins, ratio, read, shown
+from fmnist.data.facts import Look
+from fmnist.data.pictures import prepare
 from fmnist.errors import UserError
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import row_of
@@ -420,6 +424,34 @@ def test_accuracies_at_size_are_of_any_run_with_the_experiments_settings(tmp_pat
     assert "| 90.00 | 90.00 |  |  |" in speedrun.table([made])
     assert readme.at_size(rows, [made]) == []  # timed: it has its row already
     assert readme.at_size(rows, [{**made, "seed": "4"}]) == [made]
+
+
+def test_pictures_are_told_apart_by_what_a_net_has_seen(monkeypatch, capsys, tiny_run):
+    monkeypatch.setattr(pictures, "MOST", 20)
+    table = Table(pictures.COLUMNS, 1, 1)
+    pictures.measure(tiny_run, "tiny", table)
+    assert "| tiny | noise | 20 |" in capsys.readouterr().out
+    images = {row["pictures"]: row["images"] for row in table.rows}
+    assert images.pop("handwritten digits") == "1797"
+    assert set(images.values()) == {"20"}
+    data = tiny_run.same_data()
+    data.load()
+    places = torch.arange(20) * len(data.test_images) // 20
+    right = tiny_run.predictions()[0].argmax(1) == data.test_images.labels.numpy()
+    assert table.rows[0]["accuracy, %"] == f"{100 * right[places.numpy()].mean():.1f}"
+    assert [bool(row["accuracy, %"]) for row in table.rows] == [True, True, False, False, False]
+    shares = [row[name] for row in table.rows for name in pictures.COLUMNS[4:]]
+    assert all(0 <= float(share) <= 100 for share in shares)
+
+
+def test_an_image_as_a_picture_is_prepared_back_to_itself():
+    image = torch.zeros(1, 28, 28, dtype=torch.uint8)
+    image[0, 0:28, 6:22] = 200  # all of the frame's height
+    picture = pictures.as_picture(image)
+    assert picture.size == (28 * 10 + 40, 28 * 10 + 90)
+    assert picture.getpixel((0, 0)) == 255
+    again = prepare(picture, (1, 28, 28), Look([0.0], 1.0))
+    assert np.abs(again.astype(int) - image.numpy()).mean() < 10  # its edges are softer
 
 
 def test_nets_are_tabled_on_every_kind_of_images(monkeypatch, tmp_path, capsys):
