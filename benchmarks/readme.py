@@ -171,6 +171,7 @@ TABLES = {
     "roofline": roofline,
     "nets": nets,
     "newcomer": shown,
+    "overlap": shown,
     "pictures": shown,
     "speedrun": speedrun.shown,
     "speedrun_gpu": speedrun.shown,

@@ -20,6 +20,7 @@ from benchmarks import (
     load,
     many_runs,
     newcomer,
+    overlap,
     pictures,
     reading,
     readme,
@@ -34,6 +35,7 @@ from benchmarks.command import command
 from benchmarks.table import Table, origins, ratio, read, shown
 from fmnist.data.facts import Look
 from fmnist.data.pictures import prepare
+from fmnist.data.source import Images
 from fmnist.errors import UserError
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import row_of
@@ -424,6 +426,28 @@ def test_accuracies_at_size_are_of_any_run_with_the_experiments_settings(tmp_pat
     assert "| 90.00 | 90.00 |  |  |" in speedrun.table([made])
     assert readme.at_size(rows, [made]) == []  # timed: it has its row already
     assert readme.at_size(rows, [{**made, "seed": "4"}]) == [made]
+
+
+def test_images_that_training_and_test_share_are_counted():
+    images = torch.arange(6 * 784).reshape(6, 28, 28).mul(37).remainder(251).to(torch.uint8)
+    training = Images(torch.cat([images[:4], images[:1]]), torch.arange(5))
+    brighter = images[1:2] + 3  # by three grey levels each
+    test = Images(torch.cat([images[3:4], brighter, images[5:6]]), torch.tensor([3, 9, 5]))
+    assert [*overlap.found(training, test)] == [
+        ("training images", 5, ""),
+        ("test images", 3, ""),
+        ("training images that occur more than once", 2, ""),
+        ("test images that occur more than once", 0, ""),
+        ("test images that are a training image", 1, 1),
+        ("test images within 2 grey levels of one", 1, 1),
+        ("test images within 5 grey levels of one", 2, 1),
+        ("test images within 10 grey levels of one", 2, 1),
+    ]
+
+
+def test_the_overlap_is_that_of_the_data_set_asked_for(monkeypatch, tmp_path, capsys):
+    rows = measured(monkeypatch, tmp_path, capsys, "overlap")
+    assert [row["images"] for row in rows[:2]] == ["640", "200"]
 
 
 def test_pictures_are_told_apart_by_what_a_net_has_seen(monkeypatch, capsys, tiny_run):
