@@ -3,10 +3,10 @@
 Of every net that comes with the package: its accuracy on test images, and on the same as pictures
 that are prepared again (negated, enlarged tenfold, off the middle of a white picture). Of these and
 of pictures of nothing that it knows (crops of photographs, noise, handwritten digits) the share
-that is *far* from the training images; and beside it the shares that would be found by the highest
-probability, by the largest logit and by the energy of the logits (Liu et al. 2020, arXiv
-2010.03759), at limits that as many validation images exceed. Needs scikit-learn, for the
-photographs and the digits, and the data set.
+that is *far* from the training images, see `fmnist.using.classify`; and beside it the shares that
+the distance, the energy, the highest probability or the largest logit alone would find, at limits
+that as many validation images exceed. Needs scikit-learn, for the photographs and the digits, and
+the data set.
 """
 
 import argparse
@@ -28,18 +28,26 @@ from fmnist.runs.pretrained import PREFIX, load_named, pretrained_names
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
 from fmnist.training.predict import predict
-from fmnist.using.classify import EXCEED, VALIDATION, familiar_with, features_of, spread
+from fmnist.using.classify import (
+    EXCEED,
+    VALIDATION,
+    energies_of,
+    familiar_with,
+    features_of,
+    spread,
+)
 
 MOST = 2000  # pictures of a kind
 ENLARGED, ASIDE = 10, (40, 90)  # times; pixels of white to the left and above
 COLUMNS = [
-    "net", "pictures", "images", "accuracy, %", "far, %", "probability, %", "logit, %", "energy, %",
+    "net", "pictures", "images", "accuracy, %", "far, %", "distance, %", "energy, %",
+    "probability, %", "logit, %",
 ]  # fmt: skip
-# High for what a net knows.
+# Of logits, high for what a net does not know.
 SCORES: dict[str, Callable[[Tensor], Tensor]] = {
-    "probability": lambda logits: logits.softmax(1).amax(1),
-    "logit": lambda logits: logits.amax(1),
-    "energy": lambda logits: logits.logsumexp(1),
+    "energy": energies_of,
+    "probability": lambda logits: -logits.softmax(1).amax(1),
+    "logit": lambda logits: -logits.amax(1),
 }
 
 
@@ -92,18 +100,20 @@ def kinds(facts: DatasetFacts, test: Tensor) -> Iterator[tuple[str, Tensor]]:
 def measure(run: Run, name: str, table: Table) -> None:
     """The rows of one net."""
     net, data = run.net("best"), run.same_data()
-    facts = data.load()
-    familiar = familiar_with(run, net)
-    seen, _ = logits_and_features(run, net, spread(data.val_images.pixels, VALIDATION))
-    limits = {key: torch.quantile(score(seen), EXCEED) for key, score in SCORES.items()}
+    facts, familiar = data.load(), familiar_with(run, net)
+
+    def scores(pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+        logits, features = logits_and_features(run, net, pixels)
+        return logits, [familiar.distances(features), *(of(logits) for of in SCORES.values())]
+
+    _, known_scores = scores(spread(data.val_images.pixels, VALIDATION))
+    limits = [torch.quantile(values, 1 - EXCEED) for values in known_scores]
     labels = spread(data.test_images.labels, MOST)
     for kind, pixels in kinds(facts, spread(data.test_images.pixels, MOST)):
-        logits, features = logits_and_features(run, net, pixels)
-        far = familiar.distances(features) > familiar.limit
-        found = [far, *(score(logits) < limits[key] for key, score in SCORES.items())]
-        right = (logits.argmax(1) == labels) if kind.startswith("test") else None
-        accuracy = "" if right is None else percent(right)
-        table.add(name, kind, len(pixels), accuracy, *map(percent, found))
+        logits, found = scores(pixels)
+        far = [familiar.far(*found[:2]), *map(torch.gt, found, limits)]
+        accuracy = percent(logits.argmax(1) == labels) if kind.startswith("test") else ""
+        table.add(name, kind, len(pixels), accuracy, *map(percent, far))
 
 
 def percent(true: Tensor) -> str:

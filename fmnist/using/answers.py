@@ -84,14 +84,14 @@ def as_csv(answers: "Sequence[Answer]", classes: Sequence[str]) -> str:
     """Every probability, in [0, 1]; far and distance are empty where they were not measured."""
     columns = [f"p({name})" for name in classes]
     rows: list[list[object]] = [
-        ["file", "class", "probability", "unsure", "far", "distance", *columns]
+        ["file", "class", "probability", "unsure", "far", "distance", "energy", *columns]
     ]
     for one in answers:
         shares = [f"{one.probabilities[name]:.6g}" for name in classes]
         far = "" if one.far is None else one.far
         distance = "" if one.distance is None else f"{one.distance:.6g}"
         facts = [one.name, one.label, f"{one.probability:.6g}", one.unsure, far, distance]
-        rows.append([*facts, *shares])
+        rows.append([*facts, f"{one.energy:.6g}", *shares])
     return csv_text(rows)
 
 
@@ -101,7 +101,7 @@ def as_json(run: Run, answers: "Sequence[Answer]") -> bytes:
         {
             "file": one.name, "class": one.label, "probability": one.probability,
             "unsure": one.unsure, "far": one.far, "distance": one.distance,
-            "probabilities": one.probabilities,
+            "energy": one.energy, "probabilities": one.probabilities,
         }
         for one in answers
     ]  # fmt: skip

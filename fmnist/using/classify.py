@@ -3,12 +3,16 @@
 "Far from the training data" is a picture whose features, which the net's last layer sees, are
 farther from those of the training images than a net is used to: the distance to the tenth nearest
 of 5,000, by direction (Sun et al. 2022, "Out-of-distribution detection with deep nearest
-neighbors", arXiv 2204.06507). The limit is what one in twenty validation images exceeds.
+neighbors", arXiv 2204.06507). So is one whose energy is higher: its logits are small, whatever
+their differences (Liu et al. 2020, "Energy-based out-of-distribution detection", arXiv 2010.03759).
+Each finds what the other does not: benchmarks/pictures.py. One in twenty validation images exceeds
+one of both limits.
 """
 
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
 UNSURE = 0.5  # a class less probable than all the others together
 NEIGHBOUR = 10
 TRAINING, VALIDATION = 5000, 2000  # images whose features are compared
-EXCEED = 0.05  # of the validation images lie farther away than the limit
+EXCEED = 0.05  # of the validation images exceed a limit
 BATCH = 500  # images
 PLAIN: Mapping[str, Any] = {"precision": "32-true", "channels_last": False, "tta": "none"}
 
@@ -41,16 +45,34 @@ class Familiar:
 
     Args:
         features: of training images, float [N, D], of length 1.
-        limit: the distance from which a picture counts as far from them.
+        distance, energy: from which a picture counts as far from them.
     """
 
     features: Tensor
-    limit: float
+    distance: float = math.inf
+    energy: float = math.inf
 
     def distances(self, features: Tensor) -> Tensor:
         """Of features float [B, D] to the tenth nearest training image: float [B]."""
         near = torch.cdist(F.normalize(features, dim=1), self.features)
         return near.kthvalue(min(NEIGHBOUR, near.shape[1]), 1).values
+
+    def far(self, distances: Tensor, energies: Tensor) -> Tensor:
+        """Bool [B] of two float [B]."""
+        return (distances > self.distance) | (energies > self.energy)
+
+
+def energies_of(logits: Tensor) -> Tensor:
+    """Float [B] of [B, K]: low where some class is believed in."""
+    return -logits.logsumexp(1)
+
+
+def limits(distances: Tensor, energies: Tensor) -> tuple[float, float]:
+    """Of validation images, float [N]: each exceeded by as many, and one of both by `EXCEED`."""
+    ranks = [values.argsort().argsort() / len(values) for values in (distances, energies)]
+    place = torch.quantile(torch.maximum(*ranks), 1 - EXCEED)
+    distance, energy = (torch.quantile(values, place) for values in (distances, energies))
+    return float(distance), float(energy)
 
 
 @dataclass(frozen=True)
@@ -59,12 +81,14 @@ class Answer:
 
     Args:
         probabilities: by class, most probable first.
+        energy: minus the logarithm of the sum of the logits' exponentials.
         distance: to the training images; None: not measured.
-        far: whether it exceeds the limit; None: not measured.
+        far: whether one of both exceeds its limit; None: not measured.
     """
 
     name: str
     probabilities: dict[str, float]
+    energy: float
     distance: float | None = None
     far: bool | None = None
 
@@ -106,15 +130,18 @@ def classify(
         return []
     batches = _batches(torch.from_numpy(np.stack(list(pictures.values()))), facts)
     logits, _ = predict(net, batches, torch.device("cpu"), **formats)
-    found: list[float | None] = [None] * len(pictures)
+    energies = energies_of(logits)
+    found: list[tuple[float | None, bool | None]] = [(None, None)] * len(pictures)
     if familiar is not None:
-        found = familiar.distances(features_of(net, batches, formats)).tolist()
+        distances = familiar.distances(features_of(net, batches, formats))
+        far = familiar.far(distances, energies)
+        found = list(zip(distances.tolist(), far.tolist(), strict=True))
     answers = []
-    for name, shares, distance in zip(pictures, logits.double().softmax(1), found, strict=True):
-        order = shares.argsort(descending=True, stable=True).tolist()
-        by_class = {facts.classes[place]: float(shares[place]) for place in order}
-        far = None if familiar is None or distance is None else distance > familiar.limit
-        answers.append(Answer(name, by_class, distance, far))
+    shares = logits.double().softmax(1)
+    for row, (name, energy) in enumerate(zip(pictures, energies.tolist(), strict=True)):
+        order = shares[row].argsort(descending=True, stable=True).tolist()
+        by_class = {facts.classes[place]: float(shares[row, place]) for place in order}
+        answers.append(Answer(name, by_class, energy, *found[row]))
     return answers
 
 
@@ -125,15 +152,14 @@ def familiar_with(run: "Run", net: nn.Module) -> Familiar:
         RunError: the data found now are not those that the run was made with.
         DataError, DataUnavailable: there are none.
     """
-    data = run.same_data()
+    data, formats = run.same_data(), run.formats()
     facts = data.load()
-    seen, unseen = (
-        features_of(net, _batches(spread(images.pixels, count), facts), run.formats())
-        for images, count in ((data.train_images, TRAINING), (data.val_images, VALIDATION))
-    )
-    familiar = Familiar(F.normalize(seen, dim=1), 0.0)
-    limit = torch.quantile(familiar.distances(unseen), 1 - EXCEED)
-    return Familiar(familiar.features, float(limit))
+    seen = _batches(spread(data.train_images.pixels, TRAINING), facts)
+    unseen = _batches(spread(data.val_images.pixels, VALIDATION), facts)
+    familiar = Familiar(F.normalize(features_of(net, seen, formats), dim=1))
+    distances = familiar.distances(features_of(net, unseen, formats))
+    logits, _ = predict(net, unseen, torch.device("cpu"), **formats)
+    return Familiar(familiar.features, *limits(distances, energies_of(logits)))
 
 
 def features_of(

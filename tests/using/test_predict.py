@@ -19,7 +19,7 @@ from fmnist.predict import main
 from fmnist.runs.run import Run
 from fmnist.using import classify
 from fmnist.using.answers import answers_of
-from fmnist.using.classify import Familiar, familiar_with, features_of
+from fmnist.using.classify import Familiar, energies_of, familiar_with, features_of, limits
 from tests.conftest import Later
 
 samples = Later("sklearn.datasets")
@@ -128,8 +128,22 @@ def test_features_are_what_the_last_linear_layer_sees():
 
 def test_far_is_a_direction_in_which_no_training_image_lies():
     seen = nn.functional.normalize(torch.eye(3)[0] + 0.01 * torch.randn(50, 3), dim=1)
-    near, far = Familiar(seen, 0.0).distances(torch.tensor([[5.0, 0, 0], [0, 5.0, 0]])).tolist()
+    near, far = Familiar(seen).distances(torch.tensor([[5.0, 0, 0], [0, 5.0, 0]])).tolist()
     assert near < 0.1 < 1 < far
+
+
+def test_far_is_what_one_of_both_scores_finds_and_one_in_twenty_of_what_is_known():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 1000, generator=generator)
+    familiar = Familiar(torch.eye(3), *limits(*scores))
+    assert float(familiar.far(*scores).float().mean()) == pytest.approx(0.05, abs=0.002)
+    exceeding = [float((scores[0] > familiar.distance).sum()),
+                 float((scores[1] > familiar.energy).sum())]  # fmt: skip
+    assert abs(exceeding[0] - exceeding[1]) <= 1
+    given = torch.tensor([[9.0, 0.0, 0.0], [0.0, 9.0, 0.0]])
+    assert familiar.far(*given).tolist() == [True, True, False]
+    logits = torch.tensor([[9.0, 0.0], [0.0, 0.0]])
+    assert energies_of(logits).tolist() == pytest.approx([-9.000123, -0.693147])
 
 
 @pytest.mark.parametrize("count", [60, 100, 101, 128])
@@ -142,6 +156,7 @@ def test_the_images_that_are_compared_come_from_the_whole_set(tiny_run, monkeypa
         classify, "features_of",
         lambda net, batches, formats: seen.append(batches) or torch.rand(count, 4),
     )  # fmt: skip
+    monkeypatch.setattr(classify, "predict", lambda *_, **__: (torch.rand(count, 10), None))
     familiar_with(tiny_run, torch.nn.Identity())
     data = tiny_run.same_data()
     prepare = classify.Normalize(data.load().mean, data.load().std)
