@@ -99,6 +99,7 @@ def train(config: dict[str, Any], job: Job) -> float:
             tags=config["tags"],
             origin=beginning.origin,
             inherited_seconds=beginning.seconds,
+            inherited_on=beginning.machine,
         )
         run = start_run(job.dir, new)
         with recorded(run), open_loggers(config, job, run) as loggers:

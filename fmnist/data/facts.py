@@ -50,6 +50,18 @@ class DatasetFacts:
     look: Look | None = None
 
 
+def same_test_images(first: DatasetFacts, second: DatasetFacts) -> bool:
+    """Whether runs were tested on images of one set, by their checksums.
+
+    Only those of the test part count where there are sums by part.
+    """
+
+    def of_test(sums: Mapping[str, str]) -> Mapping[str, str]:
+        return {k: v for k, v in sums.items() if k.removesuffix(LABELS) == "test"} or sums
+
+    return same_sums(of_test(first.checksums), of_test(second.checksums))
+
+
 def same_sums(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
     """Whether two data sets are the same by their checksums.
 

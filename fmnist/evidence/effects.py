@@ -22,9 +22,20 @@ def resolution_of(metric: str, rows: Iterable[Row]) -> float:
     """Of one run's number, in points: an image of those that were tested. Losses have none."""
     if not is_share(metric):
         return 0.0
-    counts = {row.images for row in rows} - {None}
-    known = [count for count in counts if count]
-    return 100 / min(known) if metric.startswith("test/") and known else RESOLUTION
+    known = [count for row in rows if (count := _images(metric, row))]
+    return 100 / min(known) if known else RESOLUTION
+
+
+def _images(metric: str, row: Row) -> float | None:
+    """On how many of a run's images a share of them was measured; of a class the mean."""
+    if metric.startswith("val/"):
+        size = row.settings.get("data.val_size", "")
+        return int(size) if size.isdigit() and int(size) else None
+    if not metric.startswith("test/") or not row.images:
+        return None
+    of_class = metric.startswith(("test/recall/", "test/f1/"))
+    classes = sum(name.startswith("test/f1/") for name in row.metrics) if of_class else 1
+    return row.images / max(1, classes)
 
 
 def one_training(settings: Iterable[str]) -> bool:

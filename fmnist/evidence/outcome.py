@@ -35,6 +35,7 @@ from fmnist.evidence.verdict import Judgement, Part, Statement, can_be_decided, 
 from fmnist.runs.own_code import versions_in_words
 from fmnist.runs.rows import INFERENCE, Row, measurements, newest
 from fmnist.runs.run import Run
+from fmnist.runs.same_data import data_in_words
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Outcome:
         statement: None when there was nothing to measure.
         aside: seeds that have every side, and are left out as their settings are not those of the
             others; see `fmnist.evidence.matching`.
-        codes: what of its runs' own code is not the same in all of them, in words.
+        codes: what of its runs' own code and data is not the same in all of them, in words.
         note: why there was nothing, when that needs saying.
         reading: of what the source left open, in words; "" where nothing is listed.
         readings: this claim under each of them, ours first, which this outcome shows; none where
@@ -215,7 +216,10 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         apart=_apart(counted, sides, parts),
         mixed=_mixed(counted, sides, parts),
         aside=_aside(claim, counted, parts),
-        codes=tuple(versions_in_words(row.code for row in finished)),
+        codes=(
+            *versions_in_words(row.code for row in finished),
+            *data_in_words((row.asked_data, row.data) for row in finished),
+        ),
         note=note,
     )
 

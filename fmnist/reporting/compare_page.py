@@ -147,8 +147,11 @@ def _galleries(found: SideBySide) -> tuple[list[Gallery], str]:
     """What one of the first two sides gets right and the other wrong, or why it is not shown."""
     if len(found.evaluations) < 2 or not found.images[0]:
         return [], "the runs have no predictions of the same images"
+    runs = common_runs(found.sides)
+    if runs[0].record.seed != runs[1].record.seed:
+        return [], "the settings have no seed in common"
     try:
-        run = common_runs(found.sides)[0]
+        run = runs[0]
         images = test_images(run, found.evaluations[0])
     except UserError as error:
         return [], str(error)

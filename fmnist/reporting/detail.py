@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+MOVED = "trained on several machines, whose seconds are of none"
 PAIRS = 5  # confused pairs that get a gallery
 CAM_IMAGES = 10
 
@@ -141,12 +142,12 @@ def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
         DataUnavailable: the files are not on this machine.
         DataError: they are not those that the run was tested on.
     """
-    data = run.data()
+    data, tested = run.data(), len(evaluation.labels)  # of trainer.limit_test_batches the first
     if not same_sums(data.load().checksums, known(run.record.dataset).checksums) or (
-        data.test_images.labels.tolist() != evaluation.labels.tolist()
+        data.test_images.labels[:tested].tolist() != evaluation.labels.tolist()
     ):
         raise DataError("the images found now are not those that the run was tested on")
-    return data.test_images.pixels
+    return data.test_images.pixels[:tested]
 
 
 def for_pictures(pixels: "Tensor") -> "NDArray[np.uint8]":
@@ -223,6 +224,7 @@ def headline(row: Entry) -> list[tuple[str, str, str]]:
     items.append(("Training accuracy", f"{100 * row.metric('train/acc'):.2f} %", epoch))
     seconds = row.metric("train_seconds")
     per_epoch = f"{record.epoch_seconds:.1f} s an epoch, validation included"
+    per_epoch = MOVED if record.moved else per_epoch
     items.append(("Training", duration(seconds), per_epoch))
     items.append(("Parameters", f"{int(row.metric('params')):,}", flops_text(row.metric("flops"))))
     return items
@@ -248,16 +250,21 @@ def efficiency(detail: Detail) -> list[tuple[str, str, str]]:
     ]
     if detail.weights is not None:
         items.append(("Model size", f"{detail.weights / 1e6:.3g} MB", "parameters and buffers"))
-    items.append(
-        ("Training", f"{record.epoch_seconds:.2f} s an epoch",
-         f"{duration(row.metric('train_seconds'))} in all, on {record.device or 'unknown'}, "
-         f"{threads_text(record.threads or 0)}, {record.precision or '?'}")
-    )  # fmt: skip
+    pace, where = "none", MOVED
+    if not record.moved:
+        pace = f"{record.epoch_seconds:.2f} s an epoch"
+        where = (
+            f"{duration(row.metric('train_seconds'))} in all, on {record.device or 'unknown'}, "
+            f"{threads_text(record.threads or 0)}, {record.precision or '?'}"
+        )
+    items.append(("Training", pace, where))
     memory = f"{row.metric('peak_memory_mib'):,.0f} MiB"
     items.append(("Peak memory", memory, "of the whole training process, libraries included"))
     if detail.latency:
         threads = threads_text(detail.latency.threads)
         here = f"CPU of this machine, {threads}, when the report was made"
+        views = str(row.run.formats()["tta"]) if row.run else "none"
+        here += "" if views == "none" else f"; one view an image, and tta={views} takes more"
         for batch, milliseconds in detail.latency.milliseconds.items():
             speed = f"{detail.latency.images_per_second(batch):,.0f} images/s"
             value = f"{milliseconds:.3g} ms, {speed}"

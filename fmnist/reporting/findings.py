@@ -327,7 +327,8 @@ def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
         if item.statement:
             parts = item.statement.parts
             same = [p for p in parts if p.label == part.label] or parts[place : place + 1]
-            means += [(p.summary(item.statement.shown).mean, item.reading) for p in same]
+            # All of their last look: where looks disagree another may have decided.
+            means += [(p.summary(item.statement.last).mean, item.reading) for p in same]
     return means
 
 

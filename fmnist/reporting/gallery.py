@@ -164,12 +164,17 @@ def gallery_figure(shown: Sequence[Sample]) -> "Figure":
     sheet = np.ones((rows * tall, columns * wide, 3))
     figure = Figure((columns * wide / size, rows * tall / size), dpi=110)
     axes = figure.add_axes((0, 0, 1, 1))
+    room = 12 * len(images[0])  # letters beside the next image's
+
+    def name(text: str) -> str:
+        return text if len(text) <= room else text[: room - 1] + "…"
+
     for place, sample in enumerate(shown):
         top = place // columns * tall + round(12 * unit)
         left = place % columns * wide + round(3 * unit)
         axes.text(
-            left, top - 1.5 * unit, f"{sample.predicted} {sample.p_predicted:.2f}\n"
-            f"is {sample.label} {sample.p_label:.2f}", fontsize=7,
+            left, top - 1.5 * unit, f"{name(sample.predicted)} {sample.p_predicted:.2f}\n"
+            f"is {name(sample.label)} {sample.p_label:.2f}", fontsize=7,
         )  # fmt: skip
         for number, image in enumerate(images[place]):
             pixels = image[..., :3] if image.ndim == 3 else image[..., None]

@@ -39,6 +39,7 @@ class LabelCheck:
 
     Args:
         part: "test" or "training".
+        data: of which set; of several in a report only the first one's labels are asked about.
         runs: how many nets say what they think of each image.
         suspects: that with the least probable label first.
         accuracy, without: of the nets, in [0, 1]; on all images, and on those that are no suspects.
@@ -46,6 +47,7 @@ class LabelCheck:
     """
 
     part: str
+    data: str
     images: int
     runs: int
     suspects: list[Suspect]
@@ -66,7 +68,8 @@ def check_labels(runs: Sequence[Run]) -> list[LabelCheck]:
     """
     from fmnist.using.out_of_sample import of_test_images, of_training_images
 
-    names = known(runs[0].record.dataset).classes
+    facts = known(runs[0].record.dataset)
+    names = facts.classes
     training = of_training_images(runs)
 
     def check(found: "OutOfSample") -> LabelCheck:
@@ -83,8 +86,9 @@ def check_labels(runs: Sequence[Run]) -> list[LabelCheck]:
         clean[indices] = False
         pairs = Counter((one.given, one.believed) for one in listed).most_common(PAIRS)
         return LabelCheck(
-            found.part, len(labels), found.runs, listed, float(found.right.mean()),
-            float(found.right[:, clean].mean()), [(*pair, count) for pair, count in pairs],
+            found.part, facts.name, len(labels), found.runs, listed,
+            float(found.right.mean()), float(found.right[:, clean].mean()),
+            [(*pair, count) for pair, count in pairs],
             _gallery(listed[:SHOWN], found),
         )  # fmt: skip
 

@@ -191,7 +191,8 @@ def confusion_matrices(evaluation: Evaluation, prefix: str = "") -> list[Chart]:
     sums = (
         "The diagonal is the recall of the class."
         if some
-        else "Every row sums to 100; the diagonal is the recall of the class."
+        else f"Every row {'of a class with images ' * (not evaluation.support.all())}sums to 100; "
+        "the diagonal is the recall of the class."
     )
     return [
         Chart(
@@ -244,6 +245,7 @@ def class_scores(evaluation: Evaluation) -> Chart:
     """
     figure, axes = new_figure(SQUARE)
     order = np.argsort(evaluation.f1)
+    order = order[evaluation.support[order] > 0]  # of a class without images nothing is known
     if some := len(order) > MANY:
         order = np.concatenate([order[: MANY - 5], order[-5:]])
     places = np.arange(len(order))
@@ -265,7 +267,9 @@ def class_scores(evaluation: Evaluation) -> Chart:
         "the class is predicted too often."
     )
     if some:
-        caption += f" The {MANY - 5} worst of {len(names)} classes, and the 5 best."
+        caption += f" The {MANY - 5} worst of the classes, and the 5 best."
+    if missing := int((evaluation.support == 0).sum()):
+        caption += f" {missing} of {len(names)} classes have no test images, and no scores."
     return Chart("class_scores", "Scores by class", caption, figure)
 
 

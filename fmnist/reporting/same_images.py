@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.config.published import published
+from fmnist.data.facts import same_test_images
 from fmnist.errors import RunError, UserError
 from fmnist.evidence.images import McNemar, crossed, mcnemar
 from fmnist.evidence.settings import Setting, difference
@@ -115,8 +116,11 @@ def _pair(
     first: Setting, second: Setting, seed: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     (one, labels), (other, others) = _right(first, seed), _right(second, seed)
+    facts, there = first.rows[seed].data, second.rows[seed].data
     if labels is not None and others is not None:
         same = np.array_equal(labels, others)
+        if facts is not None and there is not None:  # sets in order of their classes
+            same = same and same_test_images(facts, there)
     else:
         same = first.rows[seed].tested == second.rows[seed].tested and len(one) == len(other)
     if not same:

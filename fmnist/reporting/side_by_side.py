@@ -24,6 +24,7 @@ from fmnist.reporting.same_images import SameImages, same_images
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.machines import machines_in_words
 from fmnist.runs.own_code import versions_in_words
+from fmnist.runs.same_data import data_in_words
 
 if TYPE_CHECKING:
     from fmnist.runs.evaluation import Evaluation
@@ -90,7 +91,10 @@ class SideBySide:
         ]
         rows = [row for side in self.sides for row in side.rows.values()]
         leaking = leak_warning(sum(row.leaks for row in rows), len(rows))
-        warnings = [leaking, *versions_in_words(row.code for row in rows), machines_of(self.sides)]
+        warnings = [
+            leaking, *versions_in_words(row.code for row in rows),
+            *data_in_words((row.asked_data, row.data) for row in rows), machines_of(self.sides),
+        ]  # fmt: skip
         return failed + [f"WARNING {words}" for words in warnings if words]
 
 

@@ -12,6 +12,7 @@ from fmnist.evidence.statistics import Summary
 from fmnist.evidence.text import mean_words
 from fmnist.reporting.charts import (
     HALF,
+    INK,
     MUTED,
     PAPER,
     SEQUENTIAL,
@@ -28,6 +29,7 @@ UNMATCHED = (
     "Each mean is over other seeds or other levels of the other factors, as no seed has all of "
     "these in the same ones: they cannot be compared."
 )
+SAME = 1e-6  # points: means that differ by less are one
 MODELS = ("model", "experiment")  # factors whose levels are nets
 
 
@@ -105,8 +107,10 @@ def _heatmap(
     size = (HALF[0], max(2.3, 1.1 + 0.42 * len(rows)))
     figure, axes = new_figure(size)
     low, high = np.nanmin(grid), np.nanmax(grid)
+    if high - low < SAME:  # one colour, from the middle of the scale
+        low, high = low - 0.5, high + 0.5
     mesh = axes.pcolormesh(
-        np.ma.masked_invalid(grid), cmap=SEQUENTIAL, vmin=low, vmax=max(high, low + 1e-6),
+        np.ma.masked_invalid(grid), cmap=SEQUENTIAL, vmin=low, vmax=high,
         edgecolors=PAPER, linewidth=1.5,
     )  # fmt: skip
     narrow = len(columns) > 8
@@ -198,9 +202,11 @@ def model_bars(name: str, found: LevelMeans) -> Chart:
         axes.barh(place, 100 - interval.mean, xerr=errors if errors.any() else None,
                   height=0.6, color=SERIES[5],
                   error_kw={"elinewidth": 1.2, "capsize": 3, "ecolor": MUTED})  # fmt: skip
-        label = f"{interval.mean:.2f} % correct"
-        axes.text((100 - interval.mean) * 0.03, place, label, va="center", fontsize=8,
-                  color="#ffffff", fontweight="bold")  # fmt: skip
+        width, most = 100 - interval.mean, 100 - min(item.mean for item in means.values())
+        inside = width > 0.5 * most  # there is room for what it says
+        start = 0.03 * width if inside else width + float(errors[1].max()) + 0.02 * most
+        axes.text(start, place, f"{interval.mean:.2f} % correct", va="center", fontsize=8,
+                  color="#ffffff" if inside else INK, fontweight="bold")  # fmt: skip
     axes.set_yticks(range(len(order)), [key[0] for key in order])
     axes.set(xlabel="test error (%)", ylabel=name, ylim=(len(order) - 0.4, -0.6), xlim=(0, None))
     axes.grid(visible=False, axis="y")

@@ -245,7 +245,7 @@ def show_level(value: Any) -> str:
         return "–"  # noqa: RUF001 - the sign for "none", not a minus
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(plain(value))
+    return f"{value:.12g}" if isinstance(value, float) else str(plain(value))
 
 
 def _is_number(value: Any) -> bool:

@@ -13,7 +13,7 @@ from fmnist.errors import RunError
 from fmnist.runs.manifest import SWEEP, read_manifest
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import RESULT
-from fmnist.runs.rows import ADDED, flatten, is_value
+from fmnist.runs.rows import ADDED, SHARES, flatten, is_value, share_or_count
 from fmnist.runs.run import Run, load_run
 
 # Settings that earlier records lack, as they are where nobody sets them.
@@ -145,7 +145,8 @@ def setting(run: Run, key: str) -> Any:
     """The option of a group ("model"), or a value of the configuration ("optim.lr"); or None."""
     if key in run.record.choices:
         return run.record.choices[key]
-    return look_up(run.config, key)
+    value = look_up(run.config, key)
+    return share_or_count(value) if tuple(key.split(".")) in SHARES else value
 
 
 def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -163,6 +164,9 @@ def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:
         and tuple(key_of(override).split(".")) not in COSMETIC  # which changes no result
     )
     varied = _varied(runs, keys)
+    sets = _varied(runs, ["data.name"])  # of data=npz and data=folder the file gives the name
+    if sets and len(varied.get("data", [])) != len(sets["data.name"]):
+        varied |= sets
     return varied | _varied(runs, _edited(runs, [key for key in varied if key != "seed"]))
 
 

@@ -1,6 +1,7 @@
 """Runs as a table of pandas, for notebooks."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 def frame(paths: Iterable[str | Path]) -> "DataFrame":
     """A row a run that has ended; a column is of numbers where all it has are numbers.
 
+    The status of one that measures no setting is "cut short", see `Record.cut_short`.
+
     Raises:
         RunError: see `find_runs`.
         ImportError: pandas is not installed.
@@ -23,7 +26,11 @@ def frame(paths: Iterable[str | Path]) -> "DataFrame":
     except ImportError as error:
         raise ImportError("fmnist.rows needs pandas: pip install 'fmnist[notebook]'") from error
 
-    rows = rows_of(find_runs(paths).runs)
+    rows = [
+        replace(row, facts=row.facts | {"status": "cut short"}) if run.record.cut_short else row
+        for run in find_runs(paths).runs
+        for row in rows_of([run])
+    ]
     table = DataFrame([row.facts | row.settings | row.metrics for row in rows])
     metrics = {name for row in rows for name in row.metrics}
     for name in table.columns.difference([*metrics]):

@@ -71,7 +71,7 @@ def measure_latency(
 def recorded_threads(run: Run) -> Iterator[None]:
     """As many threads as the run had, if this machine has so many: sums are rounded alike then."""
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(known(run.record.threads), os.cpu_count() or 1)))
+    torch.set_num_threads(max(1, min(run.record.threads or before, os.cpu_count() or 1)))
     try:
         yield
     finally:

@@ -155,6 +155,7 @@ class Record:
         metrics: by name; accuracies in [0, 1]; `_last`: of the last epoch.
         train_seconds, seconds: of the epochs; of everything; as if all epochs were trained here.
         inherited_seconds: how much of both was the run's that this one went on from.
+        inherited_on: where that was, as `machine` has it.
         peak_memory_mib: of the training process.
         error, traceback: why it failed.
         cut_short: what ended training before its last epoch was complete.
@@ -195,6 +196,7 @@ class Record:
     train_seconds: Amount | None = None
     seconds: Amount | None = None
     inherited_seconds: Amount | None = None
+    inherited_on: str | None = None
     peak_memory_mib: Amount | None = None
     error: str | None = None
     traceback: str | None = None
@@ -213,8 +215,15 @@ class Record:
         return self.status == "failed" and ended
 
     @property
+    def machine(self) -> str:
+        """On what it computed: what its seconds are of."""
+        return f"{self.device}, {self.threads} threads"
+
+    @property
     def moved(self) -> bool:
         """Whether its epochs are known to be of several machines: its seconds are of neither."""
+        if self.inherited_on not in (None, self.machine):
+            return True
         here = (self.device, self.threads)
         known_of = (again for again in self.resumed if again.device is not None)
         return any((again.device, again.threads) != here for again in known_of)

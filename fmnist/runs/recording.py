@@ -89,6 +89,7 @@ def _continued(new: Record, earlier: Record, again: Resumption) -> Record:
         channels_last=earlier.channels_last,
         origin=earlier.origin,
         inherited_seconds=earlier.inherited_seconds,
+        inherited_on=earlier.inherited_on,
     )
 
 

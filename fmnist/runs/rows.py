@@ -23,6 +23,7 @@ from fmnist.runs.record import Epoch, epoch_ends
 from fmnist.runs.run import PREDICTIONS, Run
 
 if TYPE_CHECKING:
+    from fmnist.data.facts import DatasetFacts
     from fmnist.runs.bits import Right
 
 FACTS = (
@@ -50,6 +51,11 @@ ADDED = {
     "data.fold": "0", "data.imbalance": "1", "data.label_noise": "0",
     "compile": "false", "optim.no_decay": "false", "optim.head_lr": "null",
 }  # fmt: skip
+# A whole number counts batches, any other is a share of them.
+SHARES = {
+    ("trainer", f"{name}_batches")
+    for name in ("limit_train", "limit_val", "limit_test", "limit_predict", "overfit")
+} | {("trainer", "val_check_interval")}
 SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
 
@@ -65,6 +71,7 @@ class Row:
         right: which test images its nets were right about; None: not known. In no column: beside a
             table lies `right_file`.
         code: of one's own, a digest by `_target_`, see `Record`; in no column: {} of a table's.
+        data: which it had; in no column: None of a table's.
     """
 
     facts: dict[str, str]
@@ -72,6 +79,7 @@ class Row:
     metrics: dict[str, float]
     right: "Right | None" = field(default=None, compare=False, repr=False)
     code: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    data: "DatasetFacts | None" = field(default=None, compare=False, repr=False)
 
     @property
     def seed(self) -> int:
@@ -103,6 +111,11 @@ class Row:
             return None
         known = len(published()[given["name"]].classes)
         return 1 / (known if given["classes"] in (None, "null") else int(given["classes"]))
+
+    @property
+    def asked_data(self) -> frozenset[tuple[str, str]]:
+        """What its configuration says of the data, which is not what lies in their files."""
+        return frozenset(pair for pair in self.settings.items() if pair[0].startswith("data."))
 
     @property
     def leaks(self) -> bool:
@@ -137,6 +150,8 @@ def canonical(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, list | dict):
         return json.dumps(value, sort_keys=True)
     try:
@@ -160,13 +175,19 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
         if isinstance(value, dict):
             settings |= flatten(value, name)
             continue
-        text = canonical(value)
+        text = share_or_count(value) if name in SHARES else canonical(value)
         if signature and key in signature and key not in FIRST:
             default = signature[key].default
-            if default is not UNKNOWN and canonical(default) == text:
+            written = share_or_count if name in SHARES else canonical
+            if default is not UNKNOWN and written(default) == text:
                 continue
         settings[".".join(name)] = text
     return settings
+
+
+def share_or_count(value: Any) -> str:
+    """Of a setting that is a number of batches or a share of them: 1 is one, 1.0 is all."""
+    return "1.0" if isinstance(value, float) and value == 1 else canonical(value)
 
 
 _arguments = cache(read_signature)  # of Lightning's Trainer: asked once a row
@@ -184,7 +205,12 @@ def row_of(run: Run) -> Row:
         "threads": record.threads,
         **{name: versions.get(name) for name in ("python", "torch", "lightning")},
     }  # fmt: skip
-    settings = {name: canonical(value) for name, value in choices.items() if name not in LABELS}
+    # An option of a group in a group is known by its values: "/" is for metrics.
+    settings = {
+        name: canonical(value)
+        for name, value in choices.items()
+        if name not in LABELS and "/" not in name
+    }
     # Not "auto", but what it was on that machine.
     formats = run.formats() if record.precision else {}
     memory = "set" if run.config.get("channels_last") is not None else "memory"
@@ -203,6 +229,7 @@ def row_of(run: Run) -> Row:
         {name: round(float(value), DIGITS) for name, value in _metrics(run).items()},
         _right(run),
         record.code,
+        record.dataset,
     )
 
 
@@ -270,6 +297,9 @@ def setbacks(epochs: Sequence[Epoch]) -> dict[str, float]:
 def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str, float]:
     """F1 and recall of every class, and macro F1, which is their mean; all in [0, 1].
 
+    A class without test images has no recall, and one that is not predicted either no F1: it does
+    not count in the mean.
+
     By numpy, because importing torch and torchmetrics takes longer than reading a hundred runs.
 
     Args:
@@ -285,10 +315,13 @@ def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str,
     hits, true, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     f1 = 2 * hits / np.maximum(true + predicted, 1)
     recall = hits / np.maximum(true, 1)
-    metrics = {"test/f1": float(f1.mean())}
+    some = true + predicted > 0
+    metrics = {"test/f1": float(f1[some].mean())}
     for number, name in enumerate(classes):
-        metrics[f"test/f1/{name}"] = float(f1[number])
-        metrics[f"test/recall/{name}"] = float(recall[number])
+        if some[number]:
+            metrics[f"test/f1/{name}"] = float(f1[number])
+        if true[number]:
+            metrics[f"test/recall/{name}"] = float(recall[number])
     return metrics
 
 
@@ -299,12 +332,22 @@ def newest(rows: Iterable[Row], study: str = "") -> list[Row]:
 
     Args:
         rows: of any runs.
-        study: whose own runs count before those that another has with the same settings and seed.
+        study: whose own runs count before those that another has with the same settings and seed,
+            and of others those of the study that was begun first: what a later one trains again
+            changes nothing.
     """
+    rows = list(rows)
+    begun: dict[str, str] = {}
+    for row in rows if study else []:
+        name, started = row.facts["study"], row.facts["started"]
+        begun[name] = min(started, begun.get(name, started))
+    order = sorted(begun, key=lambda name: begun[name], reverse=True)  # what counts most comes last
+    order = [*(name for name in order if name != study), study]
     latest: dict[tuple[int, frozenset[tuple[str, str]]], Row] = {}
 
-    def counts(row: Row) -> tuple[bool, bool, str]:
-        return row.finished, row.facts["study"] == study, row.facts["started"]
+    def counts(row: Row) -> tuple[bool, int, str]:
+        place = order.index(row.facts["study"]) if study else 0
+        return row.finished, place, row.facts["started"]
 
     for row in sorted(rows, key=counts):
         latest[row.seed, row.did] = row

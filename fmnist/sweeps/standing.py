@@ -65,7 +65,8 @@ def standing(directory: str | Path) -> Standing:
     lines += [("damaged", path.name, reason) for path, reason in found.damaged]
     lines += [("missing", name, "not begun") for name in names[len(found.runs) :]]
     finished = [(run, name) for run, name in named if states[run.dir] == "finished"]
-    best = max(finished, key=lambda pair: pair[0].record.metrics["val/acc_best"], default=None)
+    whole = [pair for pair in finished if not pair[0].record.cut_short]
+    best = max(whole, key=lambda pair: pair[0].record.metrics["val/acc_best"], default=None)
     counted = Counter([line[0] for line in lines] + ["finished"] * len(finished))
     given_up = sum(state == GIVEN_UP for state in states.values())
     counted.update([GIVEN_UP] * (given_up + len(found.missing) - len(missing)))

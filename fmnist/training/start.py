@@ -52,12 +52,14 @@ class Beginning:
         weights: of `init_from`, by the net's names.
         files: of `ckpt_path`: last and best checkpoint, which become this run's own.
         seconds: that their epochs took.
+        machine: that it was on, where that is known.
     """
 
     origin: str | None = None
     weights: Mapping[str, Tensor] | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     seconds: float | None = None
+    machine: str | None = None
 
 
 def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = None) -> Beginning:
@@ -74,15 +76,18 @@ def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = N
     if shorter is not None:
         files = {name: shorter.checkpoints / f"{name}.ckpt" for name in ("best", "last")}
         origin = f"reuse_shorter={shorter.dir} ({shorter.record.config_hash})"
-        return Beginning(origin, files=files, seconds=shorter.record.train_seconds)
+        record = shorter.record
+        return Beginning(origin, files=files, seconds=record.train_seconds, machine=record.machine)
     if config["init_from"] is not None:
         file = checkpoint_of("init_from", config["init_from"], "best")
         origin = origin_words("init_from", config["init_from"], run_of(file))
         return Beginning(origin, weights_of(config, file, net))
     if config["ckpt_path"] is not None:
         files, seconds = files_of(config, net)
-        origin = origin_words("ckpt_path", config["ckpt_path"], run_of(files["last"]))
-        return Beginning(origin, files=files, seconds=seconds)
+        there = run_of(files["last"])
+        origin = origin_words("ckpt_path", config["ckpt_path"], there)
+        machine = there.record.machine if there else None
+        return Beginning(origin, files=files, seconds=seconds, machine=machine)
     return Beginning()
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmnist.using.classify import Answer
 
 SHOWN = 3  # classes a picture
+SHORT = 14  # letters of a class's name, so that three of them fit into a line
 
 
 def answers_of(run: Run, paths: Sequence[Path]) -> "tuple[list[Answer], dict[str, Pixels], str]":
@@ -75,7 +76,11 @@ def answers_table(answers: "Sequence[Answer]") -> str:
     lines = [f"{'picture':{width}}  most probable classes"]
     for answer in answers:
         first = list(answer.probabilities.items())[:SHOWN]
-        shares = "  ".join(f"{name[:14]:14} {share:6.1%}" for name, share in first)
+        names = [name for name, _ in first]
+        short = len({name[:SHORT] for name in names}) == len(names)  # and still tells them apart
+        shares = "  ".join(
+            f"{name[:SHORT] if short else name:{SHORT}} {share:6.1%}" for name, share in first
+        )
         lines.append(f"{answer.name:{width}}  {shares}  {answer.remark}".rstrip())
     return "\n".join(lines)
 

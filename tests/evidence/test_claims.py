@@ -368,6 +368,9 @@ def test_what_another_study_runs_again_changes_no_verdict(tmp_path):
     (alone,), (beside,) = evaluate([claim], rows), evaluate([claim], [*rows, later])
     assert beside.judgement == alone.judgement
     assert newest([*rows, later])[0].facts["study"] == "another"  # where nobody's study is asked
+    asks_others = [replace(claim, sweep="ablation=a_third_study")]  # which has no runs of its own
+    (alone,), (beside,) = evaluate(asks_others, rows), evaluate(asks_others, [*rows, later])
+    assert beside.judgement == alone.judgement
 
 
 def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
@@ -509,19 +512,31 @@ def test_published_differences_come_from_the_claims_about_the_sides():
     assert published_difference(claim, [claim]) is None
 
 
-def test_class_metrics_are_those_of_scikit_learn():
+@pytest.mark.parametrize("predicted", [True, False])
+def test_class_metrics_are_those_of_scikit_learn_and_of_a_report(predicted):
+    """One class has no image: it has no recall, and where it is not predicted either no F1."""
     from sklearn.metrics import f1_score, recall_score
 
+    from fmnist.runs.evaluation import evaluate_predictions
+
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 9, 500)  # one class has no image
+    labels = rng.integers(0, 9, 500)
     logits = rng.normal(size=(500, 10)).astype(np.float32) + 2 * np.eye(10)[labels]
+    logits[:, 9] -= 0 if predicted else 100
+    logits = logits.astype(np.float32)
     found = class_metrics(logits, labels, GARMENTS)
     arguments = {"labels": range(10), "average": None, "zero_division": 0}
     f1 = f1_score(labels, logits.argmax(1), **arguments)
     recall = recall_score(labels, logits.argmax(1), **arguments)
-    assert found["test/f1"] == pytest.approx(f1.mean())
-    assert [found[f"test/f1/{name}"] for name in GARMENTS] == pytest.approx(f1.tolist())
-    assert [found[f"test/recall/{name}"] for name in GARMENTS] == pytest.approx(recall.tolist())
+    assert found["test/f1"] == pytest.approx(f1_score(labels, logits.argmax(1), average="macro"))
+    macro = evaluate_predictions(logits, labels, GARMENTS).macro[2]
+    assert found["test/f1"] == pytest.approx(macro, abs=1e-6)
+    scores = [found[f"test/f1/{name}"] for name in GARMENTS[: 9 + predicted]]
+    assert scores == pytest.approx(f1[: 9 + predicted].tolist())
+    assert (f"test/f1/{GARMENTS[9]}" in found) == predicted
+    recalls = [found[f"test/recall/{name}"] for name in GARMENTS[:9]]
+    assert recalls == pytest.approx(recall[:9].tolist())
+    assert f"test/recall/{GARMENTS[9]}" not in found
 
 
 def test_a_run_becomes_a_row(tmp_path):
