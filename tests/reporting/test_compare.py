@@ -12,6 +12,7 @@ import torch
 from fmnist.compare import main
 from fmnist.errors import RunError
 from fmnist.evidence.claim import Claim
+from fmnist.evidence.effects import resolution_of
 from fmnist.evidence.images import mcnemar
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.settings import compare, difference, differing, read_settings
@@ -22,7 +23,9 @@ from fmnist.reporting.same_images import read_labels
 from fmnist.reporting.table import read_table
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import class_metrics, rows_of
+from fmnist.runs.record import known
+from fmnist.runs.rows import FACTS as FACTS_OF_ROWS
+from fmnist.runs.rows import Row, class_metrics, rows_of
 from fmnist.runs.rows_file import write_rows
 from fmnist.runs.run import load_run
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
@@ -109,6 +112,62 @@ def test_settings_of_other_code_are_compared_and_a_line_says_so(
     put_record(run := sweep / "avg2", replace(load_run(run).record, code={"mynets.Wide": "old"}))
     assert main([str(sweep)]) == 0
     assert "WARNING" not in capsys.readouterr().out
+
+
+def test_runs_of_other_data_under_one_name_are_not_compared_image_by_image(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "synthetic is not the same data in all runs: 3 have one, 3 another"
+    for run in sweep.iterdir():
+        record = load_run(run).record
+        if record.config["model"]["pooling"] == "max":
+            facts = replace(known(record.dataset), checksums={"train": "0", "test": "other"})
+            put_record(run, replace(record, dataset=facts))
+    assert main([str(sweep)]) == 0
+    out = capsys.readouterr().out
+    assert f"WARNING {words}" in out.splitlines()
+    assert "tested on other images" in out
+    assert "right in B alone" not in out
+    assert report([str(sweep), "--out", str(tmp_path / "report")]) == 0
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert words in page
+    assert "McNemar" not in page
+    pair = [str(sweep / "avg0"), str(sweep / "max0")]
+    capsys.readouterr()
+    assert report([str(sweep), "--compare", *pair, "--out", str(tmp_path / "report")]) == 2
+    assert "tested on different images" in capsys.readouterr().err
+
+
+def test_a_table_has_a_cell_under_every_head_also_where_only_some_lines_are_subtracted(
+    sweep: Path, tmp_path: Path
+) -> None:
+    for number, run in enumerate(sorted(sweep.iterdir())):
+        put_record(run, replace(load_run(run).record, threads=1 + number // 3))
+    assert main([str(sweep), "--html", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    cost = page[page.index('id="cost"') :]
+    heads = re.findall(r"<tr>(<th.*?)</tr>", cost)[0].count("<th")
+    rows = re.findall(r"<tr>(<td.*?)</tr>", cost[: cost.index("</table>")])
+    assert heads == 4
+    assert {row.count("<td") for row in rows} == {4}
+
+
+def test_a_gallery_is_of_one_seed(sweep: Path, tmp_path: Path) -> None:
+    """Where all sides have none in common, each is shown by another."""
+    shutil.rmtree(sweep / "avg2")
+    shutil.rmtree(sweep / "max0")
+    put_seeds(sweep, "third", (0.9,))
+    assert main([str(sweep), "--html", str(tmp_path / "page.html")]) == 0
+    assert "the settings have no seed in common" in (tmp_path / "page.html").read_text()
+
+
+def test_an_image_of_the_validation_set_or_of_a_class_is_what_equal_seeds_may_differ_by() -> None:
+    classes = {f"test/f1/{name}": 0.5 for name in "abcd"}
+    settings = {"data.name": "npz", "data.test_size": "200", "data.val_size": "50"}
+    (one,) = [Row(dict.fromkeys(FACTS_OF_ROWS, ""), settings, classes)]
+    metrics = ("test/acc", "val/acc", "test/recall/a", "test/f1/a", "train/acc", "test/loss")
+    found = [resolution_of(metric, [one]) for metric in metrics]
+    assert found == [0.5, 2.0, 2.0, 2.0, 0.01, 0.0]
 
 
 def test_seconds_of_two_machines_are_shown_with_a_warning_and_not_subtracted(

@@ -6,15 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fmnist.evidence.statistics import summarize
 from fmnist.evidence.text import mean_words
-from fmnist.reporting.charts import MUTED, SERIES, STYLE, draw_all
+from fmnist.reporting.charts import INK, MUTED, SERIES, STYLE, draw_all
 from fmnist.reporting.convergence import convergence_curves, convergence_of
-from fmnist.reporting.run_figures import comparison_curves, confusion_matrices, training_curves
+from fmnist.reporting.effects import LevelMeans
+from fmnist.reporting.gallery import Sample, data_url, gallery_figure
+from fmnist.reporting.run_figures import (
+    class_scores,
+    comparison_curves,
+    confusion_matrices,
+    training_curves,
+)
 from fmnist.reporting.sweep_figures import (
+    _heatmap,
     bounded_errors,
     cost_and_accuracy,
+    model_bars,
     parallel_coordinates,
     two_factors,
 )
@@ -170,3 +180,47 @@ def test_figures_are_the_same_side_by_side_and_alone(
     assert drawn(2) == alone
     with rc_context(STYLE):  # in whichever order
         assert training_curves(table.rows[0].record)[0].svg() == alone["loss"]["svg"]
+
+
+def test_what_a_bar_says_can_be_read_however_short_it_is() -> None:
+    means = {("best",): summarize([99.85], 0.01), ("worst",): summarize([60.5], 0.01)}
+    with rc_context(STYLE):
+        figure = model_bars("model", LevelMeans(means, True, [])).figure
+        (axes,) = figure.axes
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = {text.get_text(): text for text in axes.texts}
+        best, worst = texts["99.85 % correct"], texts["60.50 % correct"]
+        assert worst.get_color() == "#ffffff"
+        assert best.get_color() == INK
+        bars = sorted(bar.get_width() for bar in axes.patches)
+        assert best.get_position()[0] > bars[0]
+        edge = axes.get_window_extent(renderer).x1
+        assert best.get_window_extent(renderer).x1 < edge
+
+
+def test_equal_means_have_a_colour_on_which_their_numbers_can_be_read() -> None:
+    means = {(a, b): summarize([90.0, 90.0], 0.01) for a in "xy" for b in "pq"}
+    with rc_context(STYLE):
+        chart = _heatmap("a", "b", {"a": ["x", "y"], "b": ["p", "q"]}, means)
+        mesh = chart.figure.axes[0].collections[0]
+    assert mesh.get_clim() == (89.5, 90.5)
+
+
+def test_a_class_without_test_images_has_no_scores() -> None:
+    labels = np.array([0, 0, 1, 1])
+    logits = np.eye(3, dtype=np.float32)[[0, 1, 1, 1]]
+    evaluation = evaluate_predictions(logits, labels, ["shirt", "coat", "bag"])
+    with rc_context(STYLE):
+        chart = class_scores(evaluation)
+        counts = confusion_matrices(evaluation)[1]
+    names = [label.get_text() for label in chart.figure.axes[0].get_yticklabels()]
+    assert names == ["shirt", "coat"]
+    assert "1 of 3 classes have no test images" in chart.caption
+    assert "Every row of a class with images sums to 100" in counts.caption
+
+
+def test_long_names_under_a_picture_stay_beside_the_next_one() -> None:
+    picture = data_url(np.zeros((28, 28), np.uint8))
+    sample = Sample(0, [picture], "a_very_long_name_of_a_class", "bag", 0.5, 0.5)
+    texts = [text.get_text() for text in gallery_figure([sample, sample]).axes[0].texts]
+    assert texts == ["bag 0.50\nis a_very_long… 0.50"] * 2

@@ -7,6 +7,7 @@ from typing import Any
 from fmnist.reporting.table import read_table, show_level
 from fmnist.runs.find import factors, find_runs
 from fmnist.runs.manifest import SWEEP, Cell, Manifest, manifest_json
+from fmnist.runs.rows import canonical, rows_of
 from tests.records import CONFIG, a_record, put_record
 
 NONE = show_level(None)
@@ -74,3 +75,27 @@ def test_missing_cells_are_of_the_settings_that_they_would_have(tmp_path: Path) 
         {"gradient_clip_val": "1", "optim.betas": betas} for betas in table.factors["optim.betas"]
     ]
     assert [one.levels["gradient_clip_val"] for one in table.settings] == [NONE, NONE]
+
+
+def test_the_data_set_is_a_factor_also_where_something_else_was_varied(tmp_path: Path) -> None:
+    for seed, (name, rate) in enumerate((("A", 0.1), ("B", 0.2))):
+        put(tmp_path / name, seed, [f"optim.lr={rate}", f"data.root={name}"], optim={"lr": rate},
+            data={"name": name})  # fmt: skip
+    assert read_table([tmp_path]).factors == {"optim.lr": ["0.1", "0.2"], "data.name": ["A", "B"]}
+
+
+def test_levels_that_are_not_the_same_stay_apart(tmp_path: Path) -> None:
+    """1 is every batch, 1.0 every epoch; and two rates may be alike in six digits."""
+    levels = ((1, 0.0012345678), (1.0, 0.0012345681))
+    for seed, (every, rate) in enumerate(levels):
+        put(tmp_path / str(seed), seed, [f"trainer.val_check_interval={every}", f"optim.lr={rate}"],
+            trainer={"val_check_interval": every}, optim={"lr": rate})  # fmt: skip
+    table = read_table([tmp_path])
+    assert table.factors == {
+        "trainer.val_check_interval": ["1", "1.0"],
+        "optim.lr": ["0.0012345678", "0.0012345681"],
+    }
+    assert len(table.settings) == 2
+    rows = rows_of(find_runs([tmp_path]).runs)
+    assert len({row.did for row in rows}) == 2
+    assert len({canonical(value) for value in (1234567890123, 1234567890124)}) == 2

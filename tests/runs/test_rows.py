@@ -1,12 +1,13 @@
 """New runs and rows from before a setting existed have the same settings, while it is unused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fmnist.runs.record import Resumption
 from fmnist.runs.rows import flatten, is_value, row_of
-from fmnist.runs.rows_file import durations, read_rows
+from fmnist.runs.rows_file import durations, read_rows, write_rows
 from fmnist.runs.run import load_run
 from tests.conftest import CHECKOUT, composed
 from tests.records import CONFIG, a_record, an_epoch, put_record
@@ -40,3 +41,21 @@ def test_seconds_of_a_run_that_went_on_elsewhere_are_of_no_machine(
     row = row_of(load_run(put_record(tmp_path, record)))
     assert bool(durations(row)) is timed
     assert row.metrics["test/acc"] == 0.8
+
+
+def test_an_option_of_a_group_in_a_group_is_no_number_of_a_table(tmp_path: Path) -> None:
+    record = a_record(choices={"model": "lenet5", "tricks/lr": "high"})
+    row = row_of(load_run(put_record(tmp_path / "run", record)))
+    write_rows(tmp_path / "table.csv", [row])
+    (found,) = read_rows(tmp_path / "table.csv")
+    assert found.settings["model"] == "lenet5"
+    assert found.metrics == row.metrics
+
+
+def test_a_run_that_went_on_from_another_machines_has_no_seconds(tmp_path: Path) -> None:
+    here = a_record()
+    for machine, moved in ((None, False), (here.machine, False), ("cuda (H200), 8 threads", True)):
+        record = replace(here, inherited_seconds=5.0, inherited_on=machine)
+        run = load_run(put_record(tmp_path / "run", record))
+        assert run.record.moved == moved
+        assert ("train_seconds" in row_of(run).metrics) != moved

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import fmnist
 from fmnist.runs.lock import locked
 from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.runs.record import GIVEN_UP, METRICS, Epoch, Record
@@ -102,6 +103,14 @@ def test_a_stopped_cell_says_how_far_it_is(sweep):
 def test_the_best_is_chosen_on_validation(sweep):
     run, name = standing(sweep).best
     assert (name, run.record.metrics["test/acc"]) == ("seed=0", 0.8)
+
+
+def test_a_run_that_was_cut_short_is_not_the_best(sweep):
+    (best,) = (run for run in sweep.glob("seed=0-x"))
+    cut = replace(load_run(best).record, cut_short="trainer.limit_val_batches=1")
+    put_record(best, cut)
+    assert standing(sweep).best[1] == "seed=1"
+    assert sorted(fmnist.rows(sweep)["status"]) == ["cut short", "failed", "finished"]
 
 
 def test_the_time_left_is_what_the_finished_cells_took(sweep):

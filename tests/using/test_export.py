@@ -81,3 +81,14 @@ def test_without_its_extra_onnx_is_refused_in_one_line(run_tiny, monkeypatch, ca
     assert main([str(run.dir), "--onnx"]) == 2
     assert "fmnist[onnx]" in capsys.readouterr().err
     assert not list(run.dir.glob("*.onnx"))
+
+
+@pytest.mark.parametrize("size", [("data.test_size=1",), ("+trainer.limit_test_batches=1",)])
+def test_one_test_image_or_a_part_of_them_is_enough_to_compare(run_tiny, tmp_path, size):
+    run = run_tiny("data.eval_batch_size=20", *size)
+    tested = len(run.predictions()[0])
+    assert tested in (1, 20)
+    made = export(run, tmp_path / "net.pt2", "pt2")
+    assert made.to_record < 1e-4
+    program = torch.export.load(tmp_path / "net.pt2").module()
+    assert program(torch.zeros(3, 1, 28, 28, dtype=torch.uint8)).shape == (3, 10)

@@ -18,8 +18,15 @@ from fmnist.errors import DataError
 from fmnist.predict import main
 from fmnist.runs.run import Run
 from fmnist.using import classify
-from fmnist.using.answers import answers_of
-from fmnist.using.classify import Familiar, energies_of, familiar_with, features_of, limits
+from fmnist.using.answers import answers_of, answers_table
+from fmnist.using.classify import (
+    Answer,
+    Familiar,
+    energies_of,
+    familiar_with,
+    features_of,
+    limits,
+)
 from tests.conftest import Later
 
 samples = Later("sklearn.datasets")
@@ -270,3 +277,12 @@ def test_from_python_one_path_is_enough(tiny_run, tmp_path):
     assert answer.far in (False, True)
     (run,) = fmnist.find_runs(str(tiny_run.dir)).runs
     assert run.record == tiny_run.record
+
+
+def test_classes_with_one_beginning_are_told_apart_in_the_table():
+    names = ("long common prefix of one", "long common prefix of two", "short")
+    answer = Answer("a.png", dict(zip(names, (0.5, 0.4, 0.1), strict=True)), -1.0)
+    line = answers_table([answer]).splitlines()[1]
+    assert all(name in line for name in names)
+    short = Answer("a.png", {"long common prefix of one": 0.9, "short": 0.1}, -1.0)
+    assert "long common pr  90.0%  short " in answers_table([short])
