@@ -34,4 +34,4 @@ def test_predict_export_corruptions_and_the_report_take_any_channels_size_and_cl
     assert evaluate([str(run.dir), "--corruptions"]) == 0
     assert read_corrupted(run.dir, run.record) is not None
     assert report([str(run.dir), "--no-latency"]) == 0
-    assert "Test images: " in (run.dir / "report/report.html").read_text()
+    assert "Test images of " in (run.dir / "report/report.html").read_text()

@@ -99,7 +99,7 @@ def test_a_flipped_test_label_is_on_the_list_of_the_report(run_tiny, tmp_path, c
     assert main([*(str(run.dir) for run in runs), "--out", str(tmp_path / "report"),
                  "--no-latency"]) == 0  # fmt: skip
     page = (tmp_path / "report/report.html").read_text()
-    assert f"Test images: {len(check.suspects)} of 200" in page
+    assert f"Test images of {check.data}: {len(check.suspects)} of 200" in page
     with (tmp_path / "report/labels.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["index"]) for row in rows] == [one.index for one in check.suspects]
