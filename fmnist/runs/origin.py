@@ -24,7 +24,8 @@ def code_version() -> tuple[str | None, bool | None]:
     checkout = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(checkout), *arguments]
+        # Otherwise a run that is killed at this moment leaves a lock behind: no commit succeeds then.
+        command = ["git", "--no-optional-locks", "-C", str(checkout), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()
 

@@ -1,6 +1,7 @@
 """Which code a result was made by."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,6 +38,18 @@ def test_rows_of_results_are_no_change_of_the_code(tmp_path):
     assert copied.code_version()[1] is False
     Path(copied.__file__).write_text("changed = True\n")
     assert copied.code_version()[1] is True
+
+
+def test_nothing_is_written_to_the_repository(tmp_path):
+    """A process that is killed while it writes leaves a lock there."""
+    copied = copied_to(tmp_path)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    before = (tmp_path / ".git" / "index").read_bytes()
+    os.utime(copied.__file__, (1, 1))  # git would note that its content is still the same
+    assert copied.code_version()[1] is False
+    assert (tmp_path / ".git" / "index").read_bytes() == before
 
 
 def test_outside_a_checkout_no_commit_is_known(tmp_path):
