@@ -24,7 +24,7 @@ def code_version() -> tuple[str | None, bool | None]:
     checkout = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
-        # Otherwise a run that is killed at this moment leaves a lock behind: no commit succeeds then.
+        # A run that is killed while git writes would leave a lock: nobody could commit then.
         command = ["git", "--no-optional-locks", "-C", str(checkout), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()
