@@ -21,7 +21,6 @@ from torch import Tensor
 
 from benchmarks.command import command
 from benchmarks.table import Table
-from fmnist.data.batches import Normalize
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.pictures import prepare
 from fmnist.runs.pretrained import PREFIX, load_named, pretrained_names
@@ -31,6 +30,7 @@ from fmnist.training.predict import predict
 from fmnist.using.classify import (
     EXCEED,
     VALIDATION,
+    batches_of,
     energies_of,
     familiar_with,
     features_of,
@@ -77,9 +77,7 @@ def unknown() -> Iterator[tuple[str, list[Image.Image]]]:
 
 def logits_and_features(run: Run, net: torch.nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Of uint8 [N, 1, S, S], as the run's net is evaluated: float32 [N, K] and [N, D]."""
-    facts = known(run.record.dataset)
-    images = Normalize(facts.mean, facts.std)(pixels)
-    batches = [(part, torch.zeros(len(part))) for part in torch.split(images, 500)]
+    batches = batches_of(pixels, known(run.record.dataset))
     logits, _ = predict(net, batches, torch.device("cpu"), **run.formats())
     return logits, features_of(net, batches, run.formats())
 

@@ -13,6 +13,7 @@ from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.own_code import versions_in_words
+from fmnist.runs.record import CUT
 from fmnist.runs.rows import Row, rows_of
 from fmnist.runs.rows_file import durations, merged, read_rows, read_tables, write_rows
 from fmnist.runs.run import Run
@@ -71,7 +72,7 @@ def without_seconds(row: Row) -> Row:
 def why_not(run: Run, study: str) -> str:
     """Why a run does not belong to the study that it names; "" if it does."""
     if run.record.cut_short:
-        return "cut short"
+        return CUT
     return misfit(study, run.config, run.record.choices)
 
 

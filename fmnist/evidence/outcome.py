@@ -218,7 +218,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
         aside=_aside(claim, counted, parts),
         codes=(
             *versions_in_words(row.code for row in finished),
-            *data_in_words((row.asked_data, row.data) for row in finished),
+            *data_in_words((row.settings, row.data) for row in finished),
         ),
         note=note,
     )

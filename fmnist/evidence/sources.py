@@ -13,7 +13,7 @@ from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import Found, find_runs
 from fmnist.runs.foreign_rows import read_foreign
 from fmnist.runs.foreign_text import escaped
-from fmnist.runs.record import RESULT
+from fmnist.runs.record import CUT, RESULT
 from fmnist.runs.rows import Row, measurements
 from fmnist.runs.rows_file import is_rows_file, read_rows, read_tables
 
@@ -59,7 +59,7 @@ def states_in_words(rows: Iterable[Row], found: Found) -> str:
     states = Counter("finished" if row.finished else "failed" for row in rows)
     states += Counter(run.status for run in found.runs if run.record.status == "running")
     states += Counter(stopped=sum(run.record.stopped for run in found.runs))
-    states["cut short"] = sum(bool(run.record.cut_short) for run in found.runs)
+    states[CUT] = sum(bool(run.record.cut_short) for run in found.runs)
     states += Counter(damaged=len(found.damaged), missing=len(found.missing))
     others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
     return ", ".join([f"{runs_in_words(states['finished'])} finished", *others])

@@ -151,12 +151,11 @@ def _galleries(found: SideBySide) -> tuple[list[Gallery], str]:
     if runs[0].record.seed != runs[1].record.seed:
         return [], "the settings have no seed in common"
     try:
-        run = runs[0]
-        images = test_images(run, found.evaluations[0])
+        images = test_images(runs[0], found.evaluations[0])
     except UserError as error:
         return [], str(error)
     pixels, (first, second) = for_pictures(images), found.evaluations[:2]
-    seed = run.record.seed
+    seed = runs[0].record.seed
     made = [
         _gallery("A", "B", first, second, pixels, seed),
         _gallery("B", "A", second, first, pixels, seed),

@@ -223,8 +223,8 @@ def headline(row: Entry) -> list[tuple[str, str, str]]:
     epoch = f"epoch {record.chosen.epoch + 1} of {record.trained}, chosen on {chosen}"
     items.append(("Training accuracy", f"{100 * row.metric('train/acc'):.2f} %", epoch))
     seconds = row.metric("train_seconds")
-    per_epoch = f"{record.epoch_seconds:.1f} s an epoch, validation included"
-    per_epoch = MOVED if record.moved else per_epoch
+    pace = f"{record.epoch_seconds:.1f} s an epoch, validation included"
+    per_epoch = MOVED if record.moved else pace
     items.append(("Training", duration(seconds), per_epoch))
     items.append(("Parameters", f"{int(row.metric('params')):,}", flops_text(row.metric("flops"))))
     return items

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fmnist.config.published import published
-from fmnist.data.facts import same_test_images
+from fmnist.data.facts import DatasetFacts, same_test_images
 from fmnist.errors import RunError, UserError
 from fmnist.evidence.images import McNemar, crossed, mcnemar
 from fmnist.evidence.settings import Setting, difference
@@ -112,15 +112,21 @@ def _right(side: Setting, seed: int) -> tuple[NDArray[np.bool_], Labels | None]:
     return right.best, None
 
 
+def one_test_set(labels: Labels, facts: DatasetFacts, others: Labels, there: DatasetFacts) -> bool:
+    """Whether two runs were tested on the same images.
+
+    Many sets are in order of their classes, so that labels alone do not tell.
+    """
+    return np.array_equal(labels, others) and same_test_images(facts, there)
+
+
 def _pair(
     first: Setting, second: Setting, seed: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     (one, labels), (other, others) = _right(first, seed), _right(second, seed)
     facts, there = first.rows[seed].data, second.rows[seed].data
     if labels is not None and others is not None:
-        same = np.array_equal(labels, others)
-        if facts is not None and there is not None:  # sets in order of their classes
-            same = same and same_test_images(facts, there)
+        same = one_test_set(labels, known(facts), others, known(there))
     else:
         same = first.rows[seed].tested == second.rows[seed].tested and len(one) == len(other)
     if not same:

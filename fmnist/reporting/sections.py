@@ -38,12 +38,12 @@ from fmnist.reporting.sweep_figures import (
     parallel_coordinates,
     two_factors,
 )  # fmt: skip
-from fmnist.reporting.table import CUT, Entry, SweepSetting, Table
+from fmnist.reporting.table import Entry, SweepSetting, Table
 from fmnist.reporting.two_runs import two_runs
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.machines import machines_in_words
 from fmnist.runs.own_code import versions_in_words
-from fmnist.runs.record import Record
+from fmnist.runs.record import CUT
 from fmnist.runs.rows import flatten
 from fmnist.runs.same_data import data_in_words
 
@@ -155,7 +155,7 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         return values
     used = [row for setting in settings for row in setting.rows.values()]
     values["codes"] = versions_in_words(row.record.code for row in used)
-    values["data"] = data_in_words((_asked_data(row.record), row.record.dataset) for row in used)
+    values["data"] = data_in_words((flatten(row.record.config), row.record.dataset) for row in used)
     measured = [row.record for row in used if not math.isnan(row.metric("train_seconds"))]
     values["machines"] = machines_in_words((one.device, one.threads) for one in measured)
     values["failed"] = _failed(settings, values["summaries"])
@@ -177,10 +177,6 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         timed = [row for row in table.finished if not math.isnan(row.metric("train_seconds"))]
         values["parallel"] = page.draw(parallel_coordinates(timed, factors)) if timed else []
     return values
-
-
-def _asked_data(record: Record) -> frozenset[tuple[str, str]]:
-    return frozenset(flatten({"data": record.config["data"]}).items())
 
 
 def _failed(settings: Sequence[SweepSetting], lines: Sequence[SettingLine]) -> list[str]:

@@ -93,7 +93,7 @@ class SideBySide:
         leaking = leak_warning(sum(row.leaks for row in rows), len(rows))
         warnings = [
             leaking, *versions_in_words(row.code for row in rows),
-            *data_in_words((row.asked_data, row.data) for row in rows), machines_of(self.sides),
+            *data_in_words((row.settings, row.data) for row in rows), machines_of(self.sides),
         ]  # fmt: skip
         return failed + [f"WARNING {words}" for words in warnings if words]
 

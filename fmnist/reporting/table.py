@@ -15,12 +15,11 @@ from fmnist.evidence.failed import at_chance, excuse
 from fmnist.runs.find import Found, factors, find_runs, plain, setting
 from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.leak import leaks
-from fmnist.runs.record import COSTS, METRICS, Record, known
+from fmnist.runs.record import COSTS, CUT, METRICS, Record, known
 from fmnist.runs.rows import Row, is_duration, row_of
 from fmnist.runs.run import Run
 from fmnist.sweeps.names import counts
 
-CUT = "cut short"  # it has ended, and is no measurement: see `Record.cut_short`
 # What says how a run was made.
 MADE = (
     "device", "threads", "precision", "config_hash", "git_commit", "git_dirty", "command",

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist.data.facts import DatasetFacts, same_test_images
 from fmnist.errors import RunError
 from fmnist.evidence.images import McNemar, mcnemar
 from fmnist.reporting.detail import Detail
-from fmnist.reporting.same_images import by_class, class_rows
-from fmnist.reporting.table import Table
+from fmnist.reporting.same_images import by_class, class_rows, one_test_set
+from fmnist.reporting.table import Entry, Table
 from fmnist.runs.evaluation import Evaluation, evaluation_of
 from fmnist.runs.record import known
 
@@ -42,9 +41,11 @@ def two_runs(table: Table, asked: Sequence[Path], pair: Sequence[Detail]) -> Two
     read = [item for item in pair if item.evaluation]
     if len(read) < 2:
         return None
-    one, other = ((known(item.evaluation), known(item.row.record.dataset)) for item in read)
-    best, worst = (item.row.name for item in read)
-    return _of(best, worst, one[0], other[0]) if _same_images(one, other) else None
+    first, second = (known(item.evaluation) for item in read)
+    best, worst = (item.row for item in read)
+    if not _same_images(best, first, worst, second):
+        return None
+    return _of(best.name, worst.name, first, second)
 
 
 def _asked(table: Table, asked: Sequence[Path]) -> TwoRuns:
@@ -55,10 +56,9 @@ def _asked(table: Table, asked: Sequence[Path]) -> TwoRuns:
     rows = [by_path[path.resolve()] for path in asked]
     try:
         first, second = (evaluation_of(row.run) for row in rows if row.run)
-        facts, others = (known(row.record.dataset) for row in rows)
     except Exception as error:  # a damaged archive can raise anything
         raise RunError(f"--compare: predictions cannot be read: {error}") from error
-    if not _same_images((first, facts), (second, others)):
+    if not _same_images(rows[0], first, rows[1], second):
         raise RunError("--compare: the two runs were tested on different images")
     return _of(rows[0].name, rows[1].name, first, second)
 
@@ -68,9 +68,6 @@ def _of(name: str, other: str, first: Evaluation, second: Evaluation) -> TwoRuns
     return TwoRuns((name, other), mcnemar(first.correct, second.correct), class_rows(classes))
 
 
-def _same_images(
-    first: tuple[Evaluation, DatasetFacts], second: tuple[Evaluation, DatasetFacts]
-) -> bool:
-    """Many sets are in order of their classes, so that their labels are the same."""
-    same_labels = first[0].labels.tolist() == second[0].labels.tolist()
-    return same_labels and same_test_images(first[1], second[1])
+def _same_images(row: Entry, first: Evaluation, other: Entry, second: Evaluation) -> bool:
+    facts, there = known(row.record.dataset), known(other.record.dataset)
+    return one_test_set(first.labels, facts, second.labels, there)

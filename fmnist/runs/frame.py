@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmnist.runs.find import find_runs
+from fmnist.runs.record import CUT
 from fmnist.runs.rows import FACTS, rows_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def frame(paths: Iterable[str | Path]) -> "DataFrame":
     """A row a run that has ended; a column is of numbers where all it has are numbers.
 
-    The status of one that measures no setting is "cut short", see `Record.cut_short`.
+    The status of one that measures no setting is CUT.
 
     Raises:
         RunError: see `find_runs`.
@@ -27,7 +28,7 @@ def frame(paths: Iterable[str | Path]) -> "DataFrame":
         raise ImportError("fmnist.rows needs pandas: pip install 'fmnist[notebook]'") from error
 
     rows = [
-        replace(row, facts=row.facts | {"status": "cut short"}) if run.record.cut_short else row
+        replace(row, facts=row.facts | {"status": CUT}) if run.record.cut_short else row
         for run in find_runs(paths).runs
         for row in rows_of([run])
     ]

@@ -18,6 +18,7 @@ from typing import Any
 from fmnist.config.signature import source_file
 from fmnist.config.trusted import NAME, is_below, targets_of
 from fmnist.runs.record import Record
+from fmnist.runs.text import not_the_same
 
 INSTALLED = {"site-packages", "dist-packages"}
 BODIES = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -63,13 +64,11 @@ def versions_in_words(codes: Iterable[Mapping[str, str]]) -> list[str]:
     for code in codes:
         for name, found in code.items():
             counts.setdefault(name, Counter())[found] += 1
-    said = []
-    for name, versions in sorted(counts.items()):
-        first, *others = (count for _, count in versions.most_common())
-        if others:
-            have = ", ".join([f"{first} have one", *(f"{count} another" for count in others)])
-            said.append(f"{name} is not the same code in all runs: {have}")
-    return said
+    return [
+        words
+        for name, versions in sorted(counts.items())
+        for words in not_the_same(name, "code", versions.values())
+    ]
 
 
 def _digest_of(target: str) -> str | None:

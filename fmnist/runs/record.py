@@ -115,6 +115,9 @@ def epoch_ends(rows: Sequence[Epoch]) -> list[Epoch]:
 COLUMNS = tuple(f.metadata.get("key", f.name) for f in fields(Epoch) if "rest" not in f.metadata)
 
 
+CUT = "cut short"  # what a run is called that has ended and is no measurement: `Record.cut_short`
+
+
 @dataclass(frozen=True)
 class Resumption:
     """When a stopped run was continued, after how many epochs, and by which code.

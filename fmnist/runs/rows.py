@@ -113,11 +113,6 @@ class Row:
         return 1 / (known if given["classes"] in (None, "null") else int(given["classes"]))
 
     @property
-    def asked_data(self) -> frozenset[tuple[str, str]]:
-        """What its configuration says of the data, which is not what lies in their files."""
-        return frozenset(pair for pair in self.settings.items() if pair[0].startswith("data."))
-
-    @property
     def leaks(self) -> bool:
         """Whether the test images chose the epoch."""
         return self.settings.get("data.select_on") == "test"
@@ -175,10 +170,10 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
         if isinstance(value, dict):
             settings |= flatten(value, name)
             continue
-        text = share_or_count(value) if name in SHARES else canonical(value)
+        written = share_or_count if name in SHARES else canonical
+        text = written(value)
         if signature and key in signature and key not in FIRST:
             default = signature[key].default
-            written = share_or_count if name in SHARES else canonical
             if default is not UNKNOWN and written(default) == text:
                 continue
         settings[".".join(name)] = text

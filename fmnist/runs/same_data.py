@@ -4,33 +4,31 @@ A configuration has the name of a set and what was taken of it, and not what lie
 pictures in folders may have changed between two seeds, and two files may have one name.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Mapping
 
 from fmnist.data.facts import DatasetFacts, same_sums
+from fmnist.runs.text import not_the_same
 
 
-def data_in_words(asked: Iterable[tuple[Hashable, DatasetFacts | None]]) -> list[str]:
+def data_in_words(runs: Iterable[tuple[Mapping[str, str], DatasetFacts | None]]) -> list[str]:
     """ "photos is not the same data in all runs: 2 have one, 1 another".
 
     Args:
-        asked: of runs that are shown together, what each asked for and what it got; None: not
-            known, as of a table's.
+        runs: of those that are shown together, the settings by dotted name, and the data; None:
+            not known, as of a table's.
     """
-    groups: dict[Hashable, list[list[DatasetFacts]]] = {}
-    for what, facts in asked:
+    asked: dict[frozenset[tuple[str, str]], list[list[DatasetFacts]]] = {}
+    for settings, facts in runs:
         if facts is None:
             continue
-        versions = groups.setdefault(what, [])
-        for version in versions:
-            if same_sums(version[0].checksums, facts.checksums):
-                version.append(facts)
-                break
-        else:
-            versions.append([facts])
-    said = []
-    for versions in groups.values():
-        first, *others = sorted(map(len, versions), reverse=True)
-        if others:
-            have = ", ".join([f"{first} have one", *(f"{count} another" for count in others)])
-            said.append(f"{versions[0][0].name} is not the same data in all runs: {have}")
-    return said
+        what = frozenset(pair for pair in settings.items() if pair[0].startswith("data."))
+        versions = asked.setdefault(what, [])
+        same = (v for v in versions if same_sums(v[0].checksums, facts.checksums))
+        if (version := next(same, None)) is None:
+            versions.append(version := [])
+        version.append(facts)
+    return [
+        words
+        for versions in asked.values()
+        for words in not_the_same(versions[0][0].name, "data", map(len, versions))
+    ]

@@ -211,11 +211,12 @@ class Classifier(LightningModule):
     def _end_stretch(self) -> None:
         """What it comes to: a row that a validation may close."""
         self._stop_if_diverged(len(self.outputs))
-        steps, losses, every_logits, every_labels = zip(*self.outputs, strict=True)
-        self._log_steps(steps, torch.stack(losses).float())
+        steps, every_loss, every_logits, every_labels = zip(*self.outputs, strict=True)
+        losses = torch.stack(every_loss).float()
+        self._log_steps(steps, losses)
         sizes = torch.tensor([len(labels) for labels in every_labels], device=self.device)
         logits, labels = torch.cat(every_logits).float(), torch.cat(every_labels)
-        self.train_loss.update(torch.stack(losses).float(), sizes)
+        self.train_loss.update(losses, sizes)
         self.train_acc.update((logits.argmax(1) == labels).float())
         self.outputs.clear()
         loss, accuracy = float(self.train_loss.compute()), float(self.train_acc.compute())

@@ -128,7 +128,7 @@ def classify(
     """
     if not pictures:
         return []
-    batches = _batches(torch.from_numpy(np.stack(list(pictures.values()))), facts)
+    batches = batches_of(torch.from_numpy(np.stack(list(pictures.values()))), facts)
     logits, _ = predict(net, batches, torch.device("cpu"), **formats)
     energies = energies_of(logits)
     found: list[tuple[float | None, bool | None]] = [(None, None)] * len(pictures)
@@ -154,8 +154,8 @@ def familiar_with(run: "Run", net: nn.Module) -> Familiar:
     """
     data, formats = run.same_data(), run.formats()
     facts = data.load()
-    seen = _batches(spread(data.train_images.pixels, TRAINING), facts)
-    unseen = _batches(spread(data.val_images.pixels, VALIDATION), facts)
+    seen = batches_of(spread(data.train_images.pixels, TRAINING), facts)
+    unseen = batches_of(spread(data.val_images.pixels, VALIDATION), facts)
     familiar = Familiar(F.normalize(features_of(net, seen, formats), dim=1))
     distances = familiar.distances(features_of(net, unseen, formats))
     logits, _ = predict(net, unseen, torch.device("cpu"), **formats)
@@ -193,7 +193,7 @@ def _features_kept(net: nn.Module) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
-def _batches(pixels: Tensor, facts: DatasetFacts) -> list[tuple[Tensor, Tensor]]:
+def batches_of(pixels: Tensor, facts: DatasetFacts) -> list[tuple[Tensor, Tensor]]:
     """Of uint8 [N, S, S] or [N, C, S, S]; the labels are not looked at."""
     prepare = Normalize(facts.mean, facts.std)
     return [(prepare(part), torch.zeros(len(part))) for part in torch.split(pixels, BATCH)]
