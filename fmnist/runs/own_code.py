@@ -18,7 +18,6 @@ from typing import Any
 from fmnist.config.signature import source_file
 from fmnist.config.trusted import NAME, is_below, targets_of
 from fmnist.runs.record import Record
-from fmnist.runs.text import not_the_same
 
 INSTALLED = {"site-packages", "dist-packages"}
 BODIES = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -69,6 +68,17 @@ def versions_in_words(codes: Iterable[Mapping[str, str]]) -> list[str]:
         for name, versions in sorted(counts.items())
         for words in not_the_same(name, "code", versions.values())
     ]
+
+
+def not_the_same(name: str, what: str, counts: Iterable[int]) -> list[str]:
+    """ "photos is not the same data in all runs: 3 have one, 2 another"; nothing of one version.
+
+    Args:
+        counts: how many runs have each version.
+    """
+    first, *others = sorted(counts, reverse=True)
+    have = ", ".join([f"{first} have one", *(f"{count} another" for count in others)])
+    return [f"{name} is not the same {what} in all runs: {have}"] if others else []
 
 
 def _digest_of(target: str) -> str | None:

@@ -7,7 +7,7 @@ pictures in folders may have changed between two seeds, and two files may have o
 from collections.abc import Iterable, Mapping
 
 from fmnist.data.facts import DatasetFacts, same_sums
-from fmnist.runs.text import not_the_same
+from fmnist.runs.own_code import not_the_same
 
 
 def data_in_words(runs: Iterable[tuple[Mapping[str, str], DatasetFacts | None]]) -> list[str]:

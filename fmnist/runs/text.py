@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +72,6 @@ def augments(aug: Mapping[str, Any]) -> bool:
 def unchecked(data: DatasetFacts) -> str:
     """What to add to a data set's name when nobody has published the sums of its files."""
     return "" if data.checked else " (files unchecked: no published checksums)"
-
-
-def not_the_same(name: str, what: str, counts: Iterable[int]) -> list[str]:
-    """ "photos is not the same data in all runs: 3 have one, 2 another"; nothing of one version.
-
-    Args:
-        counts: how many runs have each version.
-    """
-    first, *others = sorted(counts, reverse=True)
-    have = ", ".join([f"{first} have one", *(f"{count} another" for count in others)])
-    return [f"{name} is not the same {what} in all runs: {have}"] if others else []
 
 
 def threads_text(count: int | str) -> str:
