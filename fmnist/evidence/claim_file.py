@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fmnist.config.explain import explain
+from fmnist.config.folders import option_file
 from fmnist.config.schema import CONF_DIR, Config
 from fmnist.config.words import near
 from fmnist.evidence.claim import MARGIN, Claim, ClaimError, Selection, is_share
@@ -174,8 +175,8 @@ def declared_looks(study: str) -> tuple[int, ...]:
     """The looks of one file of conf/ablation."""
     from omegaconf import OmegaConf
 
-    path = CONF_DIR / "ablation" / f"{study}.yaml"
-    if not path.is_file():
+    path = option_file("ablation", study)
+    if path is None:
         return ()
     try:
         return checked_looks(OmegaConf.to_container(OmegaConf.load(path)).get("looks") or [])  # type: ignore[union-attr]

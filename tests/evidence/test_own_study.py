@@ -1,0 +1,92 @@
+"""A study of one's own: experiment, ablation and claims in folders outside the checkout."""
+
+from fmnist.claims import main as claims
+from fmnist.config.folders import own_folder
+from fmnist.plan import main as plan
+from fmnist.results import main as results
+from fmnist.settle import main as settle
+from tests.evidence.test_claims import run_dir
+
+EXPERIMENT = """# @package _global_
+defaults:
+  - override /model: lenet5
+trainer: {max_epochs: 1}
+"""
+ABLATION = """# @package _global_
+defaults:
+  - override /experiment: NAME_base
+looks: [3, 5]
+hydra:
+  sweeper:
+    params:
+      seed: 0,1,2
+      model.pooling: avg,max
+"""
+CLAIM = """NAME:
+  claim: Max-pooling beats average pooling.
+  source: me
+  sweep: ablation=NAME
+  where: {experiment: NAME_base}
+  higher: {model.pooling: max}
+  lower: {model.pooling: avg}
+"""
+
+
+def own_study(folder, name, experiment=EXPERIMENT, claim=CLAIM):
+    """Files of an experiment, of an ablation and of a claim; what was read is kept by its name."""
+    for place, kind, text in (
+        ("conf/experiment", f"{name}_base", experiment),
+        ("conf/ablation", name, ABLATION),
+        ("mine", name, claim),
+    ):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / place / f"{kind}.yaml").write_text(text.replace("NAME", name))
+    return folder
+
+
+def with_runs(folder, name, *more):
+    """Three seeds of each side, as its sweep leaves them."""
+    with own_folder(folder / "conf"):
+        for seed in range(3):
+            for pool in ("avg", "max"):
+                accuracy = 0.8 + 0.01 * seed + 0.05 * (pool == "max")
+                run_dir(folder / f"multirun/{pool}{seed}", f"ablation={name}",
+                        f"model.pooling={pool}", *more, seed=seed, accuracy=accuracy)  # fmt: skip
+
+
+FLAGS = ["--claims", "mine", "--config-dir", "conf"]
+
+
+def test_it_is_collected_judged_and_tabled_with_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(own_study(tmp_path, "own_pooling"))
+    with_runs(tmp_path, "own_pooling")
+    assert claims(["multirun", *FLAGS]) == 0
+    assert "holds, by more than 0.2 points" in capsys.readouterr().out
+    assert results(["collect", "multirun", "--config-dir", "conf"]) == 0
+    assert capsys.readouterr().out == "results/own_pooling.csv: 6 runs, 6 new\n"
+    assert claims(["results", *FLAGS]) == 0
+    assert "holds, by more than 0.2 points" in capsys.readouterr().out
+    assert results(["render", *FLAGS]) == 0
+    assert "Max-pooling beats" in (tmp_path / "results/README.md").read_text()
+    capsys.readouterr()
+    assert results(["table", "own_pooling", "--config-dir", "conf"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:4]] == ["avg", "max"]
+
+
+def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(own_study(tmp_path, "own_unknown"))
+    with_runs(tmp_path, "own_unknown")
+    assert results(["collect", "multirun"]) == 0
+    said = capsys.readouterr().out
+    assert said == (
+        "left out: 6 runs of own_unknown: no ablation or experiment of that name is defined here; "
+        "--config-dir names a folder of one's own\n"
+    )
+    for main, *words in (
+        (claims, "multirun"),
+        (results, "collect", "multirun"),
+        (settle, "own_unknown"),
+        (plan, "model=lenet5"),
+    ):
+        assert main([*words, "--config-dir", "nosuch"]) == 2
+        assert capsys.readouterr().err == "error: --config-dir nosuch: no such folder\n"
