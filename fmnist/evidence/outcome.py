@@ -23,10 +23,10 @@ from fmnist.evidence.matching import (
     per_seed,
     same_machine,
     select,
-    settings_of,
     side,
     units_of,
     unknown_settings,
+    wanted_of,
 )  # fmt: skip
 from fmnist.evidence.parts import counts_whole, parts_of
 from fmnist.evidence.readings import experiments, name_of, under_readings
@@ -268,10 +268,11 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     if not near_misses:
         return ""
     row, term, keys = min(near_misses, key=lambda item: len(item[2]))
-    given = tuple(f"{key}={value}" for key, value in term.items())
-    wanted = WHOLE | (settings_of(given) if "experiment" in term else {})
-    said = [f"{k}={row.settings.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
-    return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes"
+    has, wanted = WHOLE | row.settings, WHOLE | wanted_of(term)
+    said = [f"{k}={has.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
+    # A sweep may be of other data than those that the claim's settings compose to.
+    named = ", or name these in its where" if set(keys) <= set(WHOLE) else ""
+    return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes{named}"
 
 
 def _unmatched(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:

@@ -1,15 +1,25 @@
 """A study of one's own: experiment, ablation and claims in folders outside the checkout."""
 
+import pytest
+
 from fmnist.claims import main as claims
 from fmnist.config.folders import own_folder
 from fmnist.plan import main as plan
 from fmnist.results import main as results
 from fmnist.settle import main as settle
+from fmnist.sweeps import look_by_look
 from tests.evidence.test_claims import run_dir
 
 EXPERIMENT = """# @package _global_
 defaults:
   - override /model: lenet5
+trainer: {max_epochs: 1}
+"""
+SMALL = """# @package _global_
+defaults:
+  - override /model: lenet5
+  - override /data: npz
+data: {root: small1.npz}
 trainer: {max_epochs: 1}
 """
 ABLATION = """# @package _global_
@@ -90,3 +100,56 @@ def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
     ):
         assert main([*words, "--config-dir", "nosuch"]) == 2
         assert capsys.readouterr().err == "error: --config-dir nosuch: no such folder\n"
+
+
+@pytest.mark.parametrize("more", ["", ", data: npz", ", data.name: small1"])
+def test_an_experiment_on_other_data_is_judged_by_runs_on_all_of_them(
+    tmp_path, monkeypatch, capsys, more
+):
+    claim = CLAIM.replace("NAME_base}", f"NAME_base{more}}}")
+    monkeypatch.chdir(own_study(tmp_path, "own_data", SMALL, claim))
+    with_runs(tmp_path, "own_data")
+    assert claims(["multirun", *FLAGS]) == 0
+    assert "holds, by more than 0.2 points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ("data.train_size=100", "data.train_size=100, not null"),
+        ("data.root=other.npz", "data.name=other, not small1"),
+    ],
+)
+def test_runs_on_a_part_of_them_or_on_others_do_not_count(
+    tmp_path, monkeypatch, capsys, changed, named
+):
+    monkeypatch.chdir(own_study(tmp_path, "own_part", SMALL))
+    with_runs(tmp_path, "own_part", changed)
+    assert claims(["multirun", *FLAGS]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"own_part: the runs of its sweep have {named}: run ablation=own_part without changes, "
+        "or name these in its where"
+    )
+    monkeypatch.setattr(look_by_look, "train_as_typed", lambda overrides: 0)
+    assert settle(["own_part", *FLAGS]) == 1
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith(
+        f"own_part  not measured; no verdict at 3 seeds: the runs of its sweep have {named}"
+    )
+
+
+def test_a_claim_without_an_experiment_names_its_data(tmp_path, monkeypatch, capsys):
+    def judged(where):
+        own_study(tmp_path, "own_named", SMALL, CLAIM.replace("{experiment: NAME_base}", where))
+        assert claims(["multirun", *FLAGS]) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(own_study(tmp_path, "own_named", SMALL))
+    with_runs(tmp_path, "own_named")
+    assert judged("{model: lenet5}").splitlines()[-1] == (
+        "own_named: the runs of its sweep have data.name=small1, not FashionMNIST; "
+        "data.val_size=null, not 5000: run ablation=own_named without changes, "
+        "or name these in its where"
+    )
+    assert "holds, by more" in judged("{model: lenet5, data: npz}")
+    assert "holds, by more" in judged("{data.name: small1, data.val_size: null}")
