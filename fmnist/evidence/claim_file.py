@@ -314,7 +314,19 @@ def asked_claims(folder: str | None) -> list[Claim]:
     Raises:
         ClaimError: no such folder, or one of its claims is wrong.
     """
-    path = Path(folder) if folder else CLAIMS_DIR
-    if not path.is_dir():
-        raise ClaimError(f"{path}: no such folder of claims")
-    return load_claims(path)
+    if folder is None and not (claims := project_claims()):
+        raise ClaimError(f"{CLAIMS_DIR}: holds no claim; --claims FOLDER names your own")
+    if folder is None:
+        return claims
+    if not Path(folder).is_dir():
+        raise ClaimError(f"{folder}: no such folder of claims")
+    return load_claims(Path(folder))
+
+
+def project_claims() -> list[Claim]:
+    """Those that come with the project; none where somebody has removed them for their own.
+
+    Raises:
+        ClaimError: one of them is wrong.
+    """
+    return load_claims(CLAIMS_DIR) if any(CLAIMS_DIR.glob("*.yaml")) else []

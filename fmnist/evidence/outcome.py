@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 from fmnist.config.words import near
 from fmnist.evidence.claim import EXACT, Claim, asked_by_name
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
+from fmnist.evidence.claim_file import looks_of, project_claims
 from fmnist.evidence.failed import at_chance, excuse
 from fmnist.evidence.matching import (
     WHOLE,
@@ -109,9 +109,9 @@ def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:
     """What runs say of the claims that come with the project.
 
     Raises:
-        ClaimError: see `load_claims`.
+        ClaimError: see `project_claims`.
     """
-    return evaluate(load_claims(CLAIMS_DIR), measurements(runs))
+    return evaluate(project_claims(), measurements(runs))
 
 
 def evaluate(
@@ -138,7 +138,7 @@ def evaluate(
 
 def family_sizes(claims: Iterable[Claim]) -> Counter[str]:
     """How many claims of each source seeds decide: those given, and those of the project."""
-    known = {(c.source, c.name): c for c in [*load_claims(CLAIMS_DIR), *claims]}
+    known = {(c.source, c.name): c for c in [*project_claims(), *claims]}
     return Counter(c.source for c in known.values() if not c.costs and not is_exact(c))
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from fmnist.config.folders import option_file, options_of
 from fmnist.config.readings import OURS
 from fmnist.errors import ConfigError
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
+from fmnist.evidence.claim_file import project_claims
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.runs.rows import canonical, flatten, is_value
@@ -58,7 +58,7 @@ def definitions(study: str) -> list[tuple[str, ...]]:
     """The arguments of `fmnist.train` that run a study."""
     if not is_ablation(study):
         return [(f"experiment={study}",)]
-    sweeps = [tuple(claim.sweep.split()) for claim in load_claims(CLAIMS_DIR)]
+    sweeps = [tuple(claim.sweep.split()) for claim in project_claims()]
     own = (f"ablation={study}",)
     return list(dict.fromkeys([own, *(sweep for sweep in sweeps if sweep[0] == own[0])]))
 

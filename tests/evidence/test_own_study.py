@@ -4,8 +4,10 @@ import pytest
 
 from fmnist.claims import main as claims
 from fmnist.config.folders import own_folder
+from fmnist.evidence.outcome import evaluate_claims
 from fmnist.plan import main as plan
 from fmnist.results import main as results
+from fmnist.runs.find import find_runs
 from fmnist.settle import main as settle
 from fmnist.sweeps import look_by_look
 from tests.evidence.test_claims import run_dir
@@ -153,3 +155,27 @@ def test_a_claim_without_an_experiment_names_its_data(tmp_path, monkeypatch, cap
     )
     assert "holds, by more" in judged("{model: lenet5, data: npz}")
     assert "holds, by more" in judged("{data.name: small1, data.val_size: null}")
+
+
+def test_ones_own_claims_need_none_of_the_projects(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fmnist.evidence.claim_file.CLAIMS_DIR", tmp_path / "removed")
+    monkeypatch.chdir(own_study(tmp_path, "own_alone"))
+    with_runs(tmp_path, "own_alone")
+    conf = FLAGS[2:]
+    for main, words, told in (
+        (claims, ["multirun", *FLAGS], "holds, by more than 0.2 points"),
+        (results, ["collect", "multirun", *conf], "own_alone.csv: 6 runs, 6 new"),
+        (results, ["render", *FLAGS], "results/README.md: written"),
+        (settle, ["own_alone", *FLAGS], "own_alone  holds, by more than 0.2 points"),
+        (plan, ["ablation=own_alone", *FLAGS], "own_alone                  a difference of "),
+        (plan, ["ablation=own_alone", *conf], "between two of its settings"),
+    ):
+        assert main(words) == 0
+        assert told in capsys.readouterr().out
+    assert evaluate_claims(find_runs(["multirun"]).runs) == []
+    for main, *words in ((claims, "multirun"), (settle, "own_alone", *conf)):
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert (
+            said == f"error: {tmp_path}/removed: holds no claim; --claims FOLDER names your own\n"
+        )
