@@ -9,13 +9,14 @@ claims were evaluated, whatever the verdicts; 2: something could not be read.
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.config.folders import own_folder
 from fmnist.errors import UserError
 from fmnist.evidence.claim_file import RESULTS_DIR, asked_claims
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.sources import judge_foreign, read_sources, states_in_words
 from fmnist.evidence.text import scope
 from fmnist.reporting.claims_table import claims_table, to_csv
-from fmnist.runs.command import command, command_parser, start
+from fmnist.runs.command import add_config_dir, command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.run import write_text
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, YAML files; with "
                         "--rows one file")  # fmt: skip
+    add_config_dir(parser)
     parser.add_argument("--rows", metavar="FILE.csv", help="anybody's table, a line a run, a "
                         "column a setting or a metric, as W&B exports it")  # fmt: skip
     parser.add_argument("--seed", metavar="COLUMN", default="", help="of --rows; default: seed")
@@ -54,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         claims = asked_claims(options.claims)
         rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
-        outcomes, states = evaluate(claims, rows, options.only), states_in_words(rows, found)
+        with own_folder(options.config_dir):
+            outcomes = evaluate(claims, rows, options.only)
+        states = states_in_words(rows, found)
         about = scope(row.tested for row in rows)
         code = 0 if rows and not found.asked else found.exit_code
     if options.csv:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmnist.errors import UserError
-from fmnist.runs.command import command, command_parser, start, writing
+from fmnist.runs.command import add_config_dir, command, command_parser, start, writing
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.run import write_atomically
 from fmnist.runs.text import shown
@@ -19,14 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("dataset", __doc__)
     parser.prog = "fmnist data"
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for fmnist.train")
-    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="of one's own, as for train")
+    add_config_dir(parser)
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="the contact sheet; default: data-NAME.png here"
     )
     options = parser.parse_intermixed_args(arguments)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"--out {options.out}: should end in .png")
-    from fmnist.config.compose import compose, own_folder
+    from fmnist.config.compose import compose
+    from fmnist.config.folders import own_folder
 
     with own_folder(options.config_dir):
         config = compose(options.overrides)

@@ -7,11 +7,11 @@ setting that does not exist or has a value that it cannot have.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from fmnist.config.compose import own_folder
+from fmnist.config.folders import own_folder
 from fmnist.config.readings import key_of
-from fmnist.runs.command import command, command_parser, start
+from fmnist.evidence.claim_file import asked_claims, project_claims
+from fmnist.runs.command import add_config_dir, command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.estimate import rows_at_hand
@@ -22,14 +22,17 @@ from fmnist.sweeps.forecast import plan_in_words, power, power_of_two
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser("plan", __doc__)
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for fmnist.train")
-    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="of one's own, as for train")
+    parser.add_argument("--claims", metavar="FOLDER", help="of your own claims, YAML files")
+    add_config_dir(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="may be left out here")
     asked = parser.parse_intermixed_args(arguments)
+    claims = asked_claims(asked.claims) if asked.claims else project_claims()
     with own_folder(asked.config_dir):
         sweep, rows = sweep_of(asked.overrides), rows_at_hand()
         seeds = {text for cell in sweep.cells for text in cell.overrides if key_of(text) == "seed"}
         print(escaped(plan_in_words(sweep, rows)))
-        said = power(asked.overrides, len(seeds), rows) or power_of_two(sweep, len(seeds), rows)
+        said = power(asked.overrides, len(seeds), rows, claims)
+        said = said or power_of_two(sweep, len(seeds), rows)
     if said:
         print(escaped(said))
     return 0

@@ -16,10 +16,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.config.folders import own_folder
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.evidence.claim_file import asked_claims
 from fmnist.evidence.collect import collect, study_rows
-from fmnist.runs.command import command, command_parser, start
+from fmnist.runs.command import add_config_dir, command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 
 Said = tuple[list[str], int]  # lines, and the exit code
@@ -57,6 +58,9 @@ def parser_of_all() -> ArgumentParser:
         each.set_defaults(run=run)
         each.add_argument("--results", default=Path("results"), type=Path, metavar="FOLDER",
                           help="where the files are (default: results)")  # fmt: skip
+    for each in (collecting, rendering, printing):
+        add_config_dir(each)
+    telling.set_defaults(config_dir=None)  # of the sources that come with the project
     return parser
 
 
@@ -87,7 +91,8 @@ def run_table(options: Namespace) -> Said:
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser_of_all().parse_args(arguments)
-    lines, code = options.run(options)
+    with own_folder(options.config_dir):
+        lines, code = options.run(options)
     for line in lines:
         print(escaped(line, keep=""))
     return int(code)

@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
-
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.plugins.search_path_plugin import SearchPathPlugin
+from typing import Any
 
 from fmnist.config.check import check
 from fmnist.config.command import ALONE, check_local, check_overrides, check_shadowed
@@ -63,39 +60,6 @@ def chosen_options(hydra: Any) -> dict[str, str]:
         for key, name in hydra.runtime.choices.items()
         if name and not key.startswith("hydra/") and key not in left_out
     }
-
-
-class OwnFolders(SearchPathPlugin):
-    """Where Hydra looks besides conf/."""
-
-    folders: ClassVar[list[Path]] = []
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in self.folders:
-            search_path.append("command-line", f"file://{folder}")
-
-
-@contextmanager
-def own_folder(path: Path | None) -> Iterator[None]:
-    """What `--config-dir PATH` is to `fmnist.train`: whatever is composed inside looks there, too.
-
-    Args:
-        path: None: nowhere else.
-
-    Raises:
-        ConfigError: there is no such folder.
-    """
-    from hydra.core.plugins import Plugins
-
-    if path is not None and not path.is_dir():
-        raise ConfigError(f"--config-dir {path}: no such folder")
-    if OwnFolders not in Plugins.instance().discover(SearchPathPlugin):
-        Plugins.instance().register(OwnFolders)
-    OwnFolders.folders = [] if path is None else [path.absolute()]
-    try:
-        yield
-    finally:
-        OwnFolders.folders = []
 
 
 @contextmanager

@@ -28,7 +28,9 @@ One of these comparisons (how they are judged: `fmnist.evidence.verdict`):
 A and B select runs by settings: options of groups (`aug: "on"`) and values (`optim.lr: 0.001`). A
 value that is a list asks for the mean over its runs (`trainer.max_epochs: [1, 10]`). `experiment:
 NAME` selects the runs whose configuration is that of the experiment, however they were started.
-Runs on anything but the whole of Fashion-MNIST count only if `where` names their `data` settings.
+Runs count on the data that these settings compose to, as those stand in conf/: the experiment's,
+those of `data: NAME`, or else the whole of Fashion-MNIST. What differs from them (`data.train_size:
+1000`) has to be named.
 
 Numbers of accuracies, F1 and recall are percent here, differences of them points. Of how
 fast a run came to its accuracy there are `val/acc_area`, `epochs_to/0.85` and others, see

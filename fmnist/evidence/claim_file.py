@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fmnist.config.explain import explain
+from fmnist.config.folders import option_file
 from fmnist.config.schema import CONF_DIR, Config
 from fmnist.config.words import near
 from fmnist.evidence.claim import MARGIN, Claim, ClaimError, Selection, is_share
@@ -174,8 +175,8 @@ def declared_looks(study: str) -> tuple[int, ...]:
     """The looks of one file of conf/ablation."""
     from omegaconf import OmegaConf
 
-    path = CONF_DIR / "ablation" / f"{study}.yaml"
-    if not path.is_file():
+    path = option_file("ablation", study)
+    if path is None:
         return ()
     try:
         return checked_looks(OmegaConf.to_container(OmegaConf.load(path)).get("looks") or [])  # type: ignore[union-attr]
@@ -313,7 +314,19 @@ def asked_claims(folder: str | None) -> list[Claim]:
     Raises:
         ClaimError: no such folder, or one of its claims is wrong.
     """
-    path = Path(folder) if folder else CLAIMS_DIR
-    if not path.is_dir():
-        raise ClaimError(f"{path}: no such folder of claims")
-    return load_claims(path)
+    if folder is None and not (claims := project_claims()):
+        raise ClaimError(f"{CLAIMS_DIR}: holds no claim; --claims FOLDER names your own")
+    if folder is None:
+        return claims
+    if not Path(folder).is_dir():
+        raise ClaimError(f"{folder}: no such folder of claims")
+    return load_claims(Path(folder))
+
+
+def project_claims() -> list[Claim]:
+    """Those that come with the project; none where somebody has removed them for their own.
+
+    Raises:
+        ClaimError: one of them is wrong.
+    """
+    return load_claims(CLAIMS_DIR) if any(CLAIMS_DIR.glob("*.yaml")) else []

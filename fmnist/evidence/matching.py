@@ -20,8 +20,8 @@ from typing import Any
 from fmnist.evidence.claim import ClaimError, Selection, of_machine
 from fmnist.runs.rows import CHOSEN, FORMATS, Row, flatten, is_value
 
-# Runs on less or other data, or chosen on the test set, count only when the claim says so. A row
-# from before a setting existed has none.
+# Runs on less or other data than a claim's settings compose to, or chosen on the test set, count
+# only when the claim says so. The values: of a row, or of a data set of one's own, that has none.
 WHOLE = {
     "data.name": "FashionMNIST", "data.train_size": "null", "data.test_size": "null",
     "data.val_size": "5000", "data.select_on": "val", "data.size": "null", "data.channels": "null",
@@ -101,6 +101,12 @@ def misses(row: Row, term: Mapping[str, str]) -> list[str]:
     return list(_differences(row, term)) or list(_others(row, term))
 
 
+def wanted_of(term: Mapping[str, str]) -> dict[str, str]:
+    """What a term composes to: with all that it names where that is an experiment, or its data."""
+    named = term if "experiment" in term else {k: v for k, v in term.items() if k == "data"}
+    return settings_of(tuple(f"{key}={value}" for key, value in named.items()))
+
+
 def _differences(row: Row, term: Mapping[str, str]) -> Iterator[str]:
     """Of the settings that the term names."""
     for key, value in term.items():
@@ -110,13 +116,13 @@ def _differences(row: Row, term: Mapping[str, str]) -> Iterator[str]:
 
 def _others(row: Row, term: Mapping[str, str]) -> Iterator[str]:
     """Settings that the term does not name, and means."""
-    own = row.settings
-    if "data" not in term:
-        for key, value in WHOLE.items():
-            if key not in term and own.get(key, value) != value:
-                yield key
+    own, wanted = row.settings, wanted_of(term)
+    for key, default in WHOLE.items():
+        value = wanted.get(key, default)
+        # No name: only the command line says which file it is, data=npz data.root=...
+        if key not in term and value and own.get(key, default) != value:
+            yield key
     if "experiment" in term:
-        wanted = settings_of(tuple(f"{key}={value}" for key, value in term.items()))
         # A setting that the row lacks did not exist when it was made; one that only the row has
         # was added to the experiment.
         for key, value in own.items():

@@ -11,7 +11,7 @@ from itertools import combinations, product
 
 from fmnist.config.words import near
 from fmnist.evidence.claim import EXACT, Claim, asked_by_name
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
+from fmnist.evidence.claim_file import looks_of, project_claims
 from fmnist.evidence.failed import at_chance, excuse
 from fmnist.evidence.matching import (
     WHOLE,
@@ -23,10 +23,10 @@ from fmnist.evidence.matching import (
     per_seed,
     same_machine,
     select,
-    settings_of,
     side,
     units_of,
     unknown_settings,
+    wanted_of,
 )  # fmt: skip
 from fmnist.evidence.parts import counts_whole, parts_of
 from fmnist.evidence.readings import experiments, name_of, under_readings
@@ -109,9 +109,9 @@ def evaluate_claims(runs: Iterable[Run]) -> list[Outcome]:
     """What runs say of the claims that come with the project.
 
     Raises:
-        ClaimError: see `load_claims`.
+        ClaimError: see `project_claims`.
     """
-    return evaluate(load_claims(CLAIMS_DIR), measurements(runs))
+    return evaluate(project_claims(), measurements(runs))
 
 
 def evaluate(
@@ -138,7 +138,7 @@ def evaluate(
 
 def family_sizes(claims: Iterable[Claim]) -> Counter[str]:
     """How many claims of each source seeds decide: those given, and those of the project."""
-    known = {(c.source, c.name): c for c in [*load_claims(CLAIMS_DIR), *claims]}
+    known = {(c.source, c.name): c for c in [*project_claims(), *claims]}
     return Counter(c.source for c in known.values() if not c.costs and not is_exact(c))
 
 
@@ -268,10 +268,11 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     if not near_misses:
         return ""
     row, term, keys = min(near_misses, key=lambda item: len(item[2]))
-    given = tuple(f"{key}={value}" for key, value in term.items())
-    wanted = WHOLE | (settings_of(given) if "experiment" in term else {})
-    said = [f"{k}={row.settings.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
-    return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes"
+    has, wanted = WHOLE | row.settings, WHOLE | wanted_of(term)
+    said = [f"{k}={has.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
+    # A sweep may be of other data than those that the claim's settings compose to.
+    named = ", or name these in its where" if set(keys) <= set(WHOLE) else ""
+    return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes{named}"
 
 
 def _unmatched(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:

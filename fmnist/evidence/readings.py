@@ -11,8 +11,8 @@ from functools import cache
 
 from omegaconf import OmegaConf
 
+from fmnist.config.folders import option_file
 from fmnist.config.readings import OURS, Reading, key_of, readings, words
-from fmnist.config.schema import CONF_DIR
 from fmnist.evidence.claim import Claim, Selection
 from fmnist.evidence.matching import composed
 from fmnist.runs.rows import canonical
@@ -30,7 +30,7 @@ def readings_of(experiment: str) -> tuple[Reading, ...]:
     Raises:
         ConfigError: it lists something else.
     """
-    if not (CONF_DIR / "experiment" / f"{experiment}.yaml").is_file():
+    if option_file("experiment", experiment) is None:
         return (OURS,)
     node = composed((f"experiment={experiment}",)).readings
     return tuple(readings(OmegaConf.to_container(node) if node else None))
@@ -39,8 +39,8 @@ def readings_of(experiment: str) -> tuple[Reading, ...]:
 @cache
 def runs_readings(ablation: str) -> bool:
     """Whether every cell runs under every reading of its experiment."""
-    path = CONF_DIR / "ablation" / f"{ablation}.yaml"
-    return bool(path.is_file() and OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.readings"))
+    path = option_file("ablation", ablation)
+    return bool(path and OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.readings"))
 
 
 def experiments(claim: Claim) -> list[str]:

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from fmnist.config.folders import option_file, options_of
 from fmnist.config.readings import OURS
-from fmnist.config.schema import CONF_DIR
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
+from fmnist.errors import ConfigError
+from fmnist.evidence.claim_file import project_claims
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.runs.rows import canonical, flatten, is_value
@@ -27,14 +28,29 @@ SHOWN = 3  # settings that are named of a run that does not belong
 
 
 def is_study(name: str) -> bool:
-    """Whether an ablation or an experiment of this project has that name."""
-    experiment = CONF_DIR / "experiment" / f"{name}.yaml"
-    return is_ablation(name) or bool(re.fullmatch(r"\w+", name) and experiment.is_file())
+    """Whether an ablation or an experiment has that name."""
+    return is_ablation(name) or _is_option("experiment", name)
 
 
 def is_ablation(name: str) -> bool:
     """Whether it is one of conf/ablation."""
-    return bool(re.fullmatch(r"\w+", name)) and (CONF_DIR / "ablation" / f"{name}.yaml").is_file()
+    return _is_option("ablation", name)
+
+
+def _is_option(group: str, name: str) -> bool:
+    return bool(re.fullmatch(r"\w+", name) and option_file(group, name))
+
+
+def _file(ablation: str) -> DictConfig | ListConfig:
+    """What stands in the file of an ablation.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = option_file("ablation", ablation)
+    if path is None:
+        raise ConfigError(f"ablation={ablation}: no such option")
+    return OmegaConf.load(path)
 
 
 @cache
@@ -42,7 +58,7 @@ def definitions(study: str) -> list[tuple[str, ...]]:
     """The arguments of `fmnist.train` that run a study."""
     if not is_ablation(study):
         return [(f"experiment={study}",)]
-    sweeps = [tuple(claim.sweep.split()) for claim in load_claims(CLAIMS_DIR)]
+    sweeps = [tuple(claim.sweep.split()) for claim in project_claims()]
     own = (f"ablation={study}",)
     return list(dict.fromkeys([own, *(sweep for sweep in sweeps if sweep[0] == own[0])]))
 
@@ -52,8 +68,7 @@ def axes(ablation: str) -> dict[str, list[str]]:
     """The levels of every factor of an ablation, without the seed."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    file = OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml")
-    params = OmegaConf.select(file, "hydra.sweeper.params") or {}
+    params = OmegaConf.select(_file(ablation), "hydra.sweeper.params") or {}
     parser = OverridesParser.create()
     words = {"True": "true", "False": "false"}  # as settings are written
     return {
@@ -75,14 +90,14 @@ def sweep_of_readings(experiment: str) -> str:
 
 def ablations() -> list[str]:
     """The files of conf/ablation."""
-    return sorted(path.stem for path in (CONF_DIR / "ablation").glob("*.yaml"))
+    return options_of("ablation")
 
 
 def experiments_of(ablation: str) -> list[str]:
     """That an ablation sweeps, or the one that it is about."""
     if levels := axes(ablation).get("experiment"):
         return levels
-    file = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml"))
+    file = OmegaConf.to_container(_file(ablation))
     assert isinstance(file, dict)
     chosen = [item for item in file.get("defaults", []) if isinstance(item, dict)]
     return [str(item[key]) for item in chosen for key in item if str(key).endswith("/experiment")]
@@ -99,8 +114,7 @@ def first_seed_of(ablation: str) -> int:
     """The least of the seeds that its file names."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    file = OmegaConf.load(CONF_DIR / "ablation" / f"{ablation}.yaml")
-    given = f"seed={OmegaConf.select(file, 'hydra.sweeper.params.seed')}"
+    given = f"seed={OmegaConf.select(_file(ablation), 'hydra.sweeper.params.seed')}"
     override = OverridesParser.create().parse_override(given)
     return min(map(int, override.sweep_string_iterator())) if override.is_sweep_override() else 0
 
@@ -119,7 +133,8 @@ def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) ->
         ClaimError: the cell does not compose.
     """
     if not is_study(study):
-        return "no ablation or experiment of that name is defined here" if study else "no study"
+        unknown = "no ablation or experiment of that name is defined here"
+        return f"{unknown}; --config-dir names a folder of one's own" if study else "no study"
     own = {key: value for key, value in flatten(config).items() if is_value(key)}
     found = [_misfit(overrides, own, choices) for overrides in definitions(study)]
     wrong = min(found, key=len)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import NoReturn
 
 from fmnist.errors import RunError, UserError
@@ -16,6 +17,12 @@ def command_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
     """Of `python -m fmnist.NAME`, whose module's docstring begins with what it does."""
     about = (doc or "").split("\n\n")[0]
     return argparse.ArgumentParser(prog=f"fmnist.{name}", description=about)
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Hydra's option, for a command that composes: `fmnist.config.folders.own_folder` takes it."""
+    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="of one's own, as for "
+                        "train: options, experiments, studies are found there, too")  # fmt: skip
 
 
 def refuse(error: UserError) -> int:

@@ -11,9 +11,10 @@ from omegaconf import DictConfig, open_dict
 
 from fmnist.config.arguments import cell_by_cell
 from fmnist.config.command import check_local, check_shadowed
-from fmnist.config.compose import OwnFolders, hydra_over_conf
+from fmnist.config.compose import hydra_over_conf
+from fmnist.config.folders import conf_folders
 from fmnist.config.readings import check_wanted, key_of, readings, refuse_unlisted, words
-from fmnist.config.schema import CONF_DIR, resolve
+from fmnist.config.schema import resolve
 from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import is_own_name, varied_keys
@@ -109,7 +110,7 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
                 composed,
                 varied_keys(overrides, names),
                 listed_cells(folder),
-                fingerprint([CONF_DIR, *OwnFolders.folders]),
+                fingerprint(conf_folders()),
                 own_names=is_own_name(config.hydra.sweep),
             ),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from fmnist.evidence.claim import Claim, unit
-from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims, looks_of
+from fmnist.evidence.claim_file import looks_of
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.outcome import evaluate, family_sizes
 from fmnist.evidence.power import POWER, detectable, pooled_deviation, sizes_at
@@ -41,22 +41,22 @@ def plan_in_words(sweep: Sweep, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def power(overrides: Sequence[str], seeds: int, rows: Sequence[Row]) -> str:
+def power(overrides: Sequence[str], seeds: int, rows: Sequence[Row], every: Sequence[Claim]) -> str:
     """What the claims of a study can show, a line each; "" where the cells are none of a study's.
 
     Args:
         overrides: of the command line.
         seeds: that it has.
         rows: that are at hand.
+        every: all claims of a folder.
 
     Raises:
-        ClaimError: see `load_claims`.
+        ClaimError: see `evaluate`.
     """
     given = dict(text.split("=", 1) for text in overrides if "=" in text)
     study = given.get("ablation", "")
     if study not in ablations() or set(given) - {"ablation", "seed", *axes(study)}:
         return ""
-    every = load_claims(CLAIMS_DIR)
     claims = claims_of(study, every)
     outcomes = evaluate(every, rows, [claim.name for claim in claims]) if claims else []
     lines = []

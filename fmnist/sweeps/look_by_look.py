@@ -109,7 +109,7 @@ def cost_in_words(cells: int, cost: Estimate) -> str:
 
 
 def verdicts(outcomes: Outcomes, stuck: Sequence[Step]) -> str:
-    """A line a claim: the verdict, its size where it is the last word, and runs that failed."""
+    """A line a claim: the verdict, its size where it is the last word, and why it lacks runs."""
     looks = {step.outcome.claim.name: step.look for step in stuck}
     width = max((len(outcome.claim.name) for outcome in every(outcomes)), default=0)
     lines = []
@@ -119,7 +119,7 @@ def verdicts(outcomes: Outcomes, stuck: Sequence[Step]) -> str:
         if next_look(outcome) is None:
             said += f": {effect(outcome)}"
         if name in looks:
-            said += f"; no verdict at {looks[name]} seeds: runs failed"
+            said += f"; no verdict at {looks[name]} seeds: {outcome.note or 'runs failed'}"
         if outcome.failed and statement and not statement.excuse:  # else the verdict says it
             said += f"; {failed_words(outcome.failed, counted=True)}"
         lines.append(f"{name:{width}}  {said}")

@@ -419,6 +419,10 @@ def test_only_the_whole_data_set_counts_unless_the_claim_says_otherwise(tmp_path
     drawn = lenet(tmp_path, "where: {model: lenet5, data: synthetic}\nabout: {test/acc: 90}")
     assert differences(plain, rows) == {0: 90.0}
     assert differences(drawn, rows) == {0: 99.0}
+    part = row("model=lenet5", "data=synthetic", "data.train_size=640", seed=1, test_acc=95)
+    assert differences(drawn, [part]) == {}
+    named = lenet(tmp_path, "where: {data: synthetic, data.train_size: 640}\nabout: {test/acc: 90}")
+    assert differences(named, [part]) == {1: 95.0}
 
 
 def test_of_one_configuration_the_latest_finished_run_counts(tmp_path):

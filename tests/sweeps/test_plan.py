@@ -116,16 +116,16 @@ def test_it_says_per_claim_what_difference_its_looks_can_show():
         for pool, mean in (("avg", 88), ("max", 89))
         for seed in range(3)
     ]
-    said = power(["ablation=s2_pooling", "seed=0,1"], 2, rows)
+    said = power(["ablation=s2_pooling", "seed=0,1"], 2, rows, CLAIMS)
     count = family_sizes(CLAIMS)["S2"]
     ten, twenty = (detectable([1.0, 1.0], n, 0.05 / count / 2) for n in (10, 20))
     assert said.splitlines() == [
         "shows  with 80 % power, by the deviations over seeds at hand; this has 2 seeds",
         f"{'s2_pooling':27}a difference of {ten:.2f} points at 10 seeds, {twenty:.2f} at 20",
     ]
-    assert "unknown: no two seeds" in power(["ablation=s2_pooling"], 10, [])
-    assert power(["ablation=s2_pooling", "trainer.max_epochs=1"], 10, rows) == ""
-    assert power(["optim=sgd,adam"], 1, rows) == ""
+    assert "unknown: no two seeds" in power(["ablation=s2_pooling"], 10, [], CLAIMS)
+    assert power(["ablation=s2_pooling", "trainer.max_epochs=1"], 10, rows, CLAIMS) == ""
+    assert power(["optim=sgd,adam"], 1, rows, CLAIMS) == ""
 
 
 def test_it_says_what_two_settings_of_any_sweep_can_show():

@@ -20,14 +20,15 @@ from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.estimate import rows_at_hand
 from fmnist.sweeps.settle import claims_of, next_look, next_step, step_to, steps
 from tests.evidence.test_claims import CLAIMS, row, run_dir
+from tests.evidence.test_own_study import own_study
 from tests.evidence.test_readings import measured
 
 
 class Training:
     """In the place of fmnist.train: writes the runs of a pooling sweep that it is asked for."""
 
-    def __init__(self, folder, gain, limit=99):
-        self.folder, self.gain, self.limit = folder, gain, limit
+    def __init__(self, folder, gain, limit=99, study="s2_pooling"):
+        self.folder, self.gain, self.limit, self.study = folder, gain, limit, study
         self.asked, self.broken = [], False
 
     def __call__(self, overrides):
@@ -36,20 +37,20 @@ class Training:
             return 1
         given = {key_of(text): text.partition("=")[2] for text in overrides}
         for seed in map(int, given["seed"].split(",")):
-            for pool in axes("s2_pooling")["model.pooling"]:
+            for pool in axes(self.study)["model.pooling"]:
                 if len(list(self.folder.rglob("result.json"))) >= self.limit:
                     return 130
                 shutil.rmtree(self.folder / f"{pool}{seed}", ignore_errors=True)  # run again
                 accuracy = round(0.8 + 0.01 * (seed % 3) + self.gain * (pool == "max"), 4)
-                run_dir(self.folder / f"{pool}{seed}", "ablation=s2_pooling",
+                run_dir(self.folder / f"{pool}{seed}", f"ablation={self.study}",
                         f"model.pooling={pool}", seed=seed, accuracy=accuracy)  # fmt: skip
         return 0
 
 
 @pytest.fixture
 def training(tmp_path, monkeypatch):
-    def made(gain, limit=99):
-        found = Training(tmp_path / "multirun" / "s2_pooling", gain, limit)
+    def made(gain, limit=99, study="s2_pooling"):
+        found = Training(tmp_path / "multirun" / study, gain, limit, study)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(look_by_look, "train_as_typed", found)
         return found
@@ -170,6 +171,23 @@ def test_a_stopped_run_counts_neither_way(training):
     run = load_run(train.folder / "max3")
     run.write(replace(run.record, status="failed", error="interrupted"))
     assert len(rows_of(find_runs([train.folder]).runs)) == 19
+
+
+def test_a_study_in_ones_own_folder_is_settled_by_sweeps_that_look_there(
+    training, tmp_path, capsys
+):
+    train = training(gain=0.05, study="settled_own")
+    own_study(tmp_path, "settled_own")
+    flags = ["--claims", "mine", "--config-dir", "conf"]
+    assert main(["settled_own", *flags, "logger=none"]) == 0
+    assert train.asked == [
+        ["ablation=settled_own", "seed=0,1,2", "logger=none", "--config-dir", "conf"]
+    ]
+    said = capsys.readouterr().out.splitlines()
+    assert said[2].endswith("ablation=settled_own seed=0,1,2 logger=none --config-dir conf")
+    assert said[-1].startswith("settled_own  holds, by more than 0.2 points: +5.00 [")
+    assert main(["settled_own", "--claims", "mine"]) == 2
+    assert "error: settled_own: no such study" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""Where configurations are looked for: conf/, then folders of one's own, as Hydra does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from fmnist.config.schema import CONF_DIR
+from fmnist.errors import ConfigError
+
+
+class OwnFolders(SearchPathPlugin):
+    """Where Hydra looks besides conf/."""
+
+    folders: ClassVar[list[Path]] = []
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in self.folders:
+            search_path.append("command-line", f"file://{folder}")
+
+
+@contextmanager
+def own_folder(path: Path | None) -> Iterator[None]:
+    """What `--config-dir PATH` is to `fmnist.train`: whatever is composed inside looks there, too.
+
+    Args:
+        path: None: nowhere else.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    from hydra.core.plugins import Plugins
+
+    if path is not None and not path.is_dir():
+        raise ConfigError(f"--config-dir {path}: no such folder")
+    if OwnFolders not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(OwnFolders)
+    OwnFolders.folders = [] if path is None else [path.absolute()]
+    try:
+        yield
+    finally:
+        OwnFolders.folders = []
+
+
+def conf_folders() -> list[Path]:
+    """All of them; of two files of one name the first counts."""
+    return [CONF_DIR, *OwnFolders.folders]
+
+
+def option_file(group: str, option: str) -> Path | None:
+    """The file of an option; None: there is none."""
+    files = (folder / group / f"{option}.yaml" for folder in conf_folders())
+    return next((file for file in files if file.is_file()), None)
+
+
+def options_of(group: str) -> list[str]:
+    """The options of a group."""
+    return sorted({f.stem for folder in conf_folders() for f in (folder / group).glob("*.yaml")})

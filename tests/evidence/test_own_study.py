@@ -1,0 +1,181 @@
+"""A study of one's own: experiment, ablation and claims in folders outside the checkout."""
+
+import pytest
+
+from fmnist.claims import main as claims
+from fmnist.config.folders import own_folder
+from fmnist.evidence.outcome import evaluate_claims
+from fmnist.plan import main as plan
+from fmnist.results import main as results
+from fmnist.runs.find import find_runs
+from fmnist.settle import main as settle
+from fmnist.sweeps import look_by_look
+from tests.evidence.test_claims import run_dir
+
+EXPERIMENT = """# @package _global_
+defaults:
+  - override /model: lenet5
+trainer: {max_epochs: 1}
+"""
+SMALL = """# @package _global_
+defaults:
+  - override /model: lenet5
+  - override /data: npz
+data: {root: small1.npz}
+trainer: {max_epochs: 1}
+"""
+ABLATION = """# @package _global_
+defaults:
+  - override /experiment: NAME_base
+looks: [3, 5]
+hydra:
+  sweeper:
+    params:
+      seed: 0,1,2
+      model.pooling: avg,max
+"""
+CLAIM = """NAME:
+  claim: Max-pooling beats average pooling.
+  source: me
+  sweep: ablation=NAME
+  where: {experiment: NAME_base}
+  higher: {model.pooling: max}
+  lower: {model.pooling: avg}
+"""
+
+
+def own_study(folder, name, experiment=EXPERIMENT, claim=CLAIM):
+    """Files of an experiment, of an ablation and of a claim; what was read is kept by its name."""
+    for place, kind, text in (
+        ("conf/experiment", f"{name}_base", experiment),
+        ("conf/ablation", name, ABLATION),
+        ("mine", name, claim),
+    ):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / place / f"{kind}.yaml").write_text(text.replace("NAME", name))
+    return folder
+
+
+def with_runs(folder, name, *more):
+    """Three seeds of each side, as its sweep leaves them."""
+    with own_folder(folder / "conf"):
+        for seed in range(3):
+            for pool in ("avg", "max"):
+                accuracy = 0.8 + 0.01 * seed + 0.05 * (pool == "max")
+                run_dir(folder / f"multirun/{pool}{seed}", f"ablation={name}",
+                        f"model.pooling={pool}", *more, seed=seed, accuracy=accuracy)  # fmt: skip
+
+
+FLAGS = ["--claims", "mine", "--config-dir", "conf"]
+
+
+def test_it_is_collected_judged_and_tabled_with_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(own_study(tmp_path, "own_pooling"))
+    with_runs(tmp_path, "own_pooling")
+    assert claims(["multirun", *FLAGS]) == 0
+    assert "holds, by more than 0.2 points" in capsys.readouterr().out
+    assert results(["collect", "multirun", "--config-dir", "conf"]) == 0
+    assert capsys.readouterr().out == "results/own_pooling.csv: 6 runs, 6 new\n"
+    assert claims(["results", *FLAGS]) == 0
+    assert "holds, by more than 0.2 points" in capsys.readouterr().out
+    assert results(["render", *FLAGS]) == 0
+    assert "Max-pooling beats" in (tmp_path / "results/README.md").read_text()
+    capsys.readouterr()
+    assert results(["table", "own_pooling", "--config-dir", "conf"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:4]] == ["avg", "max"]
+
+
+def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(own_study(tmp_path, "own_unknown"))
+    with_runs(tmp_path, "own_unknown")
+    assert results(["collect", "multirun"]) == 0
+    said = capsys.readouterr().out
+    assert said == (
+        "left out: 6 runs of own_unknown: no ablation or experiment of that name is defined here; "
+        "--config-dir names a folder of one's own\n"
+    )
+    for main, *words in (
+        (claims, "multirun"),
+        (results, "collect", "multirun"),
+        (settle, "own_unknown"),
+        (plan, "model=lenet5"),
+    ):
+        assert main([*words, "--config-dir", "nosuch"]) == 2
+        assert capsys.readouterr().err == "error: --config-dir nosuch: no such folder\n"
+
+
+@pytest.mark.parametrize("more", ["", ", data: npz", ", data.name: small1"])
+def test_an_experiment_on_other_data_is_judged_by_runs_on_all_of_them(
+    tmp_path, monkeypatch, capsys, more
+):
+    claim = CLAIM.replace("NAME_base}", f"NAME_base{more}}}")
+    monkeypatch.chdir(own_study(tmp_path, "own_data", SMALL, claim))
+    with_runs(tmp_path, "own_data")
+    assert claims(["multirun", *FLAGS]) == 0
+    assert "holds, by more than 0.2 points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ("data.train_size=100", "data.train_size=100, not null"),
+        ("data.root=other.npz", "data.name=other, not small1"),
+    ],
+)
+def test_runs_on_a_part_of_them_or_on_others_do_not_count(
+    tmp_path, monkeypatch, capsys, changed, named
+):
+    monkeypatch.chdir(own_study(tmp_path, "own_part", SMALL))
+    with_runs(tmp_path, "own_part", changed)
+    assert claims(["multirun", *FLAGS]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"own_part: the runs of its sweep have {named}: run ablation=own_part without changes, "
+        "or name these in its where"
+    )
+    monkeypatch.setattr(look_by_look, "train_as_typed", lambda overrides: 0)
+    assert settle(["own_part", *FLAGS]) == 1
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith(
+        f"own_part  not measured; no verdict at 3 seeds: the runs of its sweep have {named}"
+    )
+
+
+def test_a_claim_without_an_experiment_names_its_data(tmp_path, monkeypatch, capsys):
+    def judged(where):
+        own_study(tmp_path, "own_named", SMALL, CLAIM.replace("{experiment: NAME_base}", where))
+        assert claims(["multirun", *FLAGS]) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(own_study(tmp_path, "own_named", SMALL))
+    with_runs(tmp_path, "own_named")
+    assert judged("{model: lenet5}").splitlines()[-1] == (
+        "own_named: the runs of its sweep have data.name=small1, not FashionMNIST; "
+        "data.val_size=null, not 5000: run ablation=own_named without changes, "
+        "or name these in its where"
+    )
+    assert "holds, by more" in judged("{model: lenet5, data: npz}")
+    assert "holds, by more" in judged("{data.name: small1, data.val_size: null}")
+
+
+def test_ones_own_claims_need_none_of_the_projects(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fmnist.evidence.claim_file.CLAIMS_DIR", tmp_path / "removed")
+    monkeypatch.chdir(own_study(tmp_path, "own_alone"))
+    with_runs(tmp_path, "own_alone")
+    conf = FLAGS[2:]
+    for main, words, told in (
+        (claims, ["multirun", *FLAGS], "holds, by more than 0.2 points"),
+        (results, ["collect", "multirun", *conf], "own_alone.csv: 6 runs, 6 new"),
+        (results, ["render", *FLAGS], "results/README.md: written"),
+        (settle, ["own_alone", *FLAGS], "own_alone  holds, by more than 0.2 points"),
+        (plan, ["ablation=own_alone", *FLAGS], "own_alone                  a difference of "),
+        (plan, ["ablation=own_alone", *conf], "between two of its settings"),
+    ):
+        assert main(words) == 0
+        assert told in capsys.readouterr().out
+    assert evaluate_claims(find_runs(["multirun"]).runs) == []
+    for main, *words in ((claims, "multirun"), (settle, "own_alone", *conf)):
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert (
+            said == f"error: {tmp_path}/removed: holds no claim; --claims FOLDER names your own\n"
+        )
