@@ -134,6 +134,8 @@ def _step(node: dict[str, Any], parameters: "list[Parameter]") -> "Optimizer":
     torch, (plain, ours) = _torch(), split_grouping(node)
     with _explained("optim", node):
         optimizer: Optimizer = maker(plain)(parameters)
+        if any("lr" not in group for group in optimizer.param_groups):
+            raise ValueError("has no lr in its groups, which policies change and the record keeps")
         for key in (key for key, value in ours.items() if value):
             try:
                 maker(plain)([{"params": [parameter]} for parameter in parameters])
