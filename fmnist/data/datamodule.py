@@ -22,6 +22,7 @@ from fmnist.data.source import (
     Images,
     Reader,
     Wanted,
+    ask,
     check_data_set,
     count_classes,
     md5,
@@ -126,7 +127,7 @@ class ImageData(LightningDataModule):
             self.set_name, self.root, self.size, self.channels, self.classes,
             self.train_size, self.test_size, self.download,
         )  # fmt: skip
-        found = self.source.read(wanted) if self.source else read_published(wanted)
+        found = read_published(wanted) if self.source is None else ask(self.source, wanted)
         found = check_data_set(found, wanted)
         sums = found.checksums or sums_of(found.parts)  # of a reader of one's own, which gives none
         train, test = found.train, found.test
