@@ -494,7 +494,7 @@ def test_two_seeds_decide_nothing_and_seeds_that_differ_are_not_compared(tmp_pat
 
 def test_a_metric_that_no_run_has_is_said_with_those_that_there_are(tmp_path: Path) -> None:
     sides = [put_seeds(tmp_path / p, p, ACCURACIES[p]) for p in ("max", "avg")]
-    with pytest.raises(RunError, match="^test/f2: no run has such a metric; did you mean test/f1"):
+    with pytest.raises(RunError, match=r"^test/f2: no run has such a metric; did you mean test/f1"):
         compare(*sides, metric="test/f2")
     words = r"^zzz: no run has such a metric; there are test/acc, test/f1, test/loss, train/"
     with pytest.raises(RunError, match=words):
