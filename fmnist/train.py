@@ -238,7 +238,6 @@ def finish(
     }
     csv, *dashboards = loggers
     csv.log_metrics(summary, step=trainer.global_step)
-    csv.save()
     before = record.inherited_seconds or 0
     if record.resumed:  # its epochs until then, of which some may be inherited
         done = record.resumed[-1].epochs

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from fmnist.config.across import check_across
 from fmnist.config.environment import check_environment
 from fmnist.config.groups import grouping_settings
-from fmnist.config.hashing import HYDRAS
+from fmnist.config.hashing import HYDRAS, namesakes
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
 from fmnist.config.schema import BETTER, SEVERAL, Config, look_up, resolve
@@ -225,6 +225,11 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         module, name, names = lacking
         where = f"{module} has no {name}" if module else f"no package {name} is installed"
         raise ConfigError(f"{path}._target_={target}: {where}{near(name, names)}")
+    if len(modules := namesakes(target)) > 1:
+        raise ConfigError(
+            f"{path}._target_={target}: {' and '.join(modules)} both define such a name, by which "
+            "alone a run's hash knows what is in fmnist: one of them should have another"
+        )
     several = path.partition(".")[0] in SEVERAL
     plain = "." not in path or several
     if bool(node.get("_partial_")) != (path in PARTIAL) and (plain or path in PARTIAL):

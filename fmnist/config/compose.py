@@ -9,7 +9,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from fmnist.config.check import check
-from fmnist.config.command import ALONE, check_local, check_overrides
+from fmnist.config.command import ALONE, check_local, check_overrides, check_shadowed
 from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
@@ -40,6 +40,7 @@ def compose_run(overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str
         check_overrides(overrides)
         config = composed("config", overrides=list(overrides), return_hydra_config=True)
         check_local(config.hydra)
+        check_shadowed(config.hydra)
         choices = chosen_options(config.hydra)
         for group in ALONE:
             if group in choices:

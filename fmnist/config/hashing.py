@@ -7,15 +7,19 @@
   as they are: another default would give two results one hash. What should be otherwise from now
   on is written in conf/.
 - A class of this package goes by its name alone, so that modules may move; no two targets of ours
-  have one name, and none is renamed. One of torch's goes by its public name. Anybody else's goes by
-  its full name: two nets of one name in two modules are two nets.
+  have one name (a second one is refused, see `namesakes`), and none is renamed. One of torch's goes
+  by its public name. Anybody else's goes by its full name: two nets of one name in two modules are
+  two nets.
 - Of Hydra's own words only `_target_` counts: the others say how an object is made, not which.
 - 1 and 1.0 are one setting, but where Lightning counts batches: 1 is one batch, 1.0 all of them.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path as File
 from typing import Any
 
 from fmnist.config.groups import grouping_settings
@@ -54,6 +58,29 @@ def lasting_name(target: str) -> str:
     if target.startswith("fmnist."):
         return f"fmnist:{target.rpartition('.')[2]}"
     return public_name(target)
+
+
+def namesakes(target: str) -> list[str]:
+    """The modules of this package that define what a target of it is called; right is at most one.
+
+    A net that is a copy of another of ours, and has its name, would have its hash: where one has
+    run, the other would not.
+    """
+    package, _, rest = target.partition(".")
+    return _definitions().get(rest.rpartition(".")[2], []) if package == "fmnist" else []
+
+
+@cache
+def _definitions() -> dict[str, list[str]]:
+    """The modules of this package by the name of a class or function that they define."""
+    modules: dict[str, list[str]] = {}
+    top = File(__file__).parents[1]
+    for path in sorted(top.rglob("*.py")):
+        module = ".".join(path.relative_to(top.parent).with_suffix("").parts)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for name in dict.fromkeys(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE)):
+            modules.setdefault(name, []).append(module)
+    return modules
 
 
 def _node(node: dict[str, Any], path: Path, cosmetic: Collection[Path]) -> dict[str, Any]:

@@ -112,7 +112,22 @@ def _origin(tree: ast.Module, module: str, name: str) -> str:
 def source_file(target: str) -> Path | None:
     """The file that defines a class or function; None where that cannot be told."""
     found = definition(target)
-    return _module_file(found[2]) if found else None
+    return module_file(found[2]) if found else None
+
+
+def imported_modules(name: str) -> set[str]:
+    """The modules whose source can be found that a module's own source imports, by dotted name."""
+    path = module_file(name)
+    if path is None or path.suffix != ".py":
+        return set()
+    found = set[str]()
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = _import_base(node, name, path)  # of which a name may be a module itself
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {module for module in found - {name} if module_file(module) is not None}
 
 
 def takes_metric(target: str) -> bool | None:
@@ -144,7 +159,7 @@ def undefined(target: str) -> tuple[str, str, list[str]] | None:
         return None if name and find_spec(name) else ("", name, [])
     if lacking := undefined(module):
         return lacking
-    path = _module_file(module)
+    path = module_file(module)
     if path is None or path.suffix != ".py":
         return None
     tree, text = _parse(path), path.read_text(encoding="utf-8")
@@ -171,7 +186,7 @@ def _parse(path: Path) -> ast.Module:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _module_file(name: str) -> Path | None:
+def module_file(name: str) -> Path | None:
     """The source file of a dotted module name, found without importing its parents."""
     top, *rest = name.split(".")
     spec = PathFinder.find_spec(top)
@@ -187,7 +202,7 @@ def _module_file(name: str) -> Path | None:
 def definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef, str] | None:
     """The parsed module, the class or function and the module's name, through any re-exports."""
     module, _, name = target.rpartition(".")
-    path = _module_file(module) if module else None
+    path = module_file(module) if module else None
     if path is None or path.suffix != ".py":
         return None
     tree = _parse(path)
@@ -197,15 +212,19 @@ def definition(target: str) -> tuple[ast.Module, ast.ClassDef | ast.FunctionDef,
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
-                    parents = module.split(".")
-                    if path.name != "__init__.py":
-                        parents = parents[:-1]
-                    keep = len(parents) - node.level + 1
-                    base = [*parents[:keep], node.module] if node.level else [node.module]
-                    source = ".".join(part for part in base if part)
-                    found = f"{source}.{alias.name}"
+                    found = f"{_import_base(node, module, path)}.{alias.name}"
                     return definition(found) if found != target else None  # a submodule
     return None
+
+
+def _import_base(node: ast.ImportFrom, module: str, path: Path) -> str:
+    """The dotted name of what `from ... import` takes its names from, in the file of a module."""
+    parents = module.split(".")
+    if path.name != "__init__.py":
+        parents = parents[:-1]
+    keep = len(parents) - node.level + 1
+    base = [*parents[:keep], node.module] if node.level else [node.module]
+    return ".".join(part for part in base if part)
 
 
 def _arguments(

@@ -14,8 +14,6 @@ def send_library_messages_to_log() -> None:
     conf/config.yaml gives both loggers the file as their only handler; Lightning adds a console.
     """
     logging.captureWarnings(True)
-    # The run directory is never empty, and metrics.csv is the only file that would be deleted.
-    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists")
     # Lightning's, wherever Slurm is installed; here a cluster's job is one process.
     warnings.filterwarnings("ignore", message="The `srun` command is available")
     import fmnist.process.startup  # noqa: F401 (before what it quickens)

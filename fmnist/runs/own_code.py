@@ -1,9 +1,9 @@
 """Whether the code of a run's net is still that by which it was made.
 
 A configuration's hash names a class and not what stands in it. So a record keeps a digest of the
-file that defines its net, and of every other that is not this package's. Neither comments nor
-docstrings nor the layout count, nor what the file imports. What is installed has a version, and
-the rest of this package a commit.
+file that defines its net, of every other that is not this package's, and of the modules that these
+import, and they in turn. Neither comments nor docstrings nor the layout count. What is installed
+has a version, and the rest of this package a commit.
 """
 
 import ast
@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fmnist.config.signature import source_file
-from fmnist.config.trusted import NAME, is_below, targets_of
+from fmnist.config.signature import definition, imported_modules, module_file, source_file
+from fmnist.config.trusted import is_below, targets_of
 from fmnist.runs.record import Record
 
 INSTALLED = {"site-packages", "dist-packages"}
@@ -24,18 +24,31 @@ BODIES = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def code_digests(config: Mapping[str, Any]) -> dict[str, str]:
-    """12 hexadecimal digits by `_target_`, of those of a resolved configuration that count.
+    """12 hexadecimal digits by `_target_`, of those of a resolved configuration that count, and by
+    the names of the modules that they import.
 
     Raises:
         ConfigError: a file is no Python.
     """
     node = {key: value for key, value in config.items() if key != "logger"}  # no result needs one
-    targets = sorted({name for name in targets_of(node) if isinstance(name, str)})
-    return {name: found for name in targets if (found := _digest_of(name)) is not None}
+    targets = {name for name in targets_of(node) if isinstance(name, str) and _digest_of(name)}
+    own = {found[2] for name in targets if (found := definition(name))}  # these stand for them
+    names = sorted(targets | _imported_by(own) - own)
+    return {name: digits for name in names if (digits := _digest_of(name)) is not None}
+
+
+def _imported_by(modules: set[str]) -> set[str]:
+    """Those of modules that count, and of all that are imported by them."""
+    seen, left = set(modules), [*modules]
+    while left:
+        new = {name for name in imported_modules(left.pop()) if _digest_of(name)} - seen
+        seen |= new
+        left += new
+    return seen
 
 
 def changed_code(record: Record) -> list[str]:
-    """The `_target_`s of a run whose code is another one now, as far as both are known.
+    """The `_target_`s and modules of a run whose code is another one now, as far as both are known.
 
     Raises:
         ConfigError: a file is no Python.
@@ -44,7 +57,7 @@ def changed_code(record: Record) -> list[str]:
 
 
 def outdated(records: Iterable[Record]) -> list[str]:
-    """A warning for every `_target_` that has changed since finished runs were trained."""
+    """A warning for each of them that has changed since finished runs were trained."""
     counts = Counter(name for record in records for name in changed_code(record))
     return [
         f"WARNING {name} has changed since {count} of them finished; another hydra.sweep.dir "
@@ -81,11 +94,15 @@ def not_the_same(name: str, what: str, counts: Iterable[int]) -> list[str]:
     return [f"{name} is not the same {what} in all runs: {have}"] if others else []
 
 
-def _digest_of(target: str) -> str | None:
-    """None of what has a version or a commit, or cannot be found."""
-    ours = is_below(target, "fmnist") and not is_below(target, "fmnist.models")
-    file = source_file(target) if NAME.fullmatch(target) and not ours else None
-    return None if file is None or _is_installed(file) else digest(file)
+def _digest_of(name: str) -> str | None:
+    """Of a `_target_` or a module; None of what has a version or a commit, or cannot be found."""
+    ours = is_below(name, "fmnist") and not is_below(name, "fmnist.models")
+    if ours or not all(part.isidentifier() for part in name.split(".")):
+        return None
+    file = module_file(name) or source_file(name)
+    if file is None or file.suffix != ".py" or _is_installed(file):
+        return None
+    return digest(file)
 
 
 def _is_installed(file: Path) -> bool:

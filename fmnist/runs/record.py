@@ -151,7 +151,7 @@ class Record:
         params, flops: trainable parameters; operations of one image's forward pass.
         device, devices, threads, precision, channels_last: what it computes on, and how.
         git_commit, git_dirty, versions: of the code, and of what it is built on.
-        code: of one's own, a digest by `_target_`; see `fmnist.runs.own_code`.
+        code: of one's own, a digest by `_target_` or module; see `fmnist.runs.own_code`.
         resumed: every time that it went on after it had been stopped.
         epochs: in order.
         best_epoch: the row of `epochs` that validation chose, counted from 0.

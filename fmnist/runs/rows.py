@@ -70,7 +70,7 @@ class Row:
         metrics: accuracies, F1 and recall in [0, 1].
         right: which test images its nets were right about; None: not known. In no column: beside a
             table lies `right_file`.
-        code: of one's own, a digest by `_target_`, see `Record`; in no column: {} of a table's.
+        code: of one's own, digests, see `Record`; in no column: {} of a table's.
         data: which it had; in no column: None of a table's.
     """
 

@@ -4,7 +4,7 @@
 
     .hydra/                    what Hydra composed: config.yaml, overrides.yaml, hydra.yaml
     train.log                  the log of the run, Lightning's included
-    metrics.csv                one row an epoch, then one with the test metrics
+    metrics.csv                one row an epoch, those of callbacks, then one with the test metrics
     checkpoints/best.ckpt      the epoch with the highest val/acc; last.ckpt: the last one
     predictions.npz            test logits of best.ckpt, float32 [N, C], and labels, int64 [N]
     right.npz                  which test images best.ckpt and last.ckpt are right about, a bit each

@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
@@ -14,11 +13,11 @@ from omegaconf import DictConfig
 from fmnist.config.check import check
 from fmnist.config.devices import check_devices
 from fmnist.config.readings import key_of
-from fmnist.config.schema import Config, config_hash, resolve
 from fmnist.config.schema import __file__ as config_module
+from fmnist.config.schema import config_hash
 from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
-from fmnist.errors import ConfigError, DataUnavailable, RunError
+from fmnist.errors import ConfigError, RunError
 from fmnist.runs.manifest import SWEEP, Cell, Manifest, listed_cells, manifest_json
 from fmnist.runs.run import load_run, write_atomically
 from fmnist.sweeps.names import cell_name, distinct, own_cell_name
@@ -135,32 +134,6 @@ def refuse_other_runs(folder: Path, cells: Sequence[Cell]) -> None:
                 f"{folder / cell.dir}: holds a run of another configuration than the cell "
                 f"{' '.join(cell.overrides)}; choose another hydra.sweep.dir"
             )
-
-
-def require_data(cells: Sequence[Cell], compose: Callable[[list[str]], DictConfig]) -> None:
-    """See once, before the first cell, that the data sets are there, or get them.
-
-    Args:
-        cells: that are to be trained.
-        compose: the configuration of one of them.
-
-    Raises:
-        DataUnavailable: one is neither on disk nor reachable.
-    """
-    from fmnist.config.published import published
-    from fmnist.data.files import find_data_set
-
-    apart = {field.name for field in fields(Config)} - {"data"}  # keys that decide no data
-    deciding: dict[tuple[str, ...], list[str]] = {}
-    for cell in cells:
-        words = tuple(text for text in cell.overrides if key_of(text).split(".")[0] not in apart)
-        deciding.setdefault(words, cell.overrides)
-    nodes = [resolve(compose(overrides))["data"] for overrides in deciding.values()]
-    for name, root in dict.fromkeys((node.get("name"), node.get("root")) for node in nodes):
-        if name in published() and isinstance(root, str):
-            find_data_set(name, Path(root).expanduser())
-        elif isinstance(root, str) and not (path := Path(root).expanduser()).exists():
-            raise DataUnavailable(f"{path}: no such file or folder; data.root=... names one")
 
 
 def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:

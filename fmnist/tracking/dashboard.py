@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 
 from fmnist.config.build import maker
 from fmnist.data.datamodule import ImageData
@@ -23,6 +23,7 @@ from fmnist.errors import UserError
 from fmnist.runs.job import Job
 from fmnist.runs.run import Run
 from fmnist.tracking.loggers import publish
+from fmnist.training.metrics_file import METRICS_CSV, MetricsFile
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +111,7 @@ def open_loggers(config: dict[str, Any], job: Job, run: Run) -> Iterator[list[Lo
             stack.enter_context(open_dashboard(opened(node, job, config), run))
             for node in config["logger"].values()
         ]
-        csv = CSVLogger(job.dir, name="", version="", flush_logs_every_n_steps=1)
-        yield [csv, *filter(None, boards)]
+        yield [MetricsFile(job.dir / METRICS_CSV), *filter(None, boards)]
 
 
 @contextmanager

@@ -30,7 +30,8 @@ class OnwardLogger(WandbLogger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         last = self.told.get(STEP, -1)
-        if step is not None and step <= last:
+        # What callbacks log, Lightning logs at one step less than the row that was told before it.
+        if step is not None and step <= last + 1:
             # It may have been stopped between two rows of its last step.
             new = any(self.told.get(name) != value for name, value in metrics.items())
             if step < last or not new:

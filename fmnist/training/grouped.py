@@ -98,6 +98,7 @@ class GroupedClassifier(Classifier):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         plain = self._is_plain()
+        before = self.global_step
         for batch in batches:
             optimizer.zero_grad()
             loss = super().training_step(batch)["loss"]
@@ -115,6 +116,9 @@ class GroupedClassifier(Classifier):
             self._advance_schedule("step")
             if self.stop_requested:
                 raise KeyboardInterrupt
+        # At this one Lightning logs what callbacks have; itself it counts one step a group.
+        epoch_loop = self.trainer.fit_loop.epoch_loop
+        epoch_loop._batches_that_stepped += self.global_step - before - 1
 
     def _is_plain(self) -> bool:
         """Whether Lightning adds nothing to a step but asking every callback for hooks of none.

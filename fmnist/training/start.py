@@ -27,6 +27,7 @@ from fmnist.runs.run import (
 from fmnist.runs.starts import origin_words, run_of
 from fmnist.training.callbacks import ResumableEarlyStopping
 from fmnist.training.classifier import Classifier
+from fmnist.training.metrics_file import METRICS_CSV
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,9 @@ def start_from(beginning: Beginning, classifier: Classifier, checkpoints: Path) 
         checkpoints.mkdir(parents=True, exist_ok=True)
     for name, source in beginning.files.items():
         write_atomically(checkpoints / f"{name}.ckpt", source.read_bytes())
+    there = run_of(beginning.files["last"]) if beginning.files else None
+    if there is not None and (rows := there.dir / METRICS_CSV).is_file():
+        write_atomically(checkpoints.parent / METRICS_CSV, rows.read_bytes())
 
 
 def checkpoint_of(key: str, given: str, which: str) -> Path:

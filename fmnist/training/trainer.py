@@ -37,6 +37,7 @@ from fmnist.training.grouped import (
     scales,
     single_steps_because,
 )
+from fmnist.training.metrics_file import KeepRows
 
 log = logging.getLogger(__name__)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -110,7 +111,7 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
             )
         )
     if run is not None:
-        callbacks.append(RecordEpochs(run))
+        callbacks += [RecordEpochs(run), KeepRows()]
     return [*callbacks, *(build_node(node) for node in config["callbacks"].values())]
 
 

@@ -99,6 +99,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
+        from fmnist.runs.manifest import listed_cells
         from fmnist.runs.text import shown
 
         given = (self.params or {}).items()
@@ -108,6 +109,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         log.info("search  %s", shown(self.folder))
         try:
             with sigterm_exits(), alone(self.folder):
+                self.refuse_other_data(listed_cells(self.folder))
                 best = {name: self._search(name, *each) for name, each in searches.items()}
                 winners = {name: cell for name, cell in best.items() if cell}
                 if self.confirm and len(winners) == len(searches):

@@ -113,6 +113,18 @@ class CellSweeper(Options, Sweeper):
         own_names = is_own_name(self.config.hydra.sweep)
         return plan(wanted, compose, self.varied(), known, sources, here, own_names)
 
+    def here(self) -> bool:
+        """Whether the cells run on this machine."""
+        return not self.config.hydra.launcher._target_.endswith(ELSEWHERE)
+
+    def refuse_other_data(self, cells: "Sequence[Cell]") -> None:
+        """See `fmnist.sweeps.data.refuse_other_data`. Another machine's data are not known."""
+        from fmnist.sweeps.data import refuse_other_data
+        from fmnist.sweeps.launch import finished
+
+        if self.here():
+            refuse_other_data(self.folder, cells, finished(self.folder, cells), self.load)
+
     def varied(self) -> list[str]:
         """The keys by which cells are named, as `hydra.sweep.subdir` has it."""
         from fmnist.sweeps.names import varied_keys
@@ -136,8 +148,9 @@ class ResumeSweeper(CellSweeper):
         from fmnist.runs.manifest import listed_cells
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
+        from fmnist.sweeps.data import require_data
         from fmnist.sweeps.launch import launch, left
-        from fmnist.sweeps.plan import fingerprint, refuse_other_runs, require_data
+        from fmnist.sweeps.plan import fingerprint, refuse_other_runs
         from fmnist.sweeps.trial import try_nets
 
         loader, hydra, folder = self.context.config_loader, self.config.hydra, self.folder
@@ -149,10 +162,10 @@ class ResumeSweeper(CellSweeper):
         self.name_cells()
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
-        here = not hydra.launcher._target_.endswith(ELSEWHERE)
-        planned = self.plan(cells, listed_cells(folder), fingerprint(plain), here)
+        planned = self.plan(cells, listed_cells(folder), fingerprint(plain), self.here())
         refuse_other_runs(folder, planned)
-        if here:
+        self.refuse_other_data(planned)
+        if self.here():
             require_data(left(folder, planned), self.load)
         try_nets(self.composed)
         size = self.max_batch_size

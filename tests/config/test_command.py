@@ -247,3 +247,21 @@ def test_the_command_leaves_nothing_behind(
     assert done.stderr.count("\n") == 1
     assert (done.stdout, done.returncode) == ("", 2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_ones_own_that_another_hides_is_refused(tmp_path):
+    """Hydra takes the first of two files of one name and says nothing."""
+    own = tmp_path / "conf" / "optim" / "adam.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text((CONF_DIR / "optim" / "adam.yaml").read_text().replace("1.0e-3", "0.5"))
+    shipped = CONF_DIR / "optim" / "adam.yaml"
+    line = f"{own}: would not be read: optim=adam is {shipped}; should have a name of its own"
+    where = ["--config-dir", "conf"]
+    words = [*where, *TINY, "optim=adam"]
+    run, sweep = ["fmnist.train", *words], ["fmnist.train", "-m", *words, "seed=0,1"]
+    for command in (run, sweep, ["fmnist.plan", *words], ["fmnist.dataset", *where]):
+        done = here(*command, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, f"error: {line}\n")
+    assert not (tmp_path / "outputs").exists()
+    own.write_bytes(shipped.read_bytes())  # a copy that says the same
+    assert here("fmnist.train", *words, "hydra.run.dir=run", cwd=tmp_path).returncode == 0

@@ -2,6 +2,11 @@
 
 import inspect
 import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +19,7 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.config.signature import read_signature, takes_metric
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError
-from tests.conftest import composed
+from tests.conftest import CHECKOUT, TINY, composed
 
 
 def checked(*overrides: str) -> dict[str, Any]:
@@ -434,3 +439,26 @@ def test_a_class_without_a_constructor_has_that_of_its_base() -> None:
     base = read_signature("lightning.pytorch.loggers.CSVLogger")
     assert base
     assert read_signature("tests.tracking.test_several.Forgetful") == base
+
+
+def test_a_copy_of_a_net_of_ours_under_its_name_is_refused(tmp_path: Path) -> None:
+    """By its hash it would be that net: of a sweep over both only one would be trained."""
+    for folder in ("fmnist", "conf", "hydra_plugins"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=ignored)
+    for folder in ("fmnist/models/{}.py", "conf/model/{}.yaml"):
+        text = (tmp_path / folder.format("lenet5")).read_text()
+        text = text.replace("models.lenet5", "models.mylenet")
+        (tmp_path / folder.format("mylenet")).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "fmnist.train", "-m", *TINY, "model=lenet5,mylenet"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "error: model._target_=fmnist.models.lenet5.LeNet5: fmnist.models.lenet5 and "
+        "fmnist.models.mylenet both define such a name, by which alone a run's hash knows what is "
+        "in fmnist: one of them should have another (in the cell "
+    )
+    assert not (tmp_path / "multirun").exists()

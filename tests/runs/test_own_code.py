@@ -70,7 +70,32 @@ def test_a_net_and_what_is_ones_own_is_told_and_what_has_a_version_is_not(net: P
         "callbacks": {"one": {"_target_": "fmnist.models.lenet5.LeNet5"}},
         "logger": {"mine": {"_target_": f"{net.stem}.Logger"}},
     }  # fmt: skip
-    assert set(code_digests(described)) == {f"{net.stem}.OwnNet", "fmnist.models.lenet5.LeNet5"}
+    assert set(code_digests(described)) == {
+        f"{net.stem}.OwnNet", "fmnist.models.lenet5.LeNet5", "fmnist.models.size"
+    }  # fmt: skip
+
+
+def test_what_a_net_imports_is_told_as_the_net_is(net: Path, tmp_path: Path) -> None:
+    """By modules, in packages and out of them, and what those import in turn."""
+    package = f"parts_{tmp_path.name}"
+    files = {
+        "layers": "import json\nimport torch\nfrom . import sizes\n",
+        "sizes": f"import {net.stem}\nWIDTH = 1\n",
+        "__init__": "",
+        "unused": "WIDTH = 1\n",
+    }
+    (net.parent / package).mkdir()
+    for name, text in files.items():
+        (net.parent / package / f"{name}.py").write_text(text)
+    net.write_text(f"from {package}.layers import WIDTH\n{NET}")
+    before = made(net)
+    assert set(before.code) == {
+        f"{net.stem}.OwnNet", package, f"{package}.layers", f"{package}.sizes"
+    }  # fmt: skip
+    (net.parent / package / "unused.py").write_text("WIDTH = 2\n")
+    assert changed_code(before) == []
+    (net.parent / package / "sizes.py").write_text(files["sizes"].replace("1", "2"))
+    assert changed_code(before) == [f"{package}.sizes"]
 
 
 def test_a_stopped_run_goes_on_by_the_code_it_was_begun_with_only(

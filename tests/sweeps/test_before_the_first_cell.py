@@ -1,9 +1,11 @@
 """What is refused or fetched once, before a sweep trains anything: folders of one's own, data."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from fmnist.config.published import published
 from fmnist.config.schema import CONF_DIR
@@ -12,7 +14,8 @@ from fmnist.errors import ConfigError, DataUnavailable, RunError
 from fmnist.runs.manifest import Cell
 from fmnist.runs.record import Record
 from fmnist.runs.run import Run, load_run
-from fmnist.sweeps.plan import plan, refuse_other_runs, require_data
+from fmnist.sweeps.data import require_data
+from fmnist.sweeps.plan import plan, refuse_other_runs
 from tests.conftest import TINY, composed, here
 
 
@@ -125,6 +128,40 @@ def test_every_data_set_is_asked_for_once(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "download", unreachable)
     with pytest.raises(DataUnavailable, match="KMNIST is not in"):
         require_data([Cell("0", words[0], "h", "s")], configuration)
+
+
+def a_set_of_pictures(folder, shift):
+    """Two classes of 20 pictures each."""
+    for number, name in enumerate(("dark", "light")):
+        (folder / "train" / name).mkdir(parents=True, exist_ok=True)
+        for index in range(20):
+            picture = Image.new("L", (28, 28), 100 * number + 2 * index + shift)
+            picture.putpixel((index, index), 255)
+            picture.save(folder / "train" / name / f"{index}.png")
+
+
+def test_finished_cells_of_other_data_are_not_taken_for_this_sweeps(tmp_path):
+    """Two folders of one name have one configuration, and one hash."""
+    of_folder = [text for text in TINY if not text.startswith("data")]
+    of_folder += ["data=folder", "data.root=set", "data.batch_size=8", "seed=0,1"]
+
+    def in_sweep():
+        return here("fmnist.train", "-m", *of_folder, "hydra.sweep.dir=sweep", cwd=tmp_path)
+
+    a_set_of_pictures(tmp_path / "set", shift=0)
+    for words in ("2 to run", "0 to run"):
+        done = in_sweep()
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
+    a_set_of_pictures(tmp_path / "set", shift=1)
+    done = in_sweep()
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: sweep: finished cells (2 of 2) were trained on other data than those of "
+        "data.root=set now; another hydra.sweep.dir trains all on these\n"
+    )
+    shutil.rmtree(tmp_path / "set")  # nothing to compare with: the results can still be shown
+    assert in_sweep().returncode == 0
 
 
 def test_a_missing_data_set_ends_a_sweep_as_it_ends_a_run(tmp_path):

@@ -56,3 +56,10 @@ def test_a_run_that_goes_on_no_longer_says_why_it_was_stopped(tell):
     run = FakeRun(True, **{STEP: 16})
     tell(run, {})
     assert "error" not in run.summary
+
+
+def test_what_a_callback_logged_after_a_row_does_not_repeat_the_row(tell):
+    """Lightning's step of it is one less."""
+    beside = {"epoch": 1, "mine": 0.7}
+    run = FakeRun(True, **ROWS[32] | beside | {STEP: 31})
+    assert tell(run, ROWS | {31: beside, 48: {"epoch": 2, "val/acc": 0.5}}) == [48]
