@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from fmnist.data.npz import Npz
 from fmnist.data.source import DataSet, Images, Wanted
 from fmnist.dataset import main as describe
 from fmnist.errors import DataError, DataUnavailable
+from tests.conftest import CHECKOUT
 from tests.data.test_files import idx, md5
 
 RNG = np.random.default_rng(0)
@@ -266,6 +269,22 @@ def test_a_reader_that_gives_no_sums_gets_them(tmp_path):
     ]
     assert sums[0]
     assert [same_sums(sums[0], other) for other in sums] == [True, True, False]
+
+
+def test_a_process_that_decodes_pictures_and_leaves_at_once_leaks_nothing(tmp_path):
+    code = (
+        "import multiprocessing, os, sys, pathlib\n"
+        "import fmnist.data.folder as f, fmnist.data.source as s\n"
+        "multiprocessing.set_start_method('forkserver')\n"
+        "f.Folder().read(s.Wanted('flowers', pathlib.Path(sys.argv[1])))\n"
+        "os._exit(0)"  # as cells do
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, flowers(tmp_path / "flowers")], cwd=CHECKOUT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_folders_beside_train_are_refused_or_said(tmp_path):
