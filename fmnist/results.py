@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fmnist.config.folders import own_folder
 from fmnist.config.trusted import TRUST_HELP, trust
-from fmnist.evidence.claim_file import asked_claims
+from fmnist.evidence.claim_file import asked_claims, project_claims
 from fmnist.evidence.collect import collect, study_rows
 from fmnist.runs.command import add_config_dir, command, command_parser, start
 from fmnist.runs.foreign_text import escaped
@@ -36,6 +36,9 @@ def parser_of_all() -> ArgumentParser:
                             help="leave out seconds of new runs: of a busy machine")  # fmt: skip
     collecting.add_argument("--latency", action="store_true",
                             help="measure inference on this machine as well")  # fmt: skip
+    collecting.add_argument(
+        "--claims", metavar="FOLDER", help="of other claims, whose sweeps count"
+    )
     rendering = commands.add_parser("render", help="write results/README.md from the CSV files")
     rendering.add_argument("--claims", metavar="FOLDER", help="of other claims")
     collecting.add_argument("--trust", action="store_true", help=TRUST_HELP)
@@ -65,8 +68,11 @@ def parser_of_all() -> ArgumentParser:
 
 
 def run_collect(options: Namespace) -> Said:
+    claims = project_claims() + (asked_claims(options.claims) if options.claims else [])
     with trust(options.trust):
-        return collect(options.directories, options.results, options.latency, options.untimed)
+        return collect(
+            options.directories, options.results, claims, options.latency, options.untimed
+        )
 
 
 def run_render(options: Namespace) -> Said:

@@ -6,6 +6,7 @@ could then be loaded by nobody who does not trust it with running code.
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,20 @@ def maker(node: Any) -> Callable[..., Any]:
     return made
 
 
+def find_target(target: str) -> Any:
+    """What a dotted name stands for.
+
+    Raises:
+        ImportError, AttributeError: nothing; or its module fails.
+    """
+    logger = logging.getLogger("hydra.utils")
+    before, logger.disabled = logger.disabled, True  # it says in three lines what is raised as well
+    try:
+        return get_object(target)
+    finally:
+        logger.disabled = before
+
+
 def as_plain(value: Any) -> Any:
     """Without OmegaConf's containers, which only running code could load from a checkpoint."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
@@ -44,7 +59,7 @@ def sized(node: dict[str, Any], shape: Sequence[int], classes: int) -> dict[str,
         classes: how many there are.
     """
     try:
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        parameters = inspect.signature(find_target(node["_target_"])).parameters
     except Exception:  # it does not say; what is wrong with it is said when it is built
         return node
     facts = {"in_channels": shape[0], "image_size": shape[-1], "num_classes": classes}

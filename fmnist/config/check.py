@@ -6,10 +6,11 @@ stands in `fmnist.config.across`; what only the constructors know in `fmnist.con
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fmnist.config.across import check_across
 from fmnist.config.environment import check_environment
@@ -110,6 +111,32 @@ GIVEN_TO = {"logger": ["job", "config"]}  # to each node of the group
 PARTIAL = ("optim", "scheduler.policy")  # of which code makes the object, with an argument more
 
 
+class NoSuchArgument(ConfigError):
+    """A target takes no argument of this name.
+
+    Args:
+        path, key: of the node, and the argument in it.
+        words: what is wrong.
+        hint: which arguments there are.
+    """
+
+    def __init__(self, path: str, key: str, words: str, hint: str) -> None:
+        super().__init__(f"{path}.{key}: {words}{hint}")
+        self.path, self.key, self.hint = path, key, hint
+
+    def after(self, typed: Sequence[str]) -> str:
+        """In the light of what was typed: of another target the option's file knows nothing."""
+        if not any(text.lstrip("+").startswith(f"{self.path}._target_=") for text in typed):
+            return str(self)
+        cure = f"; ~{self.path}.{self.key} leaves it out"
+        return f"{str(self).removesuffix(self.hint)}{cure}"
+
+
+def _typed(config: DictConfig) -> list[str]:
+    """The overrides of a configuration that has Hydra's part."""
+    return list(OmegaConf.select(config, "hydra.overrides.task") or [])
+
+
 def check(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration, when every key exists and every value is possible.
 
@@ -120,7 +147,10 @@ def check(config: DictConfig) -> dict[str, Any]:
     _check_keys(plain)
     for key, value in plain.items():
         if isinstance(value, dict):
-            _check_node(key, value)
+            try:
+                _check_node(key, value)
+            except NoSuchArgument as error:
+                raise ConfigError(error.after(_typed(config))) from error
     for key, text in RANGES.items():
         _check_range(key, look_up(plain, key), text)
     for key in LIMITS:
@@ -206,8 +236,8 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         right = "should be true" if path in PARTIAL else "should be left out"
         value = node.get("_partial_")
         raise ConfigError(f"{path}._partial_={show(value)}: {right}: fmnist.train decides it")
-    if path == "optim":
-        ours = grouping_settings()
+    ours = grouping_settings() if path == "optim" else {}
+    if ours:
         _check_grouping(node, ours)
         node = {key: value for key, value in node.items() if key not in ours}
     signature = read_signature(target)
@@ -220,8 +250,9 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         if key in given:
             raise ConfigError(f"{path}.{key}: not a setting: {given[key]}")
         if key not in signature:
-            hint = near_or_all(key, signature, f"{path}.")
-            raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
+            options = [name for name in {**signature, **ours} if name not in given]
+            hint = near_or_all(key, options, f"{path}.")
+            raise NoSuchArgument(path, key, f"{target} takes no such argument", hint)
         _check_value(f"{path}.{key}", value, signature[key])
         if target.startswith("torch."):
             _check_pair(f"{path}.{key}", value, signature[key].default)

@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from fmnist.config.schema import Config
+from fmnist.config.schema import CONF_DIR, Config
+from fmnist.config.words import near
 
 # Groups whose files set other groups.
 GLOBAL = ("experiment", "ablation", "search", "without", "local")
@@ -38,7 +39,7 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
         if error.missing_cfg_file:
             group, _, option = error.missing_cfg_file.rpartition("/")
             return (
-                f"{group}={option}: no such option"
+                f"{group}={option}: no such option{_shipped(group, option)}"
                 if group
                 else f"{option}.yaml: in no folder of configurations"
             )
@@ -46,6 +47,12 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
     if isinstance(error, HydraException):
         return _explain_file(text, error.__cause__ or error.__context__)
     return None
+
+
+def _shipped(group: str, option: str) -> str:
+    """Of a group that has several, where Hydra says none: those of conf/."""
+    names = sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
+    return near(option, names) or (f"; fmnist has {', '.join(names)}" if names else "")
 
 
 def _explain_no_option(typed: list[str]) -> str:

@@ -24,6 +24,7 @@ from omegaconf.errors import (
 )
 
 from fmnist.config.composition import explain_composition
+from fmnist.config.groups import grouping_settings
 from fmnist.config.signature import read_signature
 from fmnist.config.words import in_one_line, near_or_all, show
 from fmnist.errors import UserError
@@ -162,7 +163,8 @@ def _explain_key(error: OmegaConfBaseException) -> str:
         return f"{path}={show(error.value)}: {should}"
     if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
         return f"{path}: no such setting; there are none under {above} here"
-    if key in (read_signature(str(parent.get("_target_"))) or {}):
+    known = read_signature(str(parent.get("_target_"))) or {}
+    if key in known or (above == "optim" and key in grouping_settings()):
         return f"{path}: not in the configuration; +{path}=... adds it"
     siblings = [str(name) for name in parent if name != "hydra"]
     return f"{path}: no such setting{near_or_all(key, siblings, above and f'{above}.')}"

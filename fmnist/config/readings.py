@@ -34,10 +34,17 @@ def readings(node: Any) -> list[Reading]:
     """
     if not node:
         return [OURS]
-    right = isinstance(node, Mapping) and all(isinstance(v, list) and v for v in node.values())
-    if not right or not all(isinstance(item, Mapping) for item in node.get(TOGETHER, [])):
-        raise ConfigError("readings: should be settings with lists of levels, ours first, and "
-                          "together: a list of settings")  # fmt: skip
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"readings={node}: should be settings with lists of levels, ours first")
+    for key, levels in node.items():
+        several = isinstance(levels, list) and levels
+        if key == TOGETHER and not (several and all(isinstance(v, Mapping) for v in levels)):
+            raise ConfigError(
+                f"readings.{key}={levels}: should be a list of settings, such as "
+                "[{aug: flip, optim.lr: 0.05}]"
+            )
+        if not several:
+            raise ConfigError(f"readings.{key}={levels}: should be a list of levels, ours first")
     alone = [{key: v} for key, levels in node.items() if key != TOGETHER for v in levels[1:]]
     return [
         OURS,
@@ -46,6 +53,30 @@ def readings(node: Any) -> list[Reading]:
             for item in [*alone, *node.get(TOGETHER, [])]
         ),
     ]
+
+
+def refuse_unknown(listed: Sequence[Reading], plain: Mapping[str, Any]) -> None:
+    """Refuse a reading of a setting that a configuration does not have.
+
+    What a reading sets within a group for which it names another option only that option knows.
+
+    Args:
+        plain: resolved, as the experiment has it.
+
+    Raises:
+        ConfigError: naming the setting, and the one that is near.
+    """
+    for reading in listed:
+        groups = {text.partition("=")[0] for text in reading}
+        for key in (text.partition("=")[0] for text in reading):
+            *above, name = key.split(".")
+            node: Any = plain
+            for part in above:
+                node = node.get(part) if isinstance(node, Mapping) else None
+            known = node if isinstance(node, Mapping) else {}
+            if above and above[0] not in groups and key[0] not in "+~" and name not in known:
+                hint = near_or_all(name, map(str, known), f"{'.'.join(above)}.")
+                raise ConfigError(f"readings.{key}: no such setting{hint}")
 
 
 def words(reading: Reading) -> str:

@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import InstantiationException
 
 from fmnist.config.build import build_node, maker
+from fmnist.config.explain import describe
 from fmnist.config.groups import split_grouping
 from fmnist.config.known import is_known
 from fmnist.errors import ConfigError
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module, Parameter
     from torch.optim import Optimizer
 
@@ -104,13 +106,53 @@ def _try_augmentation(text: str) -> None:
         if policy:  # one that changes nothing may be false
             # The data are not read yet: one that takes grey images, or colour, is good.
             try:
-                policy(torch.zeros(2, 1, 28, 28), policy.draw(2, 28, torch.Generator(), 0), 0.5)
-            except Exception as error:
+                try_augmentation(policy, torch.zeros(2, 1, 28, 28), 0.5)
+            except ConfigError as error:
                 try:
-                    images, mean = torch.zeros(2, 3, 32, 32), torch.full((3, 1, 1), 0.5)
-                    policy(images, policy.draw(2, 32, torch.Generator(), 0), mean)
-                except Exception:
+                    try_augmentation(policy, torch.zeros(2, 3, 32, 32), torch.full((3, 1, 1), 0.5))
+                except ConfigError:
                     raise error from None
+
+
+def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> None:
+    """One batch through an augmentation, which may be somebody's own, before anything is trained.
+
+    The state of torch's random generator is afterwards as it was.
+
+    Args:
+        images: float [B, C, S, S]; changed.
+        mean: the mean pixel, as the augmentation takes it.
+
+    Raises:
+        ConfigError: it fails, or gives something else than as many images of the same size.
+    """
+    torch = _torch()
+    name, count, shape = type(policy).__name__, len(images), list(images.shape)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            drawn = policy.draw(count, shape[-1], torch.Generator().manual_seed(0), 0)
+            if not isinstance(drawn, torch.Tensor) or list(drawn.shape[:1]) != [count]:
+                raise ConfigError(
+                    f"aug: {name}.draw gives {_form(drawn)} for {count} images: should be a tensor "
+                    f"[{count}, ...], a row for every image"
+                )
+            result = policy(images, drawn, mean)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"aug: {name}: {describe(error)}; images were {shape}") from error
+    right = isinstance(result, torch.Tensor) and result.is_floating_point()
+    if not right or list(result.shape) != shape:
+        raise ConfigError(
+            f"aug: {name} gives {_form(result)} for images {shape}: should be float {shape}"
+        )
+
+
+def _form(value: Any) -> str:
+    """ "float32 [2, 1, 28, 28]" of a tensor, else the type."""
+    if not isinstance(value, _torch().Tensor):
+        return f"a {type(value).__name__}"
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
 @cache
@@ -134,6 +176,8 @@ def _step(node: dict[str, Any], parameters: "list[Parameter]") -> "Optimizer":
     torch, (plain, ours) = _torch(), split_grouping(node)
     with _explained("optim", node):
         optimizer: Optimizer = maker(plain)(parameters)
+        if any("lr" not in group for group in optimizer.param_groups):
+            raise ValueError("has no lr in its groups, which policies change and the record keeps")
         for key in (key for key, value in ours.items() if value):
             try:
                 maker(plain)([{"params": [parameter]} for parameter in parameters])

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import Any
 
 from fmnist.errors import UserError
@@ -144,11 +145,11 @@ def check_object(target: str) -> None:
     Raises:
         Untrusted: naming the target and the way out.
     """
-    from hydra.utils import get_object
+    from fmnist.config.build import find_target
 
     for package in trusted_packages():
         if is_below(target, package):
-            if not is_below(str(getattr(get_object(target), "__module__", "")), package):
+            if not is_below(str(getattr(find_target(target), "__module__", "")), package):
                 raise refusal(target)
             return
     module, _, name = target.rpartition(".")
@@ -178,3 +179,19 @@ def refusal(target: Any) -> Untrusted:
     if isinstance(target, str) and NAME.fullmatch(target) and package not in KNOWN:
         words += f"; if you trust it: --trust, or {SETTING}={package}"
     return Untrusted(words)
+
+
+def missing_code(node: Any) -> str | None:
+    """Which package of a node's is not found from here, and what would help; None: all are.
+
+    Args:
+        node: that may be built, see `refuse_untrusted`.
+    """
+    for target in targets_of(node):
+        package = str(target).partition(".")[0]
+        if PathFinder.find_spec(package) is None:
+            return (
+                f"{target}: no package {package} is found from here: start in the folder that has "
+                "its code, or put that on PYTHONPATH"
+            )
+    return None

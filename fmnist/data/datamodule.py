@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 
+from fmnist.config.trial import try_augmentation
 from fmnist.data.augment import Augmentation
 from fmnist.data.batches import EvalBatches, Normalize, TrainBatches, mean_and_std
 from fmnist.data.facts import DatasetFacts
@@ -22,6 +23,7 @@ from fmnist.data.source import (
     Images,
     Reader,
     Wanted,
+    ask,
     check_data_set,
     count_classes,
     md5,
@@ -126,7 +128,7 @@ class ImageData(LightningDataModule):
             self.set_name, self.root, self.size, self.channels, self.classes,
             self.train_size, self.test_size, self.download,
         )  # fmt: skip
-        found = self.source.read(wanted) if self.source else read_published(wanted)
+        found = read_published(wanted) if self.source is None else ask(self.source, wanted)
         found = check_data_set(found, wanted)
         sums = found.checksums or sums_of(found.parts)  # of a reader of one's own, which gives none
         train, test = found.train, found.test
@@ -279,10 +281,18 @@ class ImageData(LightningDataModule):
         return given[0] if isinstance(given, list) and not isinstance(computed, list) else given
 
     def _check_augmentation(self) -> None:
-        """An image that is moved by its own size is gone."""
+        """An image that is moved by its own size is gone; one of another size fits no net.
+
+        Raises:
+            DataError, ConfigError: naming the augmentation.
+        """
         shift, size = getattr(self.augment, "shift", 0), self.train_images.shape[-1]
         if shift >= size:
             raise DataError(f"aug.shift={shift:g}: should be less than {size}, the images' size")
+        if self.augment and self.facts is not None:
+            mean = Normalize(self.facts.mean, self.facts.std).mean
+            pixels = self.train_images.pixels[:2].view(-1, *self.train_images.shape)
+            try_augmentation(self.augment, pixels.float(), mean)
 
     def setup(self, stage: str | None = None) -> None:
         """Bring the images to the device of training; without a trainer, leave them on the CPU."""

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from fmnist.data.pictures import opaque, read_picture
 from fmnist.data.source import DataSet, Images, Wanted, duplicates, refuse_if_too_large, sums_of
 from fmnist.errors import DataError, DataUnavailable
+from fmnist.process.bars import tqdm
 from fmnist.process.machine import usable_cores
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}

@@ -18,6 +18,8 @@ from fmnist.data.facts import LABELS
 from fmnist.errors import DataError
 from fmnist.process.machine import memory_bytes
 
+PIXELS = "a tensor uint8 [N, S, S] or [N, 3, S, S]"
+
 
 @dataclass(frozen=True)
 class Images:
@@ -138,21 +140,32 @@ def refuse_if_too_large(name: str, count: int, shape: Sequence[int]) -> None:
         )
 
 
-def check_data_set(data: DataSet, wanted: Wanted) -> DataSet:
+def ask(reader: Reader, wanted: Wanted) -> Any:
+    """What a reader gives, which may be somebody's own: `check_data_set` looks at it.
+
+    Raises:
+        DataError: it is no reader.
+    """
+    if not callable(getattr(reader, "read", None)):
+        raise DataError(
+            f"{wanted.name}: data.source is {_kind(reader)}: should be an object with a method "
+            "read(wanted)"
+        )
+    return reader.read(wanted)
+
+
+def check_data_set(given: Any, wanted: Wanted) -> DataSet:
     """A reader's data set, checked, and brought to the size, colours and classes that are wanted.
+
+    Args:
+        given: by the reader.
 
     Raises:
         DataError: it is none, such as labels without a class, or images that are not square.
     """
-    name = wanted.name
+    name, data = wanted.name, _typed(wanted.name, given)
     for part, images in data.parts.items():
         pixels, labels = images.pixels, images.labels
-        form = f"{str(pixels.dtype).removeprefix('torch.')} {list(pixels.shape)}"
-        right = pixels.dtype == torch.uint8 and pixels.ndim in (3, 4)
-        if not right or images.shape[0] not in (1, 3):
-            raise DataError(
-                f"{name}: {part} images are {form}: should be uint8 [N, S, S] or [N, 3, S, S]"
-            )
         if len(pixels) != len(labels):
             raise DataError(f"{name}: {len(labels)} labels for {len(pixels)} {part} images")
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(data.classes):
@@ -179,6 +192,53 @@ def check_data_set(data: DataSet, wanted: Wanted) -> DataSet:
     if len(shapes) > 1:
         raise DataError(f"{name}: images of several shapes {sorted(shapes)}: data.size=... helps")
     return replace(data, classes=classes, **parts)  # type: ignore[arg-type]
+
+
+def _typed(name: str, data: Any) -> DataSet:
+    """A data set by its types, or what came and what would be right.
+
+    Raises:
+        DataError: arrays, labels of another type, a tuple in a set's place.
+    """
+    if not isinstance(data, DataSet):
+        raise DataError(
+            f"{name}: its reader gives {_kind(data)}: should be a DataSet of fmnist.data.source: "
+            "DataSet(Images(pixels, labels), classes)"
+        )
+    for part, images in data.parts.items():
+        if not isinstance(images, Images):
+            raise DataError(
+                f"{name}: {part} is {_kind(images)}: should be Images(pixels, labels) of "
+                "fmnist.data.source"
+            )
+        pixels, labels = images.pixels, images.labels
+        right = isinstance(pixels, Tensor) and pixels.dtype == torch.uint8
+        if not right or pixels.ndim not in (3, 4) or images.shape[0] not in (1, 3):
+            raise DataError(_unlike(name, f"{part} images", pixels, PIXELS))
+        if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+            raise DataError(_unlike(name, f"{part} labels", labels, "a tensor int64 [N]"))
+    names = data.classes
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise DataError(_unlike(name, "classes", names, "a list of names, by label"))
+    if others := [each for each in names if not isinstance(each, str)]:
+        raise DataError(f"{name}: class {others[0]} is {_kind(others[0])}: should be its name")
+    return data
+
+
+def _unlike(name: str, what: str, came: Any, right: str) -> str:
+    array = isinstance(came, np.ndarray) and "tensor" in right
+    cure = "; torch.from_numpy makes tensors of arrays" if array else ""
+    return f"{name}: {what} are {_kind(came)}: should be {right}{cure}"
+
+
+def _kind(value: Any) -> str:
+    """In words: "a tuple of 2", "a tensor int32 [200]", "of type Path", "None"."""
+    if isinstance(value, Tensor | np.ndarray):
+        kind = "a tensor" if isinstance(value, Tensor) else "a NumPy array"
+        return f"{kind} {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 def _adapted(images: Images, wanted: Wanted) -> Images:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fmnist.config.trusted import Untrusted
 from fmnist.errors import RunError
+from fmnist.evidence.claim import Claim
 from fmnist.evidence.study import is_study, misfit
 from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import find_runs
@@ -20,7 +21,11 @@ from fmnist.runs.run import Run
 
 
 def collect(
-    directories: Sequence[str], folder: Path, latency: bool = False, untimed: bool = False
+    directories: Sequence[str],
+    folder: Path,
+    claims: Sequence[Claim],
+    latency: bool = False,
+    untimed: bool = False,
 ) -> tuple[list[str], int]:
     """Add the runs below the directories to the CSV files of the folder.
 
@@ -29,6 +34,7 @@ def collect(
     Args:
         directories: runs, sweeps or folders of them.
         folder: of the CSV files; made where there is none.
+        claims: whose sweeps belong to their studies.
         latency: measure inference on this machine.
         untimed: leave out what was measured in seconds.
 
@@ -45,7 +51,7 @@ def collect(
         ended = [(run, without_seconds(row)) for run, row in ended]
     for run, row in ended:
         study = row.facts["study"]
-        if reason := why_not(run, study):
+        if reason := why_not(run, study, claims):
             others[study, reason] += 1
         else:
             measured = with_inference(row, run) if latency and row.finished else row
@@ -69,11 +75,11 @@ def without_seconds(row: Row) -> Row:
     return replace(row, metrics={k: v for k, v in row.metrics.items() if k not in timed})
 
 
-def why_not(run: Run, study: str) -> str:
+def why_not(run: Run, study: str, claims: Sequence[Claim]) -> str:
     """Why a run does not belong to the study that it names; "" if it does."""
     if run.record.cut_short:
         return CUT
-    return misfit(study, run.config, run.record.choices)
+    return misfit(study, run.config, run.record.choices, claims)
 
 
 def add_to(path: Path, rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fmnist.config.words import near_or_all
+from fmnist.config.words import near, near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
 from fmnist.evidence.failed import counted_values, excuse, failed_words
@@ -209,11 +209,16 @@ def difference(first: Setting, second: Setting, metric: str = "test/acc") -> Com
     both: Mapping[int, tuple[float, float]] = {
         seed: (sides[0][seed], sides[1][seed]) for seed in sides[0] if seed in sides[1]
     }
+    rows = [*first.ended.values(), *second.ended.values()]
+    known = {name for row in rows for name in row.metrics}
+    if metric not in known:
+        usual = [name for name in known if name.count("/") == 1 and "_to/" not in name]
+        hint = near(metric, known) or near_or_all(metric, usual)
+        raise RunError(f"{metric}: no run has such a metric{hint}")
     if not both:
         words = " and ".join(", ".join(map(str, side)) or "none" for side in sides)
         raise RunError(f"{metric}: no seed in common: seeds {words}")
     paired = one_training(filter(is_value, differing([first, second])))
-    rows = [*first.ended.values(), *second.ended.values()]
     failed = [row for row in rows if not row.finished]
     found = compare_sides(
         first.name, second.name, both, paired=paired, resolution=resolution_of(metric, rows)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from fmnist.config.folders import option_file, options_of
 from fmnist.config.readings import OURS
 from fmnist.errors import ConfigError
-from fmnist.evidence.claim_file import project_claims
+from fmnist.evidence.claim import Claim
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.runs.rows import canonical, flatten, is_value
@@ -53,12 +53,11 @@ def _file(ablation: str) -> DictConfig | ListConfig:
     return OmegaConf.load(path)
 
 
-@cache
-def definitions(study: str) -> list[tuple[str, ...]]:
-    """The arguments of `fmnist.train` that run a study."""
+def definitions(study: str, claims: Iterable[Claim]) -> list[tuple[str, ...]]:
+    """The arguments of `fmnist.train` that run a study, also as a claim's `sweep` has them."""
     if not is_ablation(study):
         return [(f"experiment={study}",)]
-    sweeps = [tuple(claim.sweep.split()) for claim in project_claims()]
+    sweeps = [tuple(claim.sweep.split()) for claim in claims]
     own = (f"ablation={study}",)
     return list(dict.fromkeys([own, *(sweep for sweep in sweeps if sweep[0] == own[0])]))
 
@@ -119,7 +118,9 @@ def first_seed_of(ablation: str) -> int:
     return min(map(int, override.sweep_string_iterator())) if override.is_sweep_override() else 0
 
 
-def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) -> str:
+def misfit(
+    study: str, config: Mapping[str, Any], choices: Mapping[str, Any], claims: Iterable[Claim]
+) -> str:
     """Why a run does not belong to a study, in words; "" if it does.
 
     Only the cell with the run's own levels is composed. A setting that the run lacks did not exist
@@ -128,6 +129,7 @@ def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) ->
     Args:
         config: the run's, resolved: what was asked for, not what a machine made of it.
         choices: the option that was chosen in every group.
+        claims: whose sweeps count as the study's.
 
     Raises:
         ClaimError: the cell does not compose.
@@ -136,7 +138,7 @@ def misfit(study: str, config: Mapping[str, Any], choices: Mapping[str, Any]) ->
         unknown = "no ablation or experiment of that name is defined here"
         return f"{unknown}; --config-dir names a folder of one's own" if study else "no study"
     own = {key: value for key, value in flatten(config).items() if is_value(key)}
-    found = [_misfit(overrides, own, choices) for overrides in definitions(study)]
+    found = [_misfit(overrides, own, choices) for overrides in definitions(study, claims)]
     wrong = min(found, key=len)
     more = f" and {len(wrong) - SHOWN} settings more" if len(wrong) > SHOWN else ""
     return ", ".join(wrong[:SHOWN]) + more
@@ -161,7 +163,10 @@ def _misfit(
         [
             f"{key}={value} (there: {wanted.get(key, 'none')})"
             for key, value in own.items()
-            if wanted.get(key) != value and (key not in DEVICES or key in factors)
+            if wanted.get(key) != value
+            and (key not in DEVICES or key in factors)
+            # Which file it is only the command line says: data=npz data.root=...
+            and not (key == "data.name" and not wanted.get(key))
         ]
         for wanted in (settings_of((*cell, *reading)) for reading in under)
     ]

@@ -133,19 +133,25 @@ class Run:
         from omegaconf.errors import OmegaConfBaseException
 
         from fmnist.config.build import build_node, sized
-        from fmnist.config.trusted import Untrusted, refuse_untrusted
+        from fmnist.config.trusted import Untrusted, missing_code, refuse_untrusted
 
+        node = self.config[group]
         try:
             if not self.own:
-                refuse_untrusted(self.config[group])
-            node = self.config[group]
+                refuse_untrusted(node)
             if group == "model" and (data := self.record.dataset) is not None:
                 node = sized(node, data.shape, len(data.classes))
             return build_node(node)
         except Untrusted as error:
             raise Untrusted(f"{self.dir}: config.{group}: {error}") from error
-        except (InstantiationException, OmegaConfBaseException, RecursionError) as error:
-            cause = error.__cause__ or error
+        except (
+            InstantiationException, OmegaConfBaseException, RecursionError, ImportError
+        ) as error:  # fmt: skip
+            if missing := missing_code(node):
+                raise RunError(f"{self.dir}: config.{group}: {missing}") from error
+            cause = error if isinstance(error, ImportError) else error.__cause__ or error
+            while isinstance(cause, ImportError) and cause.__cause__:  # Hydra wraps them
+                cause = cause.__cause__
             reason = " ".join(str(cause).split()) or type(cause).__name__
             raise RunError(f"{self.dir}: config.{group} cannot be built: {reason}") from error
 

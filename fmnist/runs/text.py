@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fmnist.config.signature import read_signature
 from fmnist.data.facts import DatasetFacts
 from fmnist.runs.leak import LEAK
 from fmnist.runs.record import Epoch, Record, known
@@ -25,13 +26,12 @@ def announcement(record: Record, net_name: str, run_dir: Path) -> str:
         extras.append(f"weights averaged with decay {config['ema_decay']:g}")
     if config.get("compile"):
         extras.append("compiled")
-    name = optim["_target_"].rpartition(".")[2]
     leak = [f"WARNING {LEAK}"] if data.select_on == "test" else []
     val = "no val" if leak else f"{data.val_size:,} val"
     lines = [
         f"net     {net_name}, {record.params:,} parameters, "
         f"{known(record.flops) / 1e6:.2f} MFLOPs an image",
-        f"optim   {name} lr={optim['lr']:g}, batch {config['data']['batch_size']}, "
+        f"optim   {optimizer_text(optim)}, batch {config['data']['batch_size']}, "
         f"{', '.join(extras)}",
         f"data    {data.name}{unchecked(data)}, {data.train_size:,} train, {val}, "
         f"{data.test_size:,} test, "
@@ -61,6 +61,17 @@ def length_text(trainer: Mapping[str, Any]) -> str:
     if epochs is None:
         return f"until early stopping, at most {most}" if most else "until early stopping"
     return f"up to {most}"
+
+
+def optimizer_text(optim: Mapping[str, Any]) -> str:
+    """ "Adam lr=0.001": the rate of the setting, or else the default of the optimiser's code.
+
+    Nothing of the rate where neither is a number.
+    """
+    name, rate = optim["_target_"].rpartition(".")[2], optim.get("lr")
+    if "lr" not in optim and (signature := read_signature(optim["_target_"])):
+        rate = signature["lr"].default if "lr" in signature else None
+    return f"{name} lr={rate:g}" if isinstance(rate, int | float) else name
 
 
 def augments(aug: Mapping[str, Any]) -> bool:

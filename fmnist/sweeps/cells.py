@@ -13,8 +13,16 @@ from fmnist.config.arguments import cell_by_cell
 from fmnist.config.command import check_local, check_shadowed
 from fmnist.config.compose import hydra_over_conf
 from fmnist.config.folders import conf_folders
-from fmnist.config.readings import check_wanted, key_of, readings, refuse_unlisted, words
+from fmnist.config.readings import (
+    check_wanted,
+    key_of,
+    readings,
+    refuse_unknown,
+    refuse_unlisted,
+    words,
+)
 from fmnist.config.schema import resolve
+from fmnist.errors import ConfigError
 from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import is_own_name, varied_keys
@@ -60,7 +68,7 @@ def with_readings(
         settings = tuple(text for text in cell if key_of(text) != "seed")
         if settings not in known:
             given = {key_of(text) for text in cell}
-            listed = readings(resolve(compose(cell))["readings"])
+            listed = _listed(compose(cell))
             free = [r for r in listed if not given & {key_of(text) for text in r}]
             known[settings] = [
                 r for r in free if not isinstance(wanted, list) or words(r) in wanted
@@ -70,6 +78,24 @@ def with_readings(
     refuse_unlisted(wanted, all_listed)
     set_by_them = [key_of(text) for listed in known.values() for r in listed for text in r]
     return made, list(dict.fromkeys(set_by_them))
+
+
+def _listed(config: DictConfig) -> list[tuple[str, ...]]:
+    """The readings of a composed configuration, ours first.
+
+    Raises:
+        ConfigError: they are none, or of a setting that there is not; says whose they are.
+    """
+    plain = resolve(config)
+    try:
+        found = readings(plain["readings"])
+        refuse_unknown(found, plain)
+    except ConfigError as error:
+        chosen = config.hydra.runtime.choices
+        named = [f"{group}={chosen[group]}" for group in ("experiment", "ablation")
+                 if chosen.get(group) is not None]  # fmt: skip
+        raise ConfigError(f"{error} (in {' or '.join(named) or 'readings=...'})") from error
+    return found
 
 
 def sweep_of(overrides: Sequence[str]) -> Sweep:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from tqdm.auto import tqdm
 
 from fmnist.errors import Pruned
+from fmnist.process.bars import tqdm
 from fmnist.runs.record import GIVEN_UP, Epoch
 from fmnist.runs.run import PRUNED, Run
 from fmnist.runs.text import epoch_label, epoch_line
@@ -26,9 +26,6 @@ from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
-# In a notebook a widget, elsewhere the terminal's. Not tqdm's own lock, one of multiprocessing's,
-# which a killed process would leak.
-tqdm.set_lock(threading.RLock())
 INTERVAL = 0.2  # seconds between updates of the bar: what makes it cost nothing measurable
 
 

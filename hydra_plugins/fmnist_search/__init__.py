@@ -105,6 +105,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         given = (self.params or {}).items()
         space, fixed = search_space([*(f"{key}={value}" for key, value in given), *arguments])
         searches = self._searches(space, fixed)
+        self.name_cells()
         log.info("search  %s", shown(self.folder))
         try:
             with sigterm_exits(), alone(self.folder):
@@ -305,8 +306,10 @@ class SearchSweeper(SearchOptions, CellSweeper):
             names: of the cells, for people, by folder; None: what tells a trial's from others.
         """
         from fmnist.config.readings import key_of
+        from fmnist.runs.text import in_eighty
+        from fmnist.sweeps.launch import error_of
         from fmnist.sweeps.plan import write_manifest
-        from fmnist.sweeps.watch import watch
+        from fmnist.sweeps.watch import outcome, watch
 
         cells = planned or self.plan(wanted)
         write_manifest(self.folder, cells)
@@ -318,7 +321,13 @@ class SearchSweeper(SearchOptions, CellSweeper):
         }
         with watch(self.folder, cells, names):
             jobs: Sequence[JobReturn] = self.launcher.launch(wanted, initial_job_idx=number)
-            return jobs
+        errors = {tuple(cell): error_of(job) for cell, job in zip(wanted, jobs, strict=False)}
+        for cell in cells:  # of which those that have a record were watched
+            error = errors.get(tuple(cell.overrides))
+            if error and outcome(self.folder, cell)[0] == "missing":
+                line = f"{'failed':8}  {names[cell.dir]}  {error.splitlines()[0]}"
+                log.error("%s", in_eighty(line, indent=10))
+        return jobs
 
 
 def value_of(job: JobReturn) -> float | None:

@@ -135,13 +135,17 @@ def take_up(study: "Study") -> int:
 def tell_best(study: "Study") -> int:
     """Say which trial is the best: 0, or 1 when none has a result."""
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    taken_up = set(study.user_attrs.get(TAKEN_UP, []))
+    lost = [t for t in study.trials if t.state.name == "FAIL" and t.number not in taken_up]
+    failed = f"{len(lost)} failed" if lost else ""
     if not done:
-        log.error("no trial has a result")
+        log.error("no trial has a result%s", failed and f": {failed}")
         return 1
     from fmnist.runs.text import in_eighty
 
     best = study.best_trial
     words = " ".join(f"{key}={value}" for key, value in best.params.items())
-    log.info("\n%d trials with a result; the best: val acc %.4f", len(done), best.value)
+    counted = f"{len(done)} trial{'s' * (len(done) > 1)} with a result{failed and f', {failed}'}"
+    log.info("\n%s; the best: val acc %.4f", counted, best.value)
     log.info("%s", in_eighty(words, indent=0))
     return 0

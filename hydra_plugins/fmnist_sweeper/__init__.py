@@ -85,6 +85,14 @@ class CellSweeper(Options, Sweeper):
         """Of the sweep."""
         return Path(self.config.hydra.sweep.dir).absolute()
 
+    def name_cells(self) -> None:
+        """Before any is launched: in the configuration of one, nothing says what varies."""
+        from fmnist.sweeps.names import is_own_name
+
+        if not is_own_name(self.config.hydra.sweep):
+            # Resolved here: the cells' configurations are handed the cached names.
+            OmegaConf.select(self.config, "hydra.sweep.subdir")
+
     def load(self, cell: list[str]) -> DictConfig:
         """The configuration of one cell, by its overrides."""
         return self.context.config_loader.load_sweep_config(self.config, cell)
@@ -142,7 +150,6 @@ class ResumeSweeper(CellSweeper):
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.data import require_data
         from fmnist.sweeps.launch import launch, left
-        from fmnist.sweeps.names import is_own_name
         from fmnist.sweeps.plan import fingerprint, refuse_other_runs
         from fmnist.sweeps.trial import try_nets
 
@@ -152,9 +159,7 @@ class ResumeSweeper(CellSweeper):
             cells, keys = with_readings(cells, self.load, self.readings)
             with flag_override(self.config, ["readonly", "struct"], False):
                 hydra.sweeper.params.update(dict.fromkeys(keys, ""))  # varied, too
-        if not is_own_name(hydra.sweep):
-            # Resolved before the cells' configurations are made: they are handed the cached names.
-            OmegaConf.select(self.config, "hydra.sweep.subdir")
+        self.name_cells()
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
         planned = self.plan(cells, listed_cells(folder), fingerprint(plain), self.here())

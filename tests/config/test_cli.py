@@ -22,6 +22,18 @@ MISTAKES = [
     ("+sed=3", "sed: no such setting; did you mean seed?"),
     ("optim.lrr=1", "optim.lrr: no such setting; did you mean optim.lr?"),
     ("+optim.lrr=1", "optim.lrr: torch.optim.Adam takes no such argument; did you mean optim.lr?"),
+    (
+        "+optim.no_decy=true",
+        "optim.no_decy: torch.optim.Adam takes no such argument; did you mean optim.no_decay?",
+    ),
+    (
+        "optim._target_=torch.optim.NAdam",
+        "optim.fused: torch.optim.NAdam takes no such argument; ~optim.fused leaves it out",
+    ),
+    (
+        "callbacks=[flat]",
+        "callbacks=flat: no such option; fmnist has device_stats, lr_monitor, none",
+    ),
     ("trainer.max_epoch=3", "trainer.max_epoch: no such setting; did you mean trainer.max_epochs?"),
     ("data.rot=x", "data.rot: no such setting; did you mean data.root?"),
     (

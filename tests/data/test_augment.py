@@ -1,12 +1,16 @@
 """The one-kernel augmentation against torchvision's chain of three, and what it draws."""
 
 import math
+import re
 
 import pytest
 import torch
 from hydra.utils import instantiate
 
+from fmnist.config.trial import try_out
 from fmnist.data.augment import RandomAffine, affine_matrices
+from fmnist.data.datamodule import ImageData
+from fmnist.errors import ConfigError
 from tests.conftest import Later, composed
 
 TF = Later("torchvision.transforms.functional")
@@ -243,3 +247,67 @@ def test_options_are_the_policies_of_their_studies(option, expected):
     policy = instantiate(composed(f"aug={option}", "data=synthetic")["aug"])
     assert (policy.degrees, policy.shift, policy.flip, policy.interpolation) == expected
     assert bool(policy) is (option != "off")
+
+
+class Own:
+    """An augmentation of one's own, wrong in one way or another."""
+
+    def __init__(self, wrong: str = "") -> None:
+        self.wrong = wrong
+
+    def draw(self, count, size, generator, epoch=0):
+        return torch.rand(1 if self.wrong == "drawn" else count, generator=generator)
+
+    def __call__(self, images, drawn, mean):
+        torch.rand(())
+        match self.wrong:
+            case "size":
+                return images.repeat_interleave(2, -1)
+            case "larger" if images.shape[1] == 3:  # which only the data show
+                return torch.nn.functional.pad(images, (1, 1, 1, 1))
+            case "bytes":
+                return images.byte()
+            case "nothing":
+                return None
+            case "raises":
+                raise KeyError("drawn")
+        return images
+
+
+WRONG = {
+    "size": "Own gives float32 [2, 1, 28, 56] for images [2, 1, 28, 28]: should be float "
+    "[2, 1, 28, 28]",
+    "bytes": "Own gives uint8 [2, 1, 28, 28] for images [2, 1, 28, 28]: should be float "
+    "[2, 1, 28, 28]",
+    "nothing": "Own gives a NoneType for images [2, 1, 28, 28]: should be float [2, 1, 28, 28]",
+    "drawn": "Own.draw gives float32 [1] for 2 images: should be a tensor [2, ...], a row for "
+    "every image",
+    "raises": f"Own: KeyError: 'drawn', at {__file__}:LINE; images were [2, 1, 28, 28]",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_an_augmentation_of_ones_own_is_tried_and_blamed_before_a_run(wrong):
+    keys = ("degrees", "shift", "flip", "interpolation")
+    nodes = f"aug._target_={__name__}.Own", *(f"~aug.{key}" for key in keys)
+    try_out(composed(*nodes))
+    with pytest.raises(ConfigError) as caught:
+        try_out(composed(*nodes, f"+aug.wrong={wrong}"))
+    assert re.sub(r"py:\d+", "py:LINE", str(caught.value)) == f"aug: {WRONG[wrong]}"
+
+
+def test_what_only_the_data_show_of_an_augmentation_is_said_before_a_run():
+    def load(**settings):
+        ImageData("synthetic", train_size=60, test_size=20, val_size=20, **settings).load()
+
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    load(augment=Own("larger"))
+    load(augment=Own(), channels=3)
+    assert torch.random.get_rng_state().equal(before)
+    with pytest.raises(ConfigError) as caught:
+        load(augment=Own("larger"), channels=3)
+    assert str(caught.value) == (
+        "aug: Own gives float32 [2, 3, 30, 30] for images [2, 3, 28, 28]: should be float "
+        "[2, 3, 28, 28]"
+    )

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from fmnist.data.npz import Npz
 from fmnist.data.source import DataSet, Images, Wanted
 from fmnist.dataset import main as describe
 from fmnist.errors import DataError, DataUnavailable
+from tests.conftest import CHECKOUT
 from tests.data.test_files import idx, md5
 
 RNG = np.random.default_rng(0)
@@ -268,6 +271,22 @@ def test_a_reader_that_gives_no_sums_gets_them(tmp_path):
     assert [same_sums(sums[0], other) for other in sums] == [True, True, False]
 
 
+def test_a_process_that_decodes_pictures_and_leaves_at_once_leaks_nothing(tmp_path):
+    code = (
+        "import multiprocessing, os, sys, pathlib\n"
+        "import fmnist.data.folder as f, fmnist.data.source as s\n"
+        "multiprocessing.set_start_method('forkserver')\n"
+        "f.Folder().read(s.Wanted('flowers', pathlib.Path(sys.argv[1])))\n"
+        "os._exit(0)"  # as cells do
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, flowers(tmp_path / "flowers")], cwd=CHECKOUT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_folders_beside_train_are_refused_or_said(tmp_path):
     flowers(tmp_path / "train")
     flowers(tmp_path / "test")
@@ -400,6 +419,67 @@ class Two:
         labels = torch.arange(40) % 2
         images = (labels * 200)[:, None, None] + torch.arange(256).view(16, 16) % 50
         return DataSet(Images(images.to(torch.uint8), labels), ["dark", "light"])
+
+
+class Given:
+    """A reader that gives what it was told to give."""
+
+    def __init__(self, given: object) -> None:
+        self.given = given
+
+    def read(self, wanted: Wanted) -> object:
+        return self.given
+
+
+GREY, HALVES = torch.zeros(40, 8, 8, dtype=torch.uint8), torch.arange(40) % 2
+TENSOR = "should be a tensor uint8 [N, S, S] or [N, 3, S, S]"
+LABELS = "should be a tensor int64 [N]"
+ARRAYS = "; torch.from_numpy makes tensors of arrays"
+ANSWERS = {
+    "its reader gives a tuple of 2: should be a DataSet of fmnist.data.source: "
+    "DataSet(Images(pixels, labels), classes)": (GREY, HALVES),
+    "its reader gives None: should be a DataSet of fmnist.data.source: "
+    "DataSet(Images(pixels, labels), classes)": None,
+    "train is a tuple of 2: should be Images(pixels, labels) of fmnist.data.source": DataSet(
+        (GREY, HALVES), ["a", "b"]
+    ),
+    f"train images are a NumPy array uint8 [40, 8, 8]: {TENSOR}{ARRAYS}": DataSet(
+        Images(GREY.numpy(), HALVES.numpy()), ["a", "b"]
+    ),
+    f"train images are a tensor float32 [40, 8, 8]: {TENSOR}": DataSet(
+        Images(GREY.float(), HALVES), ["a", "b"]
+    ),
+    f"train images are a tensor uint8 [40, 8, 8, 3]: {TENSOR}": DataSet(
+        Images(GREY[..., None].repeat(1, 1, 1, 3), HALVES), ["a", "b"]
+    ),
+    f"train labels are a NumPy array int64 [40]: {LABELS}{ARRAYS}": DataSet(
+        Images(GREY, HALVES.numpy()), ["a", "b"]
+    ),
+    f"train labels are a tensor int32 [40]: {LABELS}": DataSet(
+        Images(GREY, HALVES.int()), ["a", "b"]
+    ),
+    f"test labels are a tensor int64 [40, 1]: {LABELS}": DataSet(
+        Images(GREY, HALVES), ["a", "b"], test=Images(GREY, HALVES[:, None])
+    ),
+    "classes are of type int: should be a list of names, by label": DataSet(
+        Images(GREY, HALVES), 2
+    ),
+    "class 0 is of type int: should be its name": DataSet(Images(GREY, HALVES), [0, 1]),
+}
+
+
+@pytest.mark.parametrize(("line", "given"), ANSWERS.items(), ids=[*ANSWERS])
+def test_what_a_reader_of_ones_own_gives_is_refused_in_one_line(line, given):
+    with pytest.raises(DataError) as caught:
+        ImageData("own", source=Given(given), val_size=4).load()
+    assert str(caught.value) == f"own: {line}"
+
+
+def test_a_source_that_is_no_reader_is_refused_in_one_line():
+    with pytest.raises(DataError) as caught:
+        ImageData("own", source=(GREY, HALVES), val_size=4).load()
+    words = "data.source is a tuple of 2: should be an object with a method read(wanted)"
+    assert str(caught.value) == f"own: {words}"
 
 
 def test_size_colours_and_classes_are_settings_of_every_set():

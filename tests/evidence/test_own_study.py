@@ -179,3 +179,19 @@ def test_ones_own_claims_need_none_of_the_projects(tmp_path, monkeypatch, capsys
         assert (
             said == f"error: {tmp_path}/removed: holds no claim; --claims FOLDER names your own\n"
         )
+
+
+def test_what_only_the_command_line_or_a_claim_of_ones_own_says_is_collected(
+    tmp_path, monkeypatch, capsys
+):
+    """Which file data=npz is, and which experiment an ablation is run with."""
+    wider = CLAIM.replace("sweep: ablation=NAME", "sweep: ablation=NAME optim.lr=0.5")
+    small = SMALL.replace("data: {root: small1.npz}\n", "")
+    monkeypatch.chdir(own_study(tmp_path, "own_root", small, wider))
+    with_runs(tmp_path, "own_root", "data.root=mine.npz", "optim.lr=0.5")
+    for words in ([], FLAGS[:2]):
+        assert results(["collect", "multirun", *FLAGS[2:], *words]) == 0
+    assert capsys.readouterr().out == (
+        "left out: 6 runs of own_root: optim.lr=0.5 (there: 0.001)\n"
+        "results/own_root.csv: 6 runs, 6 new\n"
+    )

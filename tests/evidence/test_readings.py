@@ -39,10 +39,39 @@ def test_ours_is_first_and_levels_are_not_crossed():
     assert readings(None) == readings({}) == [OURS]
 
 
-@pytest.mark.parametrize("node", [["aug"], {"aug": "on"}, {"aug": []}, {"together": ["aug=on"]}])
-def test_other_lists_are_refused(node):
-    with pytest.raises(ConfigError, match="readings: should be settings with lists of levels"):
+SETTINGS = "should be a list of settings, such as [{aug: flip, optim.lr: 0.05}]"
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (["aug"], "readings=['aug']: should be settings with lists of levels, ours first"),
+        ({"aug": "on"}, "readings.aug=on: should be a list of levels, ours first"),
+        ({"aug": []}, "readings.aug=[]: should be a list of levels, ours first"),
+        ({"together": ["aug=on"]}, f"readings.together=['aug=on']: {SETTINGS}"),
+        ({"together": {"aug": "on"}}, f"readings.together={{'aug': 'on'}}: {SETTINGS}"),
+    ],
+)
+def test_other_lists_are_refused(node, words):
+    with pytest.raises(ConfigError) as caught:
         readings(node)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ("optim.lrr: [0.1, 0.2]", "readings.optim.lrr: no such setting; did you mean optim.lr?"),
+        ("optim.lr: 0.2", "readings.optim.lr=0.2: should be a list of levels, ours first"),
+    ],
+)
+def test_a_wrong_reading_names_the_file_that_lists_it(listed, words, tmp_path):
+    file = tmp_path / "conf/ablation/mine.yaml"
+    file.parent.mkdir(parents=True)
+    sweeper = "hydra: {mode: MULTIRUN, sweeper: {readings: true, params: {seed: '0,1'}}}"
+    file.write_text(f"# @package _global_\nreadings:\n  {listed}\n{sweeper}\n")
+    done = here("fmnist.train", "--config-dir=conf", "ablation=mine", cwd=tmp_path)
+    assert done.stderr == f"error: {words} (in ablation=mine)\n"
 
 
 @pytest.mark.parametrize("experiment", READ)
@@ -116,7 +145,7 @@ def test_a_sweep_runs_the_readings_that_are_asked_for_and_refuses_others(tmp_pat
 def test_runs_under_a_reading_belong_to_their_sweep_and_to_no_other():
     def why(study, *overrides):
         config, choices, _ = configuration(*overrides)
-        return misfit(study, config, choices)
+        return misfit(study, config, choices, [])
 
     read = ("experiment=s2_best", "aug=flip", "trainer.max_epochs=20")
     assert why("s2_readings", "experiment=s2_best") == why("s2_readings", *read) == ""

@@ -249,6 +249,27 @@ def test_trust_and_the_setting_let_a_net_of_ones_own_be_evaluated(
     assert evaluate([str(folder)]) == 0
 
 
+@pytest.mark.parametrize("option", ["--trust", "the variable"])
+def test_code_of_ones_own_that_is_not_found_from_here_is_one_line(
+    shared, option, tmp_path, monkeypatch, capfd, caplog
+):
+    folder = shared(lambda record: record["config"]["model"].update(_target_="far_nets.Mine"))
+    monkeypatch.setenv(SETTING, "far_nets" if option == "the variable" else "")
+    arguments = [str(folder), *([option] if option == "--trust" else [])]
+    assert evaluate(arguments) == 2
+    line = (
+        f"error: {folder}: config.model: far_nets.Mine: no package far_nets is found from here: "
+        "start in the folder that has its code, or put that on PYTHONPATH\n"
+    )
+    assert capfd.readouterr().err == line
+    (tmp_path / "far_nets.py").write_text("import far_layers\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert evaluate(arguments) == 2
+    line = f"error: {folder}: config.model cannot be built: No module named 'far_layers'\n"
+    assert capfd.readouterr().err == line
+    assert not caplog.records  # of Hydra's
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [

@@ -492,6 +492,15 @@ def test_two_seeds_decide_nothing_and_seeds_that_differ_are_not_compared(tmp_pat
         compare(sides[0] / "max0", sides[1] / "avg1")
 
 
+def test_a_metric_that_no_run_has_is_said_with_those_that_there_are(tmp_path: Path) -> None:
+    sides = [put_seeds(tmp_path / p, p, ACCURACIES[p]) for p in ("max", "avg")]
+    with pytest.raises(RunError, match=r"^test/f2: no run has such a metric; did you mean test/f1"):
+        compare(*sides, metric="test/f2")
+    words = r"^zzz: no run has such a metric; there are test/acc, test/f1, test/loss, train/"
+    with pytest.raises(RunError, match=words):
+        compare(*sides, metric="zzz")
+
+
 def test_what_cannot_be_compared_is_said_in_a_line(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -311,6 +311,26 @@ def test_failed_trials_count_and_end_no_search(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_trials_that_are_refused_before_they_begin_say_why(tmp_path):
+    typed = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.confirm=0", "hydra.sweep.dir=search"]
+    space = ["model.pooling=avg,max", "data.size=8", "hydra.sweeper.n_trials=2"]
+    done = here("fmnist.train", *TINY, *typed, *space, cwd=tmp_path)
+    assert done.returncode == 1
+    said = " ".join((done.stdout + done.stderr).split())
+    assert len(re.findall(r"failed pooling=(avg|max) ConfigError: model: ", said)) == 2
+    assert "no trial has a result: 2 failed" in said
+    # The folders have the names that the list of cells says.
+    cells = json.loads((tmp_path / "search/sweep.json").read_text())["cells"]
+    assert {cell["dir"] for cell in cells} == {p.parent.name for p in tmp_path.glob("*/*/*.log")}
+
+
+def test_the_end_of_a_search_says_how_many_trials_failed(search, caplog):
+    caplog.set_level("INFO")
+    values = iter([CellFailed("it did"), 0.5, CellFailed("it did")])
+    search("a=interval(0.0,1.0)", n_trials=3, launch=lambda cells: [next(values) for _ in cells])
+    assert "1 trial with a result, 2 failed; the best: val acc 0.5000" in caplog.text
+
+
 def test_without_optuna_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     done = here(*SEARCH, cwd=tmp_path)

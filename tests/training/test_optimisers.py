@@ -1,17 +1,22 @@
 """Groups of parameters, and Muon with AdamW: who is trained how, and that a run goes on from it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from fmnist.config.schema import config_hash
+from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError
 from fmnist.models.googlenet import GoogLeNet
+from fmnist.runs.run import load_run
+from fmnist.runs.text import optimizer_text
 from fmnist.training.build import build
 from fmnist.training.groups import parameter_groups
 from fmnist.training.muon import MuonAdamW
 from fmnist.training.schedule import peaks
-from tests.conftest import TINY, composed
+from tests.conftest import TINY, composed, here
 
 
 def a_net() -> nn.Sequential:
@@ -124,3 +129,60 @@ def test_a_run_with_muon_and_a_schedule_trains(run_tiny) -> None:
     assert run.record.metrics["test/acc"] > 0.2
     state = torch.load(run.checkpoints / "last.ckpt", weights_only=True)["optimizer_states"][0]
     assert len(state["inner"]) == len(state["param_groups"])
+
+
+def test_an_optimiser_whose_file_gives_no_rate_trains_with_its_own_and_says_so(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "conf/optim/nadam.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("_target_: torch.optim.NAdam\n_partial_: true\n")
+    typed = [*TINY, "--config-dir=conf", "optim=nadam", "hydra.run.dir=run"]
+    done = here("fmnist.train", *typed, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\noptim   NAdam lr=0.002, batch 32," in done.stdout
+    assert load_run(tmp_path / "run").record.epochs[0].lr == 0.002
+    # Settings of every optimiser, which this file does not list.
+    done = here("fmnist.train", *typed, "optim.no_decay=true", cwd=tmp_path)
+    words = "optim.no_decay: not in the configuration; +optim.no_decay=... adds it"
+    assert done.stderr == f"error: {words}\n"
+
+
+RATES = {
+    "torch.optim.Adam": ({"lr": 1e-3}, "Adam lr=0.001"),
+    "torch.optim.SGD": ({}, "SGD lr=0.001"),
+    "tests.training.test_optimisers.Rateless": ({}, "Rateless"),
+    "tests.training.test_optimisers.Finder": ({"lr": None}, "Finder"),
+    "nowhere.Other": ({}, "Other"),
+}
+
+
+@pytest.mark.parametrize(("target", "said"), RATES.items(), ids=[*RATES])
+def test_the_announcement_says_a_rate_where_there_is_a_number(
+    target: str, said: tuple[dict[str, float | None], str]
+) -> None:
+    assert optimizer_text({"_target_": target, **said[0]}) == said[1]
+
+
+class Finder(torch.optim.SGD):
+    """Takes a rate, or chooses one."""
+
+    def __init__(self, params: object, lr: float | None = None) -> None:
+        super().__init__(params, lr or 0.1)  # type: ignore[arg-type]
+
+
+class Rateless(torch.optim.Optimizer):
+    """Calls its rate something else."""
+
+    def __init__(self, params: object, speed: float = 0.1) -> None:
+        super().__init__(params, {"speed": speed})  # type: ignore[arg-type]
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        """Nothing."""
+
+
+def test_an_optimiser_without_a_rate_is_refused_before_the_run_begins() -> None:
+    target = f"{__name__}.Rateless"
+    plain = composed(f"optim._target_={target}", "~optim.lr", "~optim.weight_decay", "~optim.fused")
+    with pytest.raises(ConfigError, match=r"^optim: \S+Rateless: has no lr in its groups, which"):
+        try_out(plain)
