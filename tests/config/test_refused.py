@@ -444,7 +444,9 @@ def test_a_class_without_a_constructor_has_that_of_its_base() -> None:
 def a_checkout(folder: Path) -> None:
     """A copy of what a command needs, to be changed."""
     for part in ("fmnist", "conf", "hydra_plugins"):
-        shutil.copytree(CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
 
 
 def in_checkout(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -192,9 +192,7 @@ def test_data_that_another_setting_decides_are_those_of_the_cell(tmp_path):
     words += ["--config-dir", "conf", "data=grey", "data.batch_size=8", "data.val_size=10"]
 
     def in_sweep():
-        return here(
-            "fmnist.train", "-m", *words, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path
-        )
+        return here("fmnist.train", "-m", *words, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path)
 
     for said in ("2 to run", "0 to run"):
         done = in_sweep()
