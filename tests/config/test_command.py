@@ -132,7 +132,10 @@ def test_a_file_of_a_group_that_is_not_what_it_should_be(name: str, tmp_path: Pa
             "+optim.lr=1: should be optim.lr=1: without a plus, as it is there already",
         ),
         ("~optim.foo", "~optim.foo: there is no such setting to leave out"),
-        ("optim=[lr]", "optim=lr: no such option"),
+        (
+            "optim=[lr]",
+            "optim=lr: no such option; fmnist has adam, adamw, muon, rmsprop, sgd",
+        ),
         ("optim=[adam,sgd]", "optim=[adam,sgd]: should be one option, not a list"),
         ("model=../model/lenet5", "model=../model/lenet5: should be the name of an option, not a "
          "path"),
