@@ -15,8 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fmnist.config.arguments import is_value_key
+from fmnist.config.folders import refuse_hidden
 from fmnist.config.readings import key_of
-from fmnist.config.schema import CONF_DIR, SEVERAL, Config
+from fmnist.config.schema import SEVERAL, Config
 from fmnist.config.signature import read_signature
 from fmnist.config.words import near_or_all, show
 from fmnist.errors import ConfigError
@@ -40,7 +41,7 @@ def check_command(config: DictConfig) -> None:
     assert isinstance(typed, dict)
     check_overrides([*typed["hydra"], *typed["task"]])
     check_local(hydra)
-    check_shadowed(hydra)
+    refuse_hidden(config_folders(hydra))
     for group in GROUPS:
         # Hydra merges a list of options; of most groups, so that the last one wins.
         if group not in hydra.runtime.choices and group not in SEVERAL:
@@ -97,7 +98,7 @@ def check_local(hydra: Any) -> None:
     Raises:
         ConfigError: naming what there is.
     """
-    folders = [folder / "local" for folder in _folders(hydra)]
+    folders = [folder / "local" for folder in config_folders(hydra)]
     typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     for override in OverridesParser.create().parse_overrides(typed):
         if override.key_or_group != "local" or override.is_delete():
@@ -111,32 +112,7 @@ def check_local(hydra: Any) -> None:
                 raise ConfigError(f"local={name}: no such option{near_or_all(str(name), there)}")
 
 
-def check_shadowed(hydra: Any) -> None:
-    """Refuse a file of one's own folder that Hydra does not see: one before it has its name.
-
-    A copy that says the same is none: whichever is read, the configuration is what was meant.
-
-    Args:
-        hydra: Hydra's own node.
-
-    Raises:
-        ConfigError: naming both.
-    """
-    folders = _folders(hydra)
-    for place, folder in enumerate(folders):
-        if place == 0 or folder == CONF_DIR:  # the first is seen; ours is not meant to win
-            continue
-        for path in sorted(folder.rglob("*.yaml")):
-            name = path.relative_to(folder)
-            taken = next((up / name for up in folders[:place] if (up / name).is_file()), None)
-            if taken is not None and taken.read_bytes() != path.read_bytes():
-                what = f"{name.parent}={name.stem}" if name.parent.name else f"{name}"
-                raise ConfigError(
-                    f"{path}: would not be read: {what} is {taken}; should have a name of its own"
-                )
-
-
-def _folders(hydra: Any) -> list[Path]:
+def config_folders(hydra: Any) -> list[Path]:
     """Where Hydra looks for files, the first before the others."""
     sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
     return [Path(source.path) for source in sources]

@@ -1,6 +1,6 @@
 """Where configurations are looked for: conf/, then folders of one's own, as Hydra does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -30,7 +30,7 @@ def own_folder(path: Path | None) -> Iterator[None]:
         path: None: nowhere else.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or one of its files would not be read.
     """
     from hydra.core.plugins import Plugins
 
@@ -40,6 +40,7 @@ def own_folder(path: Path | None) -> Iterator[None]:
         Plugins.instance().register(OwnFolders)
     OwnFolders.folders = [] if path is None else [path.absolute()]
     try:
+        refuse_hidden(conf_folders())
         yield
     finally:
         OwnFolders.folders = []
@@ -59,3 +60,29 @@ def option_file(group: str, option: str) -> Path | None:
 def options_of(group: str) -> list[str]:
     """The options of a group."""
     return sorted({f.stem for folder in conf_folders() for f in (folder / group).glob("*.yaml")})
+
+
+def refuse_hidden(folders: Sequence[Path]) -> None:
+    """Refuse a file of one's own that is not read, as a folder before its own has one of its name.
+
+    A copy that says the same is none: whichever is read, the configuration is what was meant.
+
+    Args:
+        folders: where Hydra looks, the first before the others.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    for place, folder in enumerate(folders):
+        for before in folders[:place] if folder != CONF_DIR else []:  # ours is not meant to win
+            # By the names of those before, which mostly are ours: one's own folder may be a link,
+            # or hold a link to a group, or be large.
+            for taken in filter(Path.is_file, sorted(before.rglob("*.yaml"))):
+                name = taken.relative_to(before)
+                path = folder / name
+                if path.is_file() and taken.read_bytes() != path.read_bytes():
+                    what = f"{name.parent}={name.stem}" if name.parent.name else f"{name}"
+                    raise ConfigError(
+                        f"{path}: would not be read: {what} is {taken}; should have a name of its "
+                        "own"
+                    )

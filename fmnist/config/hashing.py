@@ -76,10 +76,12 @@ def _definitions() -> dict[str, list[str]]:
     modules: dict[str, list[str]] = {}
     top = File(__file__).parents[1]
     for path in sorted(top.rglob("*.py")):
-        module = ".".join(path.relative_to(top.parent).with_suffix("").parts)
+        parts = path.relative_to(top.parent).with_suffix("").parts
+        if not all(part.isidentifier() for part in parts):
+            continue  # no module: an editor's lock, which no file need be, or its earlier copy
         text = path.read_text(encoding="utf-8", errors="replace")
         for name in dict.fromkeys(re.findall(r"^(?:class|def) (\w+)", text, re.MULTILINE)):
-            modules.setdefault(name, []).append(module)
+            modules.setdefault(name, []).append(".".join(parts))
     return modules
 
 

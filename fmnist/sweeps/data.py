@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from fmnist.config.build import build_node
 from fmnist.config.readings import key_of
 from fmnist.config.schema import Config, resolve
-from fmnist.data.facts import same_sums
-from fmnist.errors import DataUnavailable, RunError, UserError
+from fmnist.data.facts import DatasetFacts, same_sums
+from fmnist.errors import DataUnavailable, RunError
 from fmnist.runs.manifest import Cell
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
@@ -61,34 +61,40 @@ def refuse_other_data(
     Raises:
         RunError: some were trained on others.
     """
-    unknown = {
-        name: run.record.dataset
-        for name, run in done.items()
-        if run.record.dataset is not None and not run.record.dataset.checked
-    }
-    groups = _by_data([cell for cell in cells if cell.dir in unknown], compose)
+    unknown, nodes = dict[str, DatasetFacts](), dict[str, Any]()
+    for name, run in done.items():
+        if run.record.dataset is not None and not run.record.dataset.checked:
+            unknown[name], nodes[name] = run.record.dataset, run.config["data"]
+    groups = _by_data([cell for cell in cells if cell.dir in unknown], compose, nodes)
     if not groups:
         return
     for (config, trained), sums in zip(groups, _sums_now([c for c, _ in groups]), strict=True):
         found = [unknown[cell.dir] for cell in trained]
         others = [facts for facts in found if sums and not same_sums(facts.checksums, sums)]
         if others:
+            data = config["data"]
+            key = "root" if data.get("root") else "name"  # one's own reader may need no root
             raise RunError(
                 f"{shown(folder)}: finished cells ({len(others)} of {len(done)}) were trained on "
-                f"other data than those of data.root={config['data'].get('root')} now; another "
+                f"other data than those of data.{key}={data.get(key)} now; another "
                 "hydra.sweep.dir trains all on these"
             )
 
 
 def _by_data(
-    cells: Iterable[Cell], compose: Compose
+    cells: Iterable[Cell], compose: Compose, nodes: Mapping[str, Any] | None = None
 ) -> list[tuple[dict[str, Any], Sequence[Cell]]]:
-    """The cells by their data, each group with a configuration; as few as can be are composed."""
+    """The cells by their data, each group with a configuration; as few as can be are composed.
+
+    Args:
+        nodes: the data that cells had, by folder, where that is known: they tell apart what any
+            setting decides, as `seed: ${seed}` of a reader.
+    """
     apart = {field.name for field in fields(Config)} - {"data"}  # keys that decide no data
-    deciding: dict[tuple[str, ...], list[Cell]] = {}
+    deciding: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
     for cell in cells:
         words = tuple(text for text in cell.overrides if key_of(text).split(".")[0] not in apart)
-        deciding.setdefault(words, []).append(cell)
+        deciding.setdefault((json.dumps((nodes or {}).get(cell.dir)), words), []).append(cell)
     groups: dict[str, tuple[dict[str, Any], list[Cell]]] = {}
     for alike in deciding.values():
         config = resolve(compose(alike[0].overrides))
@@ -115,9 +121,10 @@ def _sums_here(nodes: Sequence[dict[str, Any]], line: Connection) -> None:
     """In the other process: the checksums, one after another."""
     try:
         for node in nodes:
-            try:
-                line.send(build_node(node).read().checksums)
-            except UserError:  # gone, or damaged: a cell that needs them says so itself
-                line.send(None)
+            sums = None
+            # Gone, or damaged, or code of one's own fails: a cell that needs them says so itself.
+            with suppress(Exception):
+                sums = build_node(node).read().checksums
+            line.send(sums)
     except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended
         os._exit(1)

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from fmnist.config.arguments import order_arguments
 from fmnist.config.command import check_command, check_overrides
+from fmnist.config.compose import compose_run
 from fmnist.config.explain import explain
 from fmnist.config.hook import CheckBeforeRun
 from fmnist.config.schema import CONF_DIR
@@ -262,9 +263,25 @@ def test_a_file_of_ones_own_that_another_hides_is_refused(tmp_path):
     where = ["--config-dir", "conf"]
     words = [*where, *TINY, "optim=adam"]
     run, sweep = ["fmnist.train", *words], ["fmnist.train", "-m", *words, "seed=0,1"]
-    for command in (run, sweep, ["fmnist.plan", *words], ["fmnist.dataset", *where]):
+    others = ["fmnist.plan", *words], ["fmnist.dataset", *where]
+    collect = ["fmnist.results", "collect", "multirun", *where]
+    for command in (run, sweep, *others, collect):
         done = here(*command, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (2, f"error: {line}\n")
     assert not (tmp_path / "outputs").exists()
     own.write_bytes(shipped.read_bytes())  # a copy that says the same
     assert here("fmnist.train", *words, "hydra.run.dir=run", cwd=tmp_path).returncode == 0
+
+
+def test_a_hidden_file_is_found_in_a_group_that_is_a_link_and_what_is_no_file_hides_none(tmp_path):
+    shipped = CONF_DIR / "optim" / "adam.yaml"
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "adam.yaml").write_text(shipped.read_text().replace("1.0e-3", "0.5"))
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "optim").symlink_to(tmp_path / "shared")
+    with pytest.raises(ConfigError, match=r"adam\.yaml: would not be read"):
+        compose_run([f"hydra.searchpath=[file://{tmp_path}/conf]", *TINY])
+    (tmp_path / "shared" / "adam.yaml").unlink()
+    (tmp_path / "shared" / "adam.yaml").symlink_to("nowhere")
+    (tmp_path / "conf" / "model" / "lenet5.yaml").mkdir(parents=True)
+    assert compose_run([f"hydra.searchpath=[file://{tmp_path}/conf]", *TINY])

@@ -441,20 +441,29 @@ def test_a_class_without_a_constructor_has_that_of_its_base() -> None:
     assert read_signature("tests.tracking.test_several.Forgetful") == base
 
 
+def a_checkout(folder: Path) -> None:
+    """A copy of what a command needs, to be changed."""
+    for part in ("fmnist", "conf", "hydra_plugins"):
+        shutil.copytree(
+            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+
+
+def in_checkout(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def test_a_copy_of_a_net_of_ours_under_its_name_is_refused(tmp_path: Path) -> None:
     """By its hash it would be that net: of a sweep over both only one would be trained."""
-    for folder in ("fmnist", "conf", "hydra_plugins"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=ignored)
+    a_checkout(tmp_path)
     for folder in ("fmnist/models/{}.py", "conf/model/{}.yaml"):
         text = (tmp_path / folder.format("lenet5")).read_text()
         text = text.replace("models.lenet5", "models.mylenet")
         (tmp_path / folder.format("mylenet")).write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "fmnist.train", "-m", *TINY, "model=lenet5,mylenet"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = in_checkout(tmp_path, "fmnist.train", "-m", *TINY, "model=lenet5,mylenet")
     assert done.returncode == 2
     assert done.stderr.startswith(
         "error: model._target_=fmnist.models.lenet5.LeNet5: fmnist.models.lenet5 and "
@@ -462,3 +471,15 @@ def test_a_copy_of_a_net_of_ours_under_its_name_is_refused(tmp_path: Path) -> No
         "in fmnist: one of them should have another (in the cell "
     )
     assert not (tmp_path / "multirun").exists()
+
+
+def test_what_an_editor_leaves_beside_a_net_is_no_copy_of_it(tmp_path: Path) -> None:
+    """Nothing can import it: Jupyter's state of before, a file manager's copy, Emacs's lock."""
+    a_checkout(tmp_path)
+    nets = tmp_path / "fmnist" / "models"
+    (nets / ".ipynb_checkpoints").mkdir()
+    for name in (".ipynb_checkpoints/lenet5-checkpoint.py", "lenet5 (copy).py"):
+        shutil.copy(nets / "lenet5.py", nets / name)
+    (nets / ".#lenet5.py").symlink_to("somebody@somewhere.1:2")
+    done = in_checkout(tmp_path, "fmnist.plan", *TINY, "model=lenet5")
+    assert (done.returncode, done.stderr) == (0, "")

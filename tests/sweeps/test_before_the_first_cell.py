@@ -164,6 +164,49 @@ def test_finished_cells_of_other_data_are_not_taken_for_this_sweeps(tmp_path):
     assert in_sweep().returncode == 0
 
 
+READER = """
+import torch
+from fmnist.data.source import DataSet, Images
+
+class Grey:
+    def __init__(self, seed, fails=False):
+        self.seed, self.fails = seed, fails
+
+    def read(self, wanted):
+        if self.fails:
+            raise KeyError("gone")
+        labels = torch.arange(100) % 2
+        pixels = (100 * labels + self.seed)[:, None, None].repeat(1, 28, 28)
+        return DataSet(Images(pixels.to(torch.uint8), labels), ["dark", "light"])
+"""
+
+
+def test_data_that_another_setting_decides_are_those_of_the_cell(tmp_path):
+    """A reader of one's own may draw images by the run's seed."""
+    (tmp_path / "grey.py").write_text(READER)
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    file = tmp_path / "conf" / "data" / "grey.yaml"
+    node = "defaults: [npz, _self_]\nname: grey\nsource: {_target_: grey.Grey, seed: SEED}\n"
+    file.write_text(node.replace("SEED", "'${seed}'"))
+    words = [text for text in TINY if not text.startswith("data")]
+    words += ["--config-dir", "conf", "data=grey", "data.batch_size=8", "data.val_size=10"]
+
+    def in_sweep():
+        return here("fmnist.train", "-m", *words, "seed=0,1", "hydra.sweep.dir=sweep", cwd=tmp_path)
+
+    for said in ("2 to run", "0 to run"):
+        done = in_sweep()
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
+    (tmp_path / "grey.py").write_text(READER.replace("fails=False", "fails=True"))
+    done = in_sweep()  # nothing to compare with
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "grey.py").write_text(READER.replace("100 * labels", "101 * labels"))
+    done = in_sweep()
+    assert done.returncode == 2
+    assert "were trained on other data than those of data.name=grey now" in done.stderr
+
+
 def test_a_missing_data_set_ends_a_sweep_as_it_ends_a_run(tmp_path):
     """Whether it can be fetched is asked of a proxy that is not there."""
     nowhere = "http://127.0.0.1:9"
