@@ -260,7 +260,8 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
     """Settings that a run which goes on would keep from the checkpoint, whatever it is told.
 
     Optimiser and schedule are restored with their numbers, and the best epoch so far was chosen on
-    the images of then. Batches, augmentation, smoothing and patience are this run's own.
+    the images of then, with the net of then: another activation fits its weights, and would be
+    tested with them. Batches, augmentation, smoothing and patience are this run's own.
 
     Args:
         there: the configuration of the checkpoint, or what is known of it.
@@ -269,6 +270,8 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
         ConfigError: what differs.
     """
     given = f"ckpt_path={config['ckpt_path']}"
+    if "model" in there and (found := difference(there["model"], config["model"], "model")):
+        raise ConfigError(f"{given}: {found}: its best epoch is of another net; {ALONE}")
     for group in ("optim", "scheduler"):
         if group not in there:
             continue

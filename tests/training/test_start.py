@@ -177,6 +177,7 @@ ON = ("trainer.max_epochs=3",)
         (("data.val_size=100",), r"data\.val_size is 128 there, 100 here: .*other images"),
         (("seed=1", "data.split_seed=seed"), r"data\.split_seed is 0 there, 1 here"),
         (("data.mean=0.5", "data.std=0.5"), r"data\.mean is null there, 0\.5 here: .*other images"),
+        (("model.activation=relu",), r"model\.activation is tanh there, relu here: .*another net"),
         (("tta=flip",), r"tta is none there, flip here: its best epoch was chosen by other views"),
     ],
 )
