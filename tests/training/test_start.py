@@ -118,6 +118,18 @@ def test_a_head_of_another_size_stays_new(origin, tmp_path, caplog):
     assert "classifier.4.weight stays new: [10, 84] there, [7, 84] here" in caplog.text
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_weights_that_fit_a_net_of_other_settings_come_with_a_warning(
+    origin, tmp_path, caplog, activation
+):
+    setting = f"model.activation={activation}"
+    trained(tmp_path / "run", "trainer.max_epochs=1", f"init_from={origin.dir}", setting)
+    warned = [item.getMessage() for item in caplog.records if item.levelname == "WARNING"]
+    said = [text for text in warned if text.startswith("init_from")]
+    words = "init_from  the net has other settings now: model.activation is tanh there, relu here"
+    assert said == ([words] if activation == "relu" else [])
+
+
 @pytest.mark.parametrize(
     ("key", "net", "message"),
     [
