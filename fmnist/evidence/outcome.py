@@ -257,10 +257,12 @@ def _never(row: Row, metric: str) -> bool:
 
 def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     """Why no run counts, where a user would not expect that; else ""."""
-    if unknown := unknown_settings(rows, sides):
+    study = [row for row in rows if row.facts["study"] == claim.study]
+    # Runs of other studies than the claim's may well lack it: it is not measured, and no more.
+    elsewhere = claim.sweep.startswith(("ablation=", "experiment=")) and not study
+    if not elsewhere and (unknown := unknown_settings(rows, sides)):
         known = {key for row in rows for key in row.settings}
         return f"no run has a setting {unknown[0]}{near(unknown[0], known)}"
-    study = [row for row in rows if row.facts["study"] == claim.study]
     terms = [term for item in sides for term in item.terms]
     wrong = [(row, term, misses(row, term)) for row in study for term in terms]
     # Runs of another level say nothing; those that have the claim's own settings do.

@@ -6,7 +6,7 @@ from fmnist.reporting.same_images import SameImages, class_rows, images_lines
 from fmnist.reporting.side_by_side import Line, SideBySide, verdict_line
 from fmnist.runs.text import in_eighty
 
-WIDTH, LEAST = 80, 8  # of a terminal, and of a column: longer values are cut
+WIDTH, LEAST = 80, 8  # of a terminal, and of a column of settings: longer values are cut
 
 
 def compare_text(found: SideBySide) -> str:
@@ -16,13 +16,14 @@ def compare_text(found: SideBySide) -> str:
         for letter, side in zip(found.letters, found.sides, strict=True)
     ]
     first = found.letters[0]
+    if found.settings:
+        parts += ["", *columns("settings that differ", found.letters, found.settings)]
     for title, lines in (
-        ("settings that differ", found.settings), ("accuracy", found.measures),
-        ("recall by class (%)", found.classes), ("calibration, one run a side", found.calibration),
-        ("cost", found.costs),
+        ("accuracy", found.measures), ("recall by class (%)", found.classes),
+        ("calibration, one run a side", found.calibration), ("cost", found.costs),
     ):  # fmt: skip
         if lines:
-            parts += ["", *columns(title, found.letters, lines)]
+            parts += ["", *numbers(title, found.letters, lines)]
     if any(found.images):
         parts += ["", "test images"]
         for letter, images in zip(found.letters[1:], found.images, strict=True):
@@ -44,15 +45,31 @@ def _class_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
 
 
 def columns(title: str, letters: str, lines: Sequence[Line]) -> list[str]:
-    """A table; values that would make it wider than a terminal are cut."""
-    pair = f"{letters[-1]} - {letters[0]}" if any(line.difference for line in lines) else ""
-    rows = [[title, *letters, pair]]
-    rows += [[line.what, *line.values, line.difference] for line in lines]
+    """A table of texts; what would make it wider than a terminal is cut."""
+    rows = [[title, *letters], *([line.what, *line.values] for line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while (over := sum(widths) + 2 * (len(widths) - 1) - WIDTH) > 0 and max(widths[1:]) > LEAST:
         widest = max(range(1, len(widths)), key=widths.__getitem__)
         widths[widest] = max(LEAST, widths[widest] - over)
     return aligned(rows, widths)
+
+
+def numbers(title: str, letters: str, lines: Sequence[Line]) -> list[str]:
+    """Tables below each other, of as many sides as a terminal has room for: no number is cut."""
+    first = [title, *(line.what for line in lines)]
+    others = [
+        [letter, *(line.values[place] for line in lines)] for place, letter in enumerate(letters)
+    ]
+    if any(line.difference for line in lines):
+        others.append([f"{letters[-1]} - {letters[0]}", *(line.difference for line in lines)])
+    tables = [[first]]
+    for column in others:
+        width = sum(2 + max(map(len, each)) for each in (*tables[-1], column)) - 2
+        if width > WIDTH and len(tables[-1]) > 1:
+            tables.append([first])
+        tables[-1].append(column)
+    parts = [aligned(list(zip(*table, strict=True))) for table in tables]
+    return [line for part in parts for line in ["", *part]][1:]
 
 
 def aligned(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:

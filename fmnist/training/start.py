@@ -51,6 +51,7 @@ class Beginning:
     Args:
         origin: for the record: which run it is; None: it starts from nothing.
         weights: of `init_from`, by the net's names.
+        remark: which setting of the net that they were trained in is another one here, or "".
         files: of `ckpt_path`: last and best checkpoint, which become this run's own.
         seconds: that their epochs took.
         machine: that it was on, where that is known.
@@ -58,6 +59,7 @@ class Beginning:
 
     origin: str | None = None
     weights: Mapping[str, Tensor] | None = None
+    remark: str = ""
     files: Mapping[str, Path] = field(default_factory=dict)
     seconds: float | None = None
     machine: str | None = None
@@ -81,8 +83,13 @@ def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = N
         return Beginning(origin, files=files, seconds=record.train_seconds, machine=record.machine)
     if config["init_from"] is not None:
         file = checkpoint_of("init_from", config["init_from"], "best")
-        origin = origin_words("init_from", config["init_from"], run_of(file))
-        return Beginning(origin, weights_of(config, file, net))
+        there = run_of(file)
+        origin = origin_words("init_from", config["init_from"], there)
+        weights = weights_of(config, file, net)
+        remark = ""
+        if there is not None and "model" in config:
+            remark = difference(there.config["model"], config["model"], "model") or ""
+        return Beginning(origin, weights, remark)
     if config["ckpt_path"] is not None:
         files, seconds = files_of(config, net)
         there = run_of(files["last"])
@@ -124,6 +131,8 @@ def start_from(beginning: Beginning, classifier: Classifier, checkpoints: Path) 
     """
     if beginning.weights is not None:
         take_weights(beginning.weights, classifier)
+    if beginning.remark:
+        log.warning("init_from  the net has other settings now: %s", beginning.remark)
     if beginning.files:
         log.info("begins where another run ended: %s", beginning.origin)
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -260,7 +269,8 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
     """Settings that a run which goes on would keep from the checkpoint, whatever it is told.
 
     Optimiser and schedule are restored with their numbers, and the best epoch so far was chosen on
-    the images of then. Batches, augmentation, smoothing and patience are this run's own.
+    the images of then, with the net of then: another activation fits its weights, and would be
+    tested with them. Batches, augmentation, smoothing and patience are this run's own.
 
     Args:
         there: the configuration of the checkpoint, or what is known of it.
@@ -269,6 +279,8 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
         ConfigError: what differs.
     """
     given = f"ckpt_path={config['ckpt_path']}"
+    if "model" in there and (found := difference(there["model"], config["model"], "model")):
+        raise ConfigError(f"{given}: {found}: its best epoch is of another net; {ALONE}")
     for group in ("optim", "scheduler"):
         if group not in there:
             continue

@@ -936,6 +936,13 @@ def test_a_users_own_claim_is_one_file(sweep, tmp_path, capsys):
     assert "no run has a setting model.activaton; did you mean model.act" in capsys.readouterr().out
 
 
+def test_of_claims_of_studies_that_did_not_run_no_setting_is_called_unknown(sweep, capsys):
+    assert main([str(sweep)]) == 0
+    said = capsys.readouterr().out
+    assert "recipe_alternation" in said
+    assert "aug.alternate" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -75,6 +75,34 @@ def test_a_sweep_is_compared_by_its_settings_in_eighty_columns(
     assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
 
 
+def put_six(sweep: Path) -> Path:
+    """Two settings more than half a page, or eighty columns, have room for; and two more."""
+    for number in range(4):
+        put_seeds(sweep, f"mix{number}", (0.1, 0.5, 0.9))
+    return sweep
+
+
+def test_no_number_of_six_settings_is_cut(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(put_six(sweep))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[6:])) <= 80
+    assert not [line for line in lines[6:] if "..." in line]
+    shown = [line.split() for line in lines if line.startswith("test accuracy (%)")]
+    heads = [line.split() for line in lines if line.startswith("accuracy ")]
+    assert [letter for line in heads for letter in line[1:]] == list("ABCDEF")
+    assert sum(line.count("50.00") for line in shown) == 4
+
+
+def test_the_numbers_of_many_settings_have_the_whole_page(sweep: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main([str(sweep), "--html", str(page)]) == 0
+    assert 'class="sides"' in page.read_text()
+    assert main([str(put_six(sweep)), "--html", str(page)]) == 0
+    html = page.read_text()
+    assert 'class="sides"' not in html
+    assert html.count("recall (%)</th>") == 1
+
+
 def test_a_difference_is_over_the_seeds_that_both_have_as_the_verdict_is(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,18 @@ def test_a_head_of_another_size_stays_new(origin, tmp_path, caplog):
     assert "classifier.4.weight stays new: [10, 84] there, [7, 84] here" in caplog.text
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_weights_that_fit_a_net_of_other_settings_come_with_a_warning(
+    origin, tmp_path, caplog, activation
+):
+    setting = f"model.activation={activation}"
+    trained(tmp_path / "run", "trainer.max_epochs=1", f"init_from={origin.dir}", setting)
+    warned = [item.getMessage() for item in caplog.records if item.levelname == "WARNING"]
+    said = [text for text in warned if text.startswith("init_from")]
+    words = "init_from  the net has other settings now: model.activation is tanh there, relu here"
+    assert said == ([words] if activation == "relu" else [])
+
+
 @pytest.mark.parametrize(
     ("key", "net", "message"),
     [
@@ -177,6 +189,7 @@ ON = ("trainer.max_epochs=3",)
         (("data.val_size=100",), r"data\.val_size is 128 there, 100 here: .*other images"),
         (("seed=1", "data.split_seed=seed"), r"data\.split_seed is 0 there, 1 here"),
         (("data.mean=0.5", "data.std=0.5"), r"data\.mean is null there, 0\.5 here: .*other images"),
+        (("model.activation=relu",), r"model\.activation is tanh there, relu here: .*another net"),
         (("tta=flip",), r"tta is none there, flip here: its best epoch was chosen by other views"),
     ],
 )
