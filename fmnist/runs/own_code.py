@@ -11,12 +11,14 @@ import hashlib
 import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fmnist.config.signature import definition, imported_modules, module_file, source_file
 from fmnist.config.trusted import is_below, targets_of
+from fmnist.errors import ConfigError
 from fmnist.runs.record import Record
 
 INSTALLED = {"site-packages", "dist-packages"}
@@ -41,7 +43,10 @@ def _imported_by(modules: set[str]) -> set[str]:
     """Those of modules that count, and of all that are imported by them."""
     seen, left = set(modules), [*modules]
     while left:
-        new = {name for name in imported_modules(left.pop()) if _digest_of(name)} - seen
+        imported = set[str]()
+        with suppress(ConfigError):  # no Python: who imports it says so, or does without
+            imported = imported_modules(left.pop())
+        new = {name for name in imported if _digest_of(name)} - seen
         seen |= new
         left += new
     return seen
@@ -116,7 +121,11 @@ def digest(file: Path) -> str:
 
 @cache
 def _digest(file: Path, written: int) -> str:
-    tree = ast.parse(file.read_bytes())
+    content = file.read_bytes()
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # of what is imported, if at all, where that may fail
+        return hashlib.sha256(content).hexdigest()[:12]
     for node in ast.walk(tree):
         if isinstance(node, BODIES) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]

@@ -43,6 +43,11 @@ class MetricsFile(Logger):
     def save_dir(self) -> str:
         return str(self.file.parent)
 
+    @property
+    def log_dir(self) -> str:
+        """Where callbacks of one's own look, by `trainer.logger.log_dir`."""
+        return self.save_dir
+
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """They are in the record."""
 

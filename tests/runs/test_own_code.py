@@ -98,6 +98,17 @@ def test_what_a_net_imports_is_told_as_the_net_is(net: Path, tmp_path: Path) -> 
     assert changed_code(before) == [f"{package}.sizes"]
 
 
+def test_an_import_that_may_fail_needs_not_be_python(net: Path, tmp_path: Path) -> None:
+    """As of an older language, which a net tries and does without."""
+    old = net.parent / f"old_{tmp_path.name}.py"
+    old.write_text("print 'x'\n")
+    net.write_text(f"try:\n    import {old.stem}\nexcept SyntaxError:\n    pass\n{NET}")
+    before = made(net)
+    assert set(before.code) == {f"{net.stem}.OwnNet", old.stem}
+    old.write_text("print 'y'\n")
+    assert changed_code(before) == [old.stem]
+
+
 def test_a_stopped_run_goes_on_by_the_code_it_was_begun_with_only(
     net: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

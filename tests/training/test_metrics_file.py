@@ -187,3 +187,7 @@ def test_a_line_that_a_power_cut_tore_is_no_row(tmp_path):
     assert [row["x"] for row in file.go_on(count=1, step=6)] == ["1.0", "2.0"]
     file.log_metrics({"x": 3.0}, step=12)
     assert steps_of(rows_of(tmp_path), "x") == [6, 5, 12]
+
+
+def test_a_callback_learns_from_the_logger_where_the_run_lies(tmp_path):
+    assert Path(MetricsFile(tmp_path / "metrics.csv").log_dir) == tmp_path
