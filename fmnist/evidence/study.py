@@ -140,7 +140,8 @@ def misfit(
     own = {key: value for key, value in flatten(config).items() if is_value(key)}
     found = [_misfit(overrides, own, choices) for overrides in definitions(study, claims)]
     wrong = min(found, key=len)
-    more = f" and {len(wrong) - SHOWN} settings more" if len(wrong) > SHOWN else ""
+    rest = len(wrong) - SHOWN
+    more = f" and {rest} more setting{'s' * (rest != 1)}" if rest > 0 else ""
     return ", ".join(wrong[:SHOWN]) + more
 
 

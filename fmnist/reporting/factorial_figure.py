@@ -89,9 +89,8 @@ def factorial_figure(found: Factorial, name: str, title: str) -> Chart:
         name_on_hover(dot, f"{label}: {_words(level)}")
     axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
     _color_ticks(axes.get_yticklabels(), [color for _, _, color in rows])
-    axes.set(
-        xlabel="points of test accuracy, against the mean of all", ylim=(len(rows) - 0.4, -0.6)
-    )
+    # Of orange ones zero is another thing than of blue ones.
+    axes.set(xlabel="points that are added to test accuracy", ylim=(len(rows) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     caption = (
         "Blue: what a level adds to the mean of all combinations. Orange: of every two factors the "

@@ -201,7 +201,7 @@ def _template(
         if study not in factorials:
             return ""
         text, chart = factorials[study]
-        return f"{text}\n\n{_shown(chart, charts)}"
+        return f"{text}\n\n{_shown(chart, charts)}\n\n*{chart.title}:* {chart.caption}"
 
     given = {
         "t": by_name,

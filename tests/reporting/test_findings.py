@@ -59,6 +59,17 @@ def test_no_source_lacks_its_prose_and_no_claim_its_sentence():
         assert finding(source, outcomes, CLAIMS) in page
 
 
+def test_every_kind_of_figure_has_its_colours_explained():
+    """Orange is "does not hold" in one kind of figure, and a pair of levels in another."""
+    page = (CHECKOUT / "docs/findings.md").read_text()
+    figures = {name.partition("_")[2] for name in re.findall(r"\(figures/(\w+)\.svg\)", page)}
+    assert figures == {"effects", "values", "factorial"}
+    assert page.count("Blue") == len(figures)
+    below = page.partition("(figures/s2_factorial.svg)")[2].strip().splitlines()[0]
+    assert "Blue: what a level adds" in below
+    assert "Orange: of every two" in below
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_prose_can_be_written_when_nothing_was_measured(source):
     outcomes = outcomes_of(measured=False)
