@@ -67,7 +67,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         from fmnist.tracking.dashboard import open_loggers
         from fmnist.training.build import build_classifier, build_data
         from fmnist.training.limits import refuse_no_test
-        from fmnist.training.preflight import takes_channels_last, try_net
+        from fmnist.training.preflight import takes_channels_last, try_net_on
         from fmnist.training.shorter import shorter_run
         from fmnist.training.start import Beginning, as_begun, beginning_of, start_from
 
@@ -76,7 +76,7 @@ def train(config: dict[str, Any], job: Job) -> float:
         facts = data.load()
         refuse_no_test(config["trainer"], data)
         shape, classes = facts.shape, len(facts.classes)
-        net = try_net(lambda: build_node(sized(config["model"], shape, classes)), shape, classes)
+        net = try_net_on(data, lambda: build_node(sized(config["model"], shape, classes)))
         if config["channels_last"] and not takes_channels_last(net, shape):
             raise ConfigError(
                 f"channels_last=true: should be false: {type(net).__name__} takes a view of its "

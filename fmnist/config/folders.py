@@ -63,7 +63,7 @@ def options_of(group: str) -> list[str]:
 
 
 def refuse_hidden(folders: Sequence[Path]) -> None:
-    """Refuse a file of one's own that is not read, as a folder before its own has one of its name.
+    """Refuse a file of one's own that is not read, as conf/ has one of its name, and comes first.
 
     A copy that says the same is none: whichever is read, the configuration is what was meant.
 
@@ -74,7 +74,8 @@ def refuse_hidden(folders: Sequence[Path]) -> None:
         ConfigError: naming both.
     """
     for place, folder in enumerate(folders):
-        for before in folders[:place] if folder != CONF_DIR else []:  # ours is not meant to win
+        # Which of one's own folders comes first one chooses; that ours does, one may not know.
+        for before in [CONF_DIR] if CONF_DIR in folders[:place] else []:
             # By the names of those before, which mostly are ours: one's own folder may be a link,
             # or hold a link to a group, or be large.
             for taken in filter(Path.is_file, sorted(before.rglob("*.yaml"))):

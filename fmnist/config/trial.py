@@ -114,7 +114,7 @@ def _try_augmentation(text: str) -> None:
                     raise error from None
 
 
-def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> None:
+def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> list[int]:
     """One batch through an augmentation, which may be somebody's own, before anything is trained.
 
     The state of torch's random generator is afterwards as it was.
@@ -123,8 +123,11 @@ def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> N
         images: float [B, C, S, S]; changed.
         mean: the mean pixel, as the augmentation takes it.
 
+    Returns:
+        The shape of an image afterwards: some nets train on smaller ones than they are tested on.
+
     Raises:
-        ConfigError: it fails, or gives something else than as many images of the same size.
+        ConfigError: it fails, or gives something else than as many images.
     """
     torch = _torch()
     name, count, shape = type(policy).__name__, len(images), list(images.shape)
@@ -141,11 +144,13 @@ def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> N
             raise
         except Exception as error:
             raise ConfigError(f"aug: {name}: {describe(error)}; images were {shape}") from error
-    right = isinstance(result, torch.Tensor) and result.is_floating_point()
-    if not right or list(result.shape) != shape:
+    right = isinstance(result, torch.Tensor) and result.is_floating_point() and result.ndim == 4
+    if not right or list(result.shape[:2]) != shape[:2] or result.shape[2] != result.shape[3]:
         raise ConfigError(
-            f"aug: {name} gives {_form(result)} for images {shape}: should be float {shape}"
+            f"aug: {name} gives {_form(result)} for images {shape}: should be float "
+            f"[{count}, {shape[1]}, S, S]"
         )
+    return list(result.shape[1:])
 
 
 def _form(value: Any) -> str:

@@ -194,6 +194,7 @@ class ImageData(LightningDataModule):
             shape=list(self.train_images.shape),
             look=measure_look(self.train_images.pixels.numpy()),
         )
+        self.trained_shape = self.facts.shape  # of an image, after augmentation
         self._check_augmentation()
         return self.facts
 
@@ -281,7 +282,7 @@ class ImageData(LightningDataModule):
         return given[0] if isinstance(given, list) and not isinstance(computed, list) else given
 
     def _check_augmentation(self) -> None:
-        """An image that is moved by its own size is gone; one of another size fits no net.
+        """Try it: an image that is moved by its own size, say, is gone.
 
         Raises:
             DataError, ConfigError: naming the augmentation.
@@ -292,7 +293,7 @@ class ImageData(LightningDataModule):
         if self.augment and self.facts is not None:
             mean = Normalize(self.facts.mean, self.facts.std).mean
             pixels = self.train_images.pixels[:2].view(-1, *self.train_images.shape)
-            try_augmentation(self.augment, pixels.float(), mean)
+            self.trained_shape = try_augmentation(self.augment, pixels.float(), mean)
 
     def setup(self, stage: str | None = None) -> None:
         """Bring the images to the device of training; without a trainer, leave them on the CPU."""

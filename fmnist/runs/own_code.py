@@ -8,7 +8,6 @@ has a version, and the rest of this package a commit.
 
 import ast
 import hashlib
-import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config.signature import definition, imported_modules, module_file, source_file
-from fmnist.config.trusted import is_below, targets_of
+from fmnist.config.trusted import KNOWN, is_below, targets_of
 from fmnist.errors import ConfigError
 from fmnist.runs.record import Record
 
@@ -105,13 +104,24 @@ def _digest_of(name: str) -> str | None:
     if ours or not all(part.isidentifier() for part in name.split(".")):
         return None
     file = module_file(name) or source_file(name)
-    if file is None or file.suffix != ".py" or _is_installed(file):
+    if file is None or file.suffix != ".py" or _is_installed(name.partition(".")[0], file):
         return None
     return digest(file)
 
 
-def _is_installed(file: Path) -> bool:
-    return bool(INSTALLED & {*file.parts}) or file.is_relative_to(sysconfig.get_path("stdlib"))
+def _is_installed(package: str, file: Path) -> bool:
+    """Whether a package's file is no code of one's own, wherever it was installed."""
+    if package in KNOWN - {"fmnist"} or INSTALLED & {*file.parts}:
+        return True
+    top = module_file(package)
+    folder = top.parents[top.name == "__init__.py"] if top else None
+    return folder is not None and _has_distributions(folder)
+
+
+@cache
+def _has_distributions(folder: Path) -> bool:
+    """Whether pip installs there (`pip install --target`)."""
+    return any(folder.glob("*.dist-info"))
 
 
 def digest(file: Path) -> str:

@@ -21,6 +21,11 @@ from fmnist.runs.run import Run
 from fmnist.runs.text import shown
 from fmnist.sweeps.server import start_process
 
+# Of a data set: how its images are shared out and fed, which a reader does not see.
+FED = {
+    "batch_size", "eval_batch_size", "val_size", "split_seed", "select_on", "mean", "std", "folds",
+    "fold", "label_noise", "imbalance",
+}  # fmt: skip
 Compose = Callable[[list[str]], DictConfig]
 
 
@@ -94,12 +99,18 @@ def _by_data(
     deciding: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
     for cell in cells:
         words = tuple(text for text in cell.overrides if key_of(text).split(".")[0] not in apart)
-        deciding.setdefault((json.dumps((nodes or {}).get(cell.dir)), words), []).append(cell)
+        key = _read_part((nodes or {}).get(cell.dir, {})), words
+        deciding.setdefault(key, []).append(cell)
     groups: dict[str, tuple[dict[str, Any], list[Cell]]] = {}
     for alike in deciding.values():
         config = resolve(compose(alike[0].overrides))
-        groups.setdefault(json.dumps(config["data"]), (config, []))[1].extend(alike)
+        groups.setdefault(_read_part(config["data"]), (config, []))[1].extend(alike)
     return list(groups.values())
+
+
+def _read_part(node: Mapping[str, Any]) -> str:
+    """Of the data's node, what decides which images are read."""
+    return json.dumps({key: value for key, value in node.items() if key not in FED})
 
 
 def _sums_now(configs: Sequence[dict[str, Any]]) -> list[dict[str, str] | None]:

@@ -8,7 +8,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,9 @@ from torch.nn.parameter import UninitializedParameter
 from fmnist.config.explain import describe, explain
 from fmnist.errors import ConfigError
 from fmnist.training.random_state import same_random_states
+
+if TYPE_CHECKING:
+    from fmnist.data.datamodule import ImageData
 
 BATCH = 2  # the least that batch norm takes while it trains
 
@@ -60,6 +63,27 @@ def try_net(make: Callable[[], Any], image: Sequence[int], num_classes: int) -> 
                 f"model: {name}: {describe(error)}; it was given images {list(images.shape)}"
             ) from error
         return net
+
+
+def try_net_on(data: "ImageData", make: Callable[[], Any]) -> nn.Module:
+    """A net of its own, tried on images as the data are, and as augmentation makes them.
+
+    Args:
+        make: builds the net.
+
+    Raises:
+        ConfigError: see `try_net`; or it does not take images of the size that augmentation gives.
+    """
+    facts, trained = data.load(), data.trained_shape
+    classes = len(facts.classes)
+    net = try_net(make, facts.shape, classes)
+    if trained != facts.shape:
+        try:
+            try_net(make, trained, classes)
+        except ConfigError as error:
+            name = type(data.augment).__name__
+            raise ConfigError(f"aug: {name} gives images {trained}, on which {error}") from error
+    return net
 
 
 def takes_channels_last(net: nn.Module, image: Sequence[int]) -> bool:

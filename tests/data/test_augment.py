@@ -6,11 +6,13 @@ import re
 import pytest
 import torch
 from hydra.utils import instantiate
+from torch import nn
 
 from fmnist.config.trial import try_out
 from fmnist.data.augment import RandomAffine, affine_matrices
 from fmnist.data.datamodule import ImageData
 from fmnist.errors import ConfigError
+from fmnist.training.preflight import try_net_on
 from tests.conftest import Later, composed
 
 TF = Later("torchvision.transforms.functional")
@@ -276,10 +278,10 @@ class Own:
 
 WRONG = {
     "size": "Own gives float32 [2, 1, 28, 56] for images [2, 1, 28, 28]: should be float "
-    "[2, 1, 28, 28]",
+    "[2, 1, S, S]",
     "bytes": "Own gives uint8 [2, 1, 28, 28] for images [2, 1, 28, 28]: should be float "
-    "[2, 1, 28, 28]",
-    "nothing": "Own gives a NoneType for images [2, 1, 28, 28]: should be float [2, 1, 28, 28]",
+    "[2, 1, S, S]",
+    "nothing": "Own gives a NoneType for images [2, 1, 28, 28]: should be float [2, 1, S, S]",
     "drawn": "Own.draw gives float32 [1] for 2 images: should be a tensor [2, ...], a row for "
     "every image",
     "raises": f"Own: KeyError: 'drawn', at {__file__}:LINE; images were [2, 1, 28, 28]",
@@ -298,16 +300,20 @@ def test_an_augmentation_of_ones_own_is_tried_and_blamed_before_a_run(wrong):
 
 def test_what_only_the_data_show_of_an_augmentation_is_said_before_a_run():
     def load(**settings):
-        ImageData("synthetic", train_size=60, test_size=20, val_size=20, **settings).load()
+        data = ImageData("synthetic", train_size=60, test_size=20, val_size=20, **settings)
+        data.load()
+        return data
 
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
     load(augment=Own("larger"))
     load(augment=Own(), channels=3)
     assert torch.random.get_rng_state().equal(before)
+    larger = load(augment=Own("larger"), channels=3)
     with pytest.raises(ConfigError) as caught:
-        load(augment=Own("larger"), channels=3)
-    assert str(caught.value) == (
-        "aug: Own gives float32 [2, 3, 30, 30] for images [2, 3, 28, 28]: should be float "
-        "[2, 3, 28, 28]"
+        try_net_on(larger, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 10)))
+    assert str(caught.value).startswith(
+        "aug: Own gives images [3, 30, 30], on which model: Sequential: RuntimeError: mat1 and mat2 "
     )
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+    try_net_on(larger, lambda: pooled)  # which takes images of any size

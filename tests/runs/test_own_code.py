@@ -1,6 +1,7 @@
 """A net whose code was changed is another net, though its runs have one hash."""
 
 import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +74,21 @@ def test_a_net_and_what_is_ones_own_is_told_and_what_has_a_version_is_not(net: P
     assert set(code_digests(described)) == {
         f"{net.stem}.OwnNet", "fmnist.models.lenet5.LeNet5", "fmnist.models.size"
     }  # fmt: skip
+
+
+def test_what_pip_has_installed_anywhere_is_no_code_of_ones_own(net: Path) -> None:
+    net.write_text(f"import installed_{net.stem}\nimport torch\n{NET}")
+    (net.parent / f"installed_{net.stem}.py").write_text("")
+    alone = f"{net.stem}.OwnNet"
+    assert set(code_digests(config(net))) == {alone, f"installed_{net.stem}"}
+    target = net.parent.parent / "target"  # pip install --target
+    (target / "thing-1.0.dist-info").mkdir(parents=True)
+    (net.parent / f"installed_{net.stem}.py").rename(target / f"installed_{net.stem}.py")
+    sys.path.append(str(target))
+    try:
+        assert set(code_digests(config(net))) == {alone}
+    finally:
+        sys.path.remove(str(target))
 
 
 def test_what_a_net_imports_is_told_as_the_net_is(net: Path, tmp_path: Path) -> None:
