@@ -313,7 +313,7 @@ def test_what_only_the_data_show_of_an_augmentation_is_said_before_a_run():
     with pytest.raises(ConfigError) as caught:
         try_net_on(larger, lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 28 * 28, 10)))
     assert str(caught.value).startswith(
-        "aug: Own gives images [3, 30, 30], on which model: Sequential: RuntimeError: mat1 "
+        "aug: Own gives images [3, 30, 30], on which model: Sequential: RuntimeError: "
     )
     pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
     try_net_on(larger, lambda: pooled)  # which takes images of any size
