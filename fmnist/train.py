@@ -84,7 +84,7 @@ def train(config: dict[str, Any], job: Job) -> float:
             )
         shorter = None if job.group is None else shorter_run(config, job.dir, facts.checksums)
         begun = goes_on(job.dir, name, config)
-        beginning = Beginning() if begun else beginning_of(config, net, shorter)
+        beginning = Beginning() if begun else beginning_of(config, net, shorter, facts)
         del net  # of the trial
         new = Record(
             status="running",

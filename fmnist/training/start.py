@@ -4,7 +4,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fmnist.config.hashing import digest
 from fmnist.config.schema import look_up
 from fmnist.config.words import show
+from fmnist.data.facts import DatasetFacts, same_sums
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.pretrained import PREFIX, pretrained
 from fmnist.runs.rows import HOW
@@ -51,7 +52,7 @@ class Beginning:
     Args:
         origin: for the record: which run it is; None: it starts from nothing.
         weights: of `init_from`, by the net's names.
-        remark: which setting of the net that they were trained in is another one here, or "".
+        remarks: on them, a sentence each; see `_remarks`.
         files: of `ckpt_path`: last and best checkpoint, which become this run's own.
         seconds: that their epochs took.
         machine: that it was on, where that is known.
@@ -59,18 +60,24 @@ class Beginning:
 
     origin: str | None = None
     weights: Mapping[str, Tensor] | None = None
-    remark: str = ""
+    remarks: Sequence[str] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     seconds: float | None = None
     machine: str | None = None
 
 
-def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = None) -> Beginning:
+def beginning_of(
+    config: dict[str, Any],
+    net: nn.Module,
+    shorter: Run | None = None,
+    facts: DatasetFacts | None = None,
+) -> Beginning:
     """What a new run starts from; what cannot be started from is refused here.
 
     Args:
         net: such as the run will train.
         shorter: a finished run that this one goes on from, see `fmnist.training.shorter`.
+        facts: of the data that it will train on.
 
     Raises:
         RunError: there is no readable checkpoint.
@@ -86,10 +93,7 @@ def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = N
         there = run_of(file)
         origin = origin_words("init_from", config["init_from"], there)
         weights = weights_of(config, file, net)
-        remark = ""
-        if there is not None and "model" in config:
-            remark = difference(there.config["model"], config["model"], "model") or ""
-        return Beginning(origin, weights, remark)
+        return Beginning(origin, weights, [*_remarks(there, config, facts)] if there else [])
     if config["ckpt_path"] is not None:
         files, seconds = files_of(config, net)
         there = run_of(files["last"])
@@ -97,6 +101,22 @@ def beginning_of(config: dict[str, Any], net: nn.Module, shorter: Run | None = N
         machine = there.record.machine if there else None
         return Beginning(origin, files=files, seconds=seconds, machine=machine)
     return Beginning()
+
+
+def _remarks(there: Run, config: dict[str, Any], facts: DatasetFacts | None) -> Iterator[str]:
+    """What makes another run's weights less here than they seem."""
+    if "model" in config and (found := difference(there.config["model"], config["model"], "model")):
+        yield f"the net has other settings now: {found}"
+    data = there.record.dataset
+    if data is None or facts is None or facts.select_on != "val":
+        return
+    same = same_sums(data.checksums, facts.checksums)
+    if same and data.split_md5 != facts.split_md5:
+        yield (
+            "other images validate here, which may have trained these weights: val/acc is no "
+            "measure of new images; the same data.train_size, val_size and split_seed keep them "
+            "apart"
+        )
 
 
 def as_begun(config: dict[str, Any], run: Run) -> dict[str, Any]:
@@ -131,8 +151,8 @@ def start_from(beginning: Beginning, classifier: Classifier, checkpoints: Path) 
     """
     if beginning.weights is not None:
         take_weights(beginning.weights, classifier)
-    if beginning.remark:
-        log.warning("init_from  the net has other settings now: %s", beginning.remark)
+    for remark in beginning.remarks:
+        log.warning("init_from  %s", remark)
     if beginning.files:
         log.info("begins where another run ended: %s", beginning.origin)
         checkpoints.mkdir(parents=True, exist_ok=True)

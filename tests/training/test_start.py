@@ -130,6 +130,14 @@ def test_weights_that_fit_a_net_of_other_settings_come_with_a_warning(
     assert said == ([words] if activation == "relu" else [])
 
 
+def test_weights_that_other_images_may_have_trained_come_with_a_warning(origin, tmp_path, caplog):
+    """Of one data set split anew: what validates here trained them, in part."""
+    given = ("trainer.max_epochs=1", f"init_from={origin.dir}")
+    for split in (0, 1):
+        trained(tmp_path / str(split), *given, f"data.split_seed={split}")
+        assert ("which may have trained these weights" in caplog.text) == (split == 1)
+
+
 @pytest.mark.parametrize(
     ("key", "net", "message"),
     [
