@@ -80,7 +80,15 @@ CASES = {
     "within": (Steps, ("trainer.log_every_n_steps=1", "trainer.val_check_interval=2")),
     "seldom": (Mine, ("trainer.check_val_every_n_epoch=2",)),
     "rate": (Mine, ("callbacks=lr_monitor", "trainer.log_every_n_steps=4", "scheduler=cosine")),
-    "lbfgs": (Mine, ("optim._target_=torch.optim.LBFGS", "~optim.fused", "~optim.weight_decay")),
+    "lbfgs": (
+        Mine,
+        (
+            "optim._target_=torch.optim.LBFGS",
+            "~optim.fused",
+            "~optim.weight_decay",
+            "+optim.max_iter=4",
+        ),
+    ),
     "accumulated": (Mine, ("trainer.accumulate_grad_batches=2",)),
 }
 
