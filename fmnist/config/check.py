@@ -6,7 +6,7 @@ stands in `fmnist.config.across`; what only the constructors know in `fmnist.con
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -111,32 +111,6 @@ GIVEN_TO = {"logger": ["job", "config"]}  # to each node of the group
 PARTIAL = ("optim", "scheduler.policy")  # of which code makes the object, with an argument more
 
 
-class NoSuchArgument(ConfigError):
-    """A target takes no argument of this name.
-
-    Args:
-        path, key: of the node, and the argument in it.
-        words: what is wrong.
-        hint: which arguments there are.
-    """
-
-    def __init__(self, path: str, key: str, words: str, hint: str) -> None:
-        super().__init__(f"{path}.{key}: {words}{hint}")
-        self.path, self.key, self.hint = path, key, hint
-
-    def after(self, typed: Sequence[str]) -> str:
-        """In the light of what was typed: of another target the option's file knows nothing."""
-        if not any(text.lstrip("+").startswith(f"{self.path}._target_=") for text in typed):
-            return str(self)
-        cure = f"; ~{self.path}.{self.key} leaves it out"
-        return f"{str(self).removesuffix(self.hint)}{cure}"
-
-
-def _typed(config: DictConfig) -> list[str]:
-    """The overrides of a configuration that has Hydra's part."""
-    return list(OmegaConf.select(config, "hydra.overrides.task") or [])
-
-
 def check(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration, when every key exists and every value is possible.
 
@@ -145,12 +119,10 @@ def check(config: DictConfig) -> dict[str, Any]:
     """
     plain = resolve(config)
     _check_keys(plain)
+    chosen = _typed_targets(config)
     for key, value in plain.items():
         if isinstance(value, dict):
-            try:
-                _check_node(key, value)
-            except NoSuchArgument as error:
-                raise ConfigError(error.after(_typed(config))) from error
+            _check_node(key, value, chosen)
     for key, text in RANGES.items():
         _check_range(key, look_up(plain, key), text)
     for key in LIMITS:
@@ -213,11 +185,22 @@ def _check_several(group: str, nodes: dict[str, Any]) -> None:
             )
 
 
-def _check_node(path: str, node: dict[str, Any]) -> None:
-    """Every key of a node, and of those inside, against the signature of its target."""
+def _typed_targets(config: DictConfig) -> set[str]:
+    """Paths of the nodes whose target was typed, of a configuration that has Hydra's part."""
+    typed = OmegaConf.select(config, "hydra.overrides.task")
+    texts: Any = [] if typed is None else OmegaConf.to_container(typed, resolve=False)
+    return {text.lstrip("+").partition("._target_=")[0] for text in texts if "._target_=" in text}
+
+
+def _check_node(path: str, node: dict[str, Any], chosen: Collection[str]) -> None:
+    """Every key of a node, and of those inside, against the signature of its target.
+
+    Args:
+        chosen: paths of nodes whose target was typed: of that the option's file knows nothing.
+    """
     for key, value in node.items():
         if isinstance(value, dict):
-            _check_node(f"{path}.{key}", value)
+            _check_node(f"{path}.{key}", value, chosen)
     target = node.get("_target_")
     if not isinstance(target, str):
         return
@@ -252,7 +235,8 @@ def _check_node(path: str, node: dict[str, Any]) -> None:
         if key not in signature:
             options = [name for name in {**signature, **ours} if name not in given]
             hint = near_or_all(key, options, f"{path}.")
-            raise NoSuchArgument(path, key, f"{target} takes no such argument", hint)
+            hint = f"; ~{path}.{key} leaves it out" if path in chosen else hint
+            raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
         _check_value(f"{path}.{key}", value, signature[key])
         if target.startswith("torch."):
             _check_pair(f"{path}.{key}", value, signature[key].default)

@@ -40,8 +40,7 @@ def check_command(config: DictConfig) -> None:
     typed = OmegaConf.to_container(hydra.overrides, resolve=False)  # an override may have ${...}
     assert isinstance(typed, dict)
     check_overrides([*typed["hydra"], *typed["task"]])
-    check_local(hydra)
-    refuse_hidden(config_folders(hydra))
+    check_files(hydra)
     for group in GROUPS:
         # Hydra merges a list of options; of most groups, so that the last one wins.
         if group not in hydra.runtime.choices and group not in SEVERAL:
@@ -89,16 +88,23 @@ def _check_factors(params: Any) -> None:
             )
 
 
-def check_local(hydra: Any) -> None:
-    """Refuse settings of this machine that are in no file: Hydra leaves an optional one out.
+def check_files(hydra: Any) -> None:
+    """Refuse files that Hydra would leave out without a word: hidden ones, missing local ones.
 
     Args:
         hydra: Hydra's own node.
 
     Raises:
-        ConfigError: naming what there is.
+        ConfigError: see `refuse_hidden`; or naming what there is.
     """
-    folders = [folder / "local" for folder in config_folders(hydra)]
+    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+    folders = [Path(source.path) for source in sources]
+    _check_local(hydra, [folder / "local" for folder in folders])
+    refuse_hidden(folders)
+
+
+def _check_local(hydra: Any, folders: list[Path]) -> None:
+    """Settings of this machine are in a file: Hydra leaves an optional one out."""
     typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     for override in OverridesParser.create().parse_overrides(typed):
         if override.key_or_group != "local" or override.is_delete():
@@ -110,12 +116,6 @@ def check_local(hydra: Any) -> None:
             if not any((folder / f"{name}.yaml").is_file() for folder in folders):
                 there = [path.stem for folder in folders for path in folder.glob("*.yaml")]
                 raise ConfigError(f"local={name}: no such option{near_or_all(str(name), there)}")
-
-
-def config_folders(hydra: Any) -> list[Path]:
-    """Where Hydra looks for files, the first before the others."""
-    sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
-    return [Path(source.path) for source in sources]
 
 
 def check_overrides(overrides: Iterable[str]) -> None:

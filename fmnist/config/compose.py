@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.config.check import check
-from fmnist.config.command import ALONE, check_local, check_overrides, config_folders
+from fmnist.config.command import ALONE, check_files, check_overrides
 from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain
-from fmnist.config.folders import refuse_hidden
 from fmnist.config.schema import CONF_DIR
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError
@@ -37,8 +36,7 @@ def compose_run(overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str
     with hydra_over_conf(overrides):
         check_overrides(overrides)
         config = composed("config", overrides=list(overrides), return_hydra_config=True)
-        check_local(config.hydra)
-        refuse_hidden(config_folders(config.hydra))
+        check_files(config.hydra)
         choices = chosen_options(config.hydra)
         for group in ALONE:
             if group in choices:

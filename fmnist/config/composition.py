@@ -13,7 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from fmnist.config.schema import CONF_DIR, Config
+from fmnist.config.folders import options_of
+from fmnist.config.schema import Config
 from fmnist.config.words import near
 
 # Groups whose files set other groups.
@@ -51,7 +52,7 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
 
 def _shipped(group: str, option: str) -> str:
     """Of a group that has several, where Hydra says none: those of conf/."""
-    names = sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
+    names = options_of(group)
     return near(option, names) or (f"; fmnist has {', '.join(names)}" if names else "")
 
 

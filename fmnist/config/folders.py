@@ -73,17 +73,15 @@ def refuse_hidden(folders: Sequence[Path]) -> None:
     Raises:
         ConfigError: naming both.
     """
-    for place, folder in enumerate(folders):
-        # Which of one's own folders comes first one chooses; that ours does, one may not know.
-        for before in [CONF_DIR] if CONF_DIR in folders[:place] else []:
-            # By the names of those before, which mostly are ours: one's own folder may be a link,
-            # or hold a link to a group, or be large.
-            for taken in filter(Path.is_file, sorted(before.rglob("*.yaml"))):
-                name = taken.relative_to(before)
-                path = folder / name
-                if path.is_file() and taken.read_bytes() != path.read_bytes():
-                    what = f"{name.parent}={name.stem}" if name.parent.name else f"{name}"
-                    raise ConfigError(
-                        f"{path}: would not be read: {what} is {taken}; should have a name of its "
-                        "own"
-                    )
+    # Which of one's own folders comes first one chooses; that ours does, one may not know.
+    behind = folders[folders.index(CONF_DIR) + 1 :] if CONF_DIR in folders else []
+    for folder in behind:
+        # By our names: one's own folder may be a link, or hold a link to a group, or be large.
+        for taken in filter(Path.is_file, sorted(CONF_DIR.rglob("*.yaml"))):
+            name = taken.relative_to(CONF_DIR)
+            path = folder / name
+            if path.is_file() and taken.read_bytes() != path.read_bytes():
+                what = f"{name.parent}={name.stem}" if name.parent.name else f"{name}"
+                raise ConfigError(
+                    f"{path}: would not be read: {what} is {taken}; should have a name of its own"
+                )

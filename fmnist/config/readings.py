@@ -15,6 +15,7 @@ verdicts that gives: `fmnist.evidence.verdict`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fmnist.config.schema import look_up
 from fmnist.config.words import near_or_all
 from fmnist.errors import ConfigError
 
@@ -55,7 +56,7 @@ def readings(node: Any) -> list[Reading]:
     ]
 
 
-def refuse_unknown(listed: Sequence[Reading], plain: Mapping[str, Any]) -> None:
+def refuse_unknown(listed: Sequence[Reading], plain: dict[str, Any]) -> None:
     """Refuse a reading of a setting that a configuration does not have.
 
     What a reading sets within a group for which it names another option only that option knows.
@@ -67,15 +68,15 @@ def refuse_unknown(listed: Sequence[Reading], plain: Mapping[str, Any]) -> None:
         ConfigError: naming the setting, and the one that is near.
     """
     for reading in listed:
-        groups = {text.partition("=")[0] for text in reading}
-        for key in (text.partition("=")[0] for text in reading):
-            *above, name = key.split(".")
-            node: Any = plain
-            for part in above:
-                node = node.get(part) if isinstance(node, Mapping) else None
-            known = node if isinstance(node, Mapping) else {}
-            if above and above[0] not in groups and key[0] not in "+~" and name not in known:
-                hint = near_or_all(name, map(str, known), f"{'.'.join(above)}.")
+        keys = [text.partition("=")[0] for text in reading]
+        for key in keys:
+            above, _, name = key.rpartition(".")
+            if not above or above.partition(".")[0] in keys or key[0] in "+~":
+                continue
+            node = look_up(plain, above)
+            known = node if isinstance(node, dict) else {}
+            if name not in known:
+                hint = near_or_all(name, map(str, known), f"{above}.")
                 raise ConfigError(f"readings.{key}: no such setting{hint}")
 
 

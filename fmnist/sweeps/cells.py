@@ -10,9 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, open_dict
 
 from fmnist.config.arguments import cell_by_cell
-from fmnist.config.command import check_local, config_folders
+from fmnist.config.command import check_files
 from fmnist.config.compose import hydra_over_conf
-from fmnist.config.folders import conf_folders, refuse_hidden
+from fmnist.config.folders import conf_folders
 from fmnist.config.readings import (
     check_wanted,
     key_of,
@@ -121,8 +121,7 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
         config = compose("config", overrides=fixed, return_hydra_config=True)
         with open_dict(config):  # as the sweep's own: its folder is named after all that it varies
             config.hydra.overrides.task = given
-        check_local(config.hydra)
-        refuse_hidden(config_folders(config.hydra))
+        check_files(config.hydra)
         asked, folder = config.hydra.sweeper, Path(config.hydra.sweep.dir)
         names = [str(key) for key in asked.get("params") or ()]
         cells = asked_cells(asked, given, loader)

@@ -27,12 +27,6 @@ def finished(folder: Path, cells: Sequence[Cell]) -> dict[str, Run]:
     return {name: run for name, run in runs.items() if run is not None}
 
 
-def left(folder: Path, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that have not finished."""
-    done = finished(folder, cells)
-    return [cell for cell in cells if cell.dir not in done]
-
-
 def shorter_first(cells: Sequence[Cell]) -> list[Cell]:
     """Within a seed, cells of fewer epochs first: longer ones go on from them.
 

@@ -101,6 +101,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
         from fmnist.runs.manifest import listed_cells
         from fmnist.runs.text import shown
+        from fmnist.sweeps.data import refuse_other_data
+        from fmnist.sweeps.launch import finished
 
         given = (self.params or {}).items()
         space, fixed = search_space([*(f"{key}={value}" for key, value in given), *arguments])
@@ -109,7 +111,10 @@ class SearchSweeper(SearchOptions, CellSweeper):
         log.info("search  %s", shown(self.folder))
         try:
             with sigterm_exits(), alone(self.folder):
-                self.refuse_other_data(listed_cells(self.folder))
+                if self.here():
+                    cells = listed_cells(self.folder)
+                    done = finished(self.folder, cells)
+                    refuse_other_data(self.folder, cells, done, self.load)
                 best = {name: self._search(name, *each) for name, each in searches.items()}
                 winners = {name: cell for name, cell in best.items() if cell}
                 if self.confirm and len(winners) == len(searches):

@@ -114,16 +114,8 @@ class CellSweeper(Options, Sweeper):
         return plan(wanted, compose, self.varied(), known, sources, here, own_names)
 
     def here(self) -> bool:
-        """Whether the cells run on this machine."""
+        """Whether the cells run on this machine; another one's data are not known."""
         return not self.config.hydra.launcher._target_.endswith(ELSEWHERE)
-
-    def refuse_other_data(self, cells: "Sequence[Cell]") -> None:
-        """See `fmnist.sweeps.data.refuse_other_data`. Another machine's data are not known."""
-        from fmnist.sweeps.data import refuse_other_data
-        from fmnist.sweeps.launch import finished
-
-        if self.here():
-            refuse_other_data(self.folder, cells, finished(self.folder, cells), self.load)
 
     def varied(self) -> list[str]:
         """The keys by which cells are named, as `hydra.sweep.subdir` has it."""
@@ -148,8 +140,8 @@ class ResumeSweeper(CellSweeper):
         from fmnist.runs.manifest import listed_cells
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
-        from fmnist.sweeps.data import require_data
-        from fmnist.sweeps.launch import launch, left
+        from fmnist.sweeps.data import refuse_other_data, require_data
+        from fmnist.sweeps.launch import finished, launch
         from fmnist.sweeps.plan import fingerprint, refuse_other_runs
         from fmnist.sweeps.trial import try_nets
 
@@ -164,9 +156,10 @@ class ResumeSweeper(CellSweeper):
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
         planned = self.plan(cells, listed_cells(folder), fingerprint(plain), self.here())
         refuse_other_runs(folder, planned)
-        self.refuse_other_data(planned)
         if self.here():
-            require_data(left(folder, planned), self.load)
+            done = finished(folder, planned)
+            refuse_other_data(folder, planned, done, self.load)
+            require_data([cell for cell in planned if cell.dir not in done], self.load)
         try_nets(self.composed)
         size = self.max_batch_size
         if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
