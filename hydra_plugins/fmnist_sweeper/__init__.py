@@ -109,7 +109,6 @@ class CellSweeper(Options, Sweeper):
             self.composed[tuple(cell)] = config = self.load(cell)
             return config
 
-        self.composed.clear()
         own_names = is_own_name(self.config.hydra.sweep)
         return plan(wanted, compose, self.varied(), known, sources, here, own_names)
 
