@@ -461,10 +461,8 @@ ANSWERS = {
     f"test labels are a tensor int64 [40, 1]: {LABELS}": DataSet(
         Images(GREY, HALVES), ["a", "b"], test=Images(GREY, HALVES[:, None])
     ),
-    "classes are of type int: should be a list of names, by label": DataSet(
-        Images(GREY, HALVES), 2
-    ),
-    "class 0 is of type int: should be its name": DataSet(Images(GREY, HALVES), [0, 1]),
+    "classes are an int: should be a list of names, by label": DataSet(Images(GREY, HALVES), 2),
+    "class 0 is an int: should be its name": DataSet(Images(GREY, HALVES), [0, 1]),
 }
 
 
