@@ -82,7 +82,8 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
             folders are called nearly as parts are.
     """
     if not root.is_dir():
-        raise DataUnavailable(f"{root}: no such folder; data.root=DIR names one")
+        file = "; data=npz reads arrays in a file" if root.is_file() else ""
+        raise DataUnavailable(f"{root}: no such folder; data.root=DIR names one{file}")
     folders = {part: root / part for part in PARTS if (root / part).is_dir()}
     folders = folders if "train" in folders else {"train": root}
     remarks, odd = _beside(root, folders), []
@@ -207,7 +208,10 @@ def unreadable(broken: Sequence[Path], reason: str = "") -> DataError:
         more = f" (so {len(broken) - 1} more files)" if len(broken) > 1 else ""
         return DataError(f"{reason}{more}")
     few = ", ".join(map(str, broken[:3])) + (", ..." if len(broken) > 3 else "")
-    return DataError(f"{few}: {len(broken)} files cannot be read as pictures: delete or mend them")
+    what = "no picture: delete or mend it"
+    if len(broken) > 1:
+        what = f"{len(broken)} files cannot be read as pictures: delete or mend them"
+    return DataError(f"{few}: {what}")
 
 
 def decode_pictures(files: Sequence[Path], size: int, channels: int) -> np.ndarray[Any, Any]:

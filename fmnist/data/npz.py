@@ -32,7 +32,8 @@ class Npz:
         """
         path = wanted.root
         if not path.is_file():
-            raise DataUnavailable(f"{path}: no such file; data.root=FILE.npz names one")
+            folder = "; data=folder reads pictures in folders" if path.is_dir() else ""
+            raise DataUnavailable(f"{path}: no such file; data.root=FILE.npz names one{folder}")
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 parts = {
