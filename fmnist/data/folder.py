@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from fmnist.data.pictures import opaque, read_picture
-from fmnist.data.source import DataSet, Images, Wanted, duplicates, refuse_if_too_large, sums_of
+from fmnist.data.source import DataSet, Images, Wanted, data_set_of, refuse_if_too_large
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.process.bars import tqdm
 from fmnist.process.machine import usable_cores
@@ -65,12 +65,7 @@ class Folder:
             labels = torch.tensor([label for _, label in pictures], dtype=torch.int64)
             images[part] = Images(some, labels)
             start += len(pictures)
-        if "test" in images and (same := duplicates(images["train"], images["test"])):
-            remarks.append(f"{same} of {len(images['test'])} test images are training images, too")
-        return DataSet(
-            images["train"], classes, images.get("test"), images.get("val"),
-            sums_of(images), remarks=remarks,
-        )  # fmt: skip
+        return data_set_of(images, classes, remarks)
 
 
 def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[str]]:

@@ -278,6 +278,17 @@ def coloured(pixels: Tensor) -> Tensor:
     return pixels.reshape(len(pixels), 1, *pixels.shape[-2:]).repeat(1, 3, 1, 1)
 
 
+def data_set_of(
+    parts: Mapping[str, Images], classes: Sequence[str], remarks: Sequence[str] = ()
+) -> DataSet:
+    """The data set of parts by name, of which train is one; sums are taken of all their pixels."""
+    if "test" in parts and (same := duplicates(parts["train"], parts["test"])):
+        words = f"{same} of {len(parts['test'])} test images are training images, too"
+        remarks = [*remarks, words]
+    others = parts.get("test"), parts.get("val")
+    return DataSet(parts["train"], classes, *others, sums_of(parts), remarks=remarks)
+
+
 def count_classes(labels: Tensor, classes: int) -> list[int]:
     """Images of each class."""
     counts: list[int] = torch.bincount(labels, minlength=classes).tolist()
