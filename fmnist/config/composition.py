@@ -34,6 +34,8 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
         return _explain_plus(found[1], typed)
     if found := re.match(r"Could not delete from config\. '(.*?)' does not exist", text):
         return f"~{found[1]}: there is no such setting to leave out"
+    if found := re.match(r"Additional config directory '(.*)' not found", text):
+        return f"--config-dir {found[1]}: no such folder"
     if isinstance(error, MissingConfigException) and not error.options:
         if error.missing_cfg_file:
             group, _, option = error.missing_cfg_file.rpartition("/")
