@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fmnist.runs.manifest import Cell
     from hydra_plugins.fmnist_search.space import Space
 
+    Asked = tuple[Trial, list[list[str]]]  # and the overrides of its cells
+
 log = logging.getLogger(__name__)
 
 
@@ -254,36 +256,17 @@ class SearchSweeper(SearchOptions, CellSweeper):
         taken up again.
 
         Raises:
-            ConfigError: no trial can be, as a setting that all of them have is wrong.
+            ConfigError: see `_ask`.
         """
         import optuna
 
-        from fmnist.errors import ConfigError
-        from fmnist.runs.text import in_eighty
-
         state = optuna.trial.TrialState
         count = min(self.n_jobs, self.n_trials - ended)
-        trials = [study.ask(space) for _ in range(count)]
-        asked: list[tuple[Trial, list[list[str]]]] = []
-        planned: dict[str, Cell] = {}  # by folder: two trials may be equal
-        failed = False
-        for number, trial in enumerate(trials, ended + 1):
-            drawn = [f"{key}={value}" for key, value in trial.params.items()]
-            log.info("\n[%d/%d] %s", number, self.n_trials, brief(drawn))
-            cells = with_seeds([*drawn, *fixed], 0, self.seeds)
-            try:
-                planned |= {cell.dir: cell for cell in self.plan(cells)}
-            except ConfigError as error:
-                if not self._has_trials(study, space, fixed):
-                    raise
-                log.error("%s", in_eighty(f"{'failed':8}  {error}", indent=10))
-                study.tell(trial, state=state.FAIL)
-                failed = True
-            else:
-                asked.append((trial, cells))
+        asked, planned = self._ask(study, space, fixed, ended, count)
+        failed = len(asked) < count
         if not asked or (failed and self.stop_on_failure):
             return failed
-        jobs, given_up = self._run(asked, list(planned.values()), ended * self.seeds)
+        jobs, given_up = self._run(asked, planned, ended * self.seeds)
         for trial, cells in asked:
             begun = [jobs[tuple(cell)] for cell in cells if tuple(cell) in jobs]
             values = [value for job in begun if (value := value_of(job)) is not None]
@@ -295,6 +278,37 @@ class SearchSweeper(SearchOptions, CellSweeper):
                 study.tell(trial, state=state.FAIL)
                 failed = True
         return failed
+
+    def _ask(
+        self, study: "Study", space: "Space", fixed: Sequence[str], ended: int, count: int
+    ) -> "tuple[list[Asked], list[Cell]]":
+        """So many trials, without those whose configuration is refused, which have failed; and the
+        cells of them all.
+
+        Raises:
+            ConfigError: no trial can be, as a setting that all of them have is wrong.
+        """
+        import optuna
+
+        from fmnist.errors import ConfigError
+        from fmnist.runs.text import in_eighty
+
+        trials = [study.ask(space) for _ in range(count)]
+        asked, planned = list["Asked"](), dict[str, "Cell"]()  # by folder: two may be equal
+        for number, trial in enumerate(trials, ended + 1):
+            drawn = [f"{key}={value}" for key, value in trial.params.items()]
+            log.info("\n[%d/%d] %s", number, self.n_trials, brief(drawn))
+            cells = with_seeds([*drawn, *fixed], 0, self.seeds)
+            try:
+                planned |= {cell.dir: cell for cell in self.plan(cells)}
+            except ConfigError as error:
+                if not self._has_trials(study, space, fixed):
+                    raise
+                log.error("%s", in_eighty(f"{'failed':8}  {error}", indent=10))
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                asked.append((trial, cells))
+        return asked, list(planned.values())
 
     def _has_trials(self, study: "Study", space: "Space", fixed: Sequence[str]) -> bool:
         """Whether any trial can be; if none, what is wrong is a setting that all of them have."""
@@ -308,7 +322,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         return False
 
     def _run(
-        self, asked: "Sequence[tuple[Trial, list[list[str]]]]", planned: "list[Cell]", number: int
+        self, asked: "Sequence[Asked]", planned: "list[Cell]", number: int
     ) -> tuple[dict[tuple[str, ...], JobReturn], set[int]]:
         """What the launcher returns of the trials' cells; numbers of trials that were pruned.
 
