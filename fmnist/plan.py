@@ -2,8 +2,8 @@
 
 Takes what `python -m fmnist.train` takes: `ablation=NAME`, or any overrides, with several values or
 without. Prints the cells, which of them are done, and the time that the others take by the records
-at hand: runs below multirun/ and outputs/, and the committed rows of results/. Exit code 0; 2: a
-setting that does not exist or has a value that it cannot have.
+at hand: runs below multirun/, outputs/ and the sweep's own folder, and the committed rows of
+results/. Exit code 0; 2: a setting that does not exist or has a value that it cannot have.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_intermixed_args(arguments)
     claims = asked_claims(asked.claims) if asked.claims else project_claims()
     with own_folder(asked.config_dir):
-        sweep, rows = sweep_of(asked.overrides), rows_at_hand()
+        sweep = sweep_of(asked.overrides)
+        rows = rows_at_hand(sweep=sweep.folder)
         seeds = {text for cell in sweep.cells for text in cell.overrides if key_of(text) == "seed"}
         print(escaped(plan_in_words(sweep, rows)))
         said = power(asked.overrides, len(seeds), rows, claims)

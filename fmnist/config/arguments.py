@@ -7,15 +7,13 @@ it. Here they may stand anywhere.
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from fmnist.config.readings import key_of
-from fmnist.config.schema import Config
+from fmnist.config.schema import SCALARS
 from fmnist.config.words import near
 from fmnist.errors import ConfigError
 
@@ -66,8 +64,7 @@ def last_of_each(settings: Sequence[str]) -> list[str]:
 
 def is_value_key(key: str) -> bool:
     """Whether a key is that of a value, not of a group."""
-    scalars = (item.name for item in fields(Config) if item.type != dict[str, Any])
-    return "." in key or key in scalars
+    return "." in key or key in SCALARS
 
 
 def ask_for_sweep(words: Sequence[str]) -> list[str]:

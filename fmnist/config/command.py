@@ -5,7 +5,6 @@ that is named after both.
 """
 
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from fmnist.config.arguments import is_value_key
 from fmnist.config.folders import refuse_hidden
 from fmnist.config.readings import key_of
-from fmnist.config.schema import SEVERAL, Config
+from fmnist.config.schema import GROUPS, SEVERAL
 from fmnist.config.signature import read_signature
 from fmnist.config.words import near_or_all, show
 from fmnist.errors import ConfigError
 
 ALONE = ("ablation", "search")  # groups whose options are a sweep: there is one a command
-GROUPS = [item.name for item in fields(Config) if item.type == dict[str, Any]]
 REPEATED = ("hydra.mode",)  # which Hydra adds itself for --multirun
 
 

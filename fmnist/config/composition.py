@@ -6,15 +6,13 @@ file where a plus sign is too many, and blames no override where one of them is 
 
 import re
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from fmnist.config.folders import options_of
-from fmnist.config.schema import Config
+from fmnist.config.schema import SCALARS
 from fmnist.config.words import near
 
 # Groups whose files set other groups.
@@ -36,6 +34,8 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
         return _explain_plus(found[1], typed)
     if found := re.match(r"Could not delete from config\. '(.*?)' does not exist", text):
         return f"~{found[1]}: there is no such setting to leave out"
+    if found := re.match(r"Additional config directory '(.*)' not found", text):
+        return f"--config-dir {found[1]}: no such folder"
     if isinstance(error, MissingConfigException) and not error.options:
         if error.missing_cfg_file:
             group, _, option = error.missing_cfg_file.rpartition("/")
@@ -61,13 +61,12 @@ def _explain_no_option(typed: list[str]) -> str:
     parsed = OverridesParser.create().parse_overrides(
         [text for text in typed if not text.startswith("-")]
     )
-    scalars = {field.name for field in fields(Config) if field.type != dict[str, Any]}
     bad = [
         override
         for override in parsed
         if not override.is_delete()
         and "." not in override.key_or_group
-        and override.key_or_group not in scalars
+        and override.key_or_group not in SCALARS
         and not override.is_sweep_override()
         and not isinstance(override.value(), str | list | dict)
     ]

@@ -81,7 +81,7 @@ def refuse_hidden(folders: Sequence[Path]) -> None:
             name = taken.relative_to(CONF_DIR)
             path = folder / name
             if path.is_file() and taken.read_bytes() != path.read_bytes():
-                what = f"{name.parent}={name.stem}" if name.parent.name else f"{name}"
-                raise ConfigError(
-                    f"{path}: would not be read: {what} is {taken}; should have a name of its own"
-                )
+                what, right = f"{name.parent}={name.stem}", "should have a name of its own"
+                if not name.parent.name:  # of another project's folder
+                    what, right = f"{name}", f"{folder} should hold groups alone, as model/"
+                raise ConfigError(f"{path}: would not be read: {what} is {taken}; {right}")

@@ -9,7 +9,6 @@ import ast
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from fmnist.config.groups import grouping_settings
 from fmnist.config.hashing import HYDRAS
 from fmnist.config.interval import interval
 from fmnist.config.known import ranges
-from fmnist.config.schema import CONF_DIR, SEVERAL, Config
+from fmnist.config.schema import CONF_DIR, GROUPS, SEVERAL
 from fmnist.config.signature import Parameter, definition, read_signature
+from fmnist.config.trusted import targets_of
 from fmnist.errors import ConfigError
 
 Schema = dict[str, Any]
@@ -35,7 +35,6 @@ TYPES = {
     "list": "array",
 }
 REFERENCE = {"type": "string", "pattern": r"^(\?\?\?$|.*\$\{)"}  # of OmegaConf's
-GROUPS = [item.name for item in fields(Config) if item.type == dict[str, Any]]
 OURS = "fmnist.config.schema.Config"
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
@@ -72,22 +71,14 @@ def modeline(path: Path, folder: Path) -> str:
 
 def _targets(folders: Iterable[Path], group: str) -> list[str]:
     """Every `_target_` of a group's options, of nodes inside them too, each once."""
-    found: dict[str, None] = {}
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if isinstance(node.get("_target_"), str):
-                found[node["_target_"]] = None
-            for value in node.values():
-                walk(value)
-
+    found: list[Any] = []
     for folder in folders:
         for path in sorted((folder / group).glob("*.yaml")):
             try:
-                walk(yaml.safe_load(path.read_text(encoding="utf-8")))
+                found += targets_of(yaml.safe_load(path.read_text(encoding="utf-8")))
             except (yaml.YAMLError, UnicodeDecodeError) as error:
                 raise ConfigError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
-    return list(found)
+    return list(dict.fromkeys(target for target in found if isinstance(target, str)))
 
 
 def _group(group: str, targets: list[str]) -> Schema:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fmnist.config.schema import look_up
-from fmnist.config.words import near_or_all
+from fmnist.config.words import near_or_all, show
 from fmnist.errors import ConfigError
 
 Reading = tuple[str, ...]  # overrides; () is ours
@@ -50,7 +50,7 @@ def readings(node: Any) -> list[Reading]:
     return [
         OURS,
         *(
-            tuple(f"{key}={_text(value)}" for key, value in item.items())
+            tuple(f"{key}={show(value)}" for key, value in item.items())
             for item in [*alone, *node.get(TOGETHER, [])]
         ),
     ]
@@ -114,13 +114,6 @@ def refuse_unlisted(wanted: bool | list[str], listed: Sequence[Reading]) -> None
             raise ConfigError(
                 f"hydra.sweeper.readings={text}: no such reading{near_or_all(text, known)}"
             )
-
-
-def _text(value: Any) -> str:
-    """As on the command line."""
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
 
 
 def key_of(override: str) -> str:

@@ -58,6 +58,9 @@ class Config:
 
 ConfigStore.instance().store(name="schema", node=Config)
 
+GROUPS = tuple(item.name for item in fields(Config) if item.type == dict[str, Any])
+SCALARS = tuple(item.name for item in fields(Config) if item.name not in GROUPS)
+
 # Groups of which a run may have several options: nodes by name, each with its own _target_.
 SEVERAL = ("logger", "callbacks")
 

@@ -24,6 +24,7 @@ from fmnist.config.build import build_node, maker
 from fmnist.config.explain import describe
 from fmnist.config.groups import split_grouping
 from fmnist.config.known import is_known
+from fmnist.config.words import kind
 from fmnist.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def _explained(path: str, node: dict[str, Any]) -> Iterator[None]:
             cause = error.__cause__
         words = " ".join(str(cause).split()) or type(cause).__name__
         known = isinstance(cause, ValueError | TypeError | RuntimeError)
-        kind = "" if known else f"{type(cause).__name__}: "
-        raise ConfigError(f"{path}: {node['_target_']}: {kind}{words}") from error
+        name = "" if known else f"{type(cause).__name__}: "
+        raise ConfigError(f"{path}: {node['_target_']}: {name}{words}") from error
 
 
 @cache
@@ -136,7 +137,7 @@ def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> l
             drawn = policy.draw(count, shape[-1], torch.Generator().manual_seed(0), 0)
             if not isinstance(drawn, torch.Tensor) or list(drawn.shape[:1]) != [count]:
                 raise ConfigError(
-                    f"aug: {name}.draw gives {_form(drawn)} for {count} images: should be a tensor "
+                    f"aug: {name}.draw gives {kind(drawn)} for {count} images: should be a tensor "
                     f"[{count}, ...], a row for every image"
                 )
             result = policy(images, drawn, mean)
@@ -147,17 +148,10 @@ def try_augmentation(policy: Any, images: "Tensor", mean: "float | Tensor") -> l
     right = isinstance(result, torch.Tensor) and result.is_floating_point() and result.ndim == 4
     if not right or list(result.shape[:2]) != shape[:2] or result.shape[2] != result.shape[3]:
         raise ConfigError(
-            f"aug: {name} gives {_form(result)} for images {shape}: should be float "
+            f"aug: {name} gives {kind(result)} for images {shape}: should be float "
             f"[{count}, {shape[1]}, S, S]"
         )
     return list(result.shape[1:])
-
-
-def _form(value: Any) -> str:
-    """ "float32 [2, 1, 28, 28]" of a tensor, else the type."""
-    if not isinstance(value, _torch().Tensor):
-        return f"a {type(value).__name__}"
-    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
 @cache

@@ -22,6 +22,18 @@ def show(value: Any) -> str:
     return "null" if value is None else str(value).lower() if value in (True, False) else str(value)
 
 
+def kind(value: Any) -> str:
+    """What a value is that should be another: "a tensor int32 [200]", "a tuple of 2", "None"."""
+    name = type(value).__name__
+    if name in ("Tensor", "ndarray"):
+        what = "a tensor" if name == "Tensor" else "a NumPy array"
+        return f"{what} {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    if value is None:
+        return "None"
+    some = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}{some}"
+
+
 def in_one_line(error: BaseException) -> str:
     """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
     key, lines = getattr(error, "full_key", None), str(error).splitlines()

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from fmnist.data.pictures import opaque, read_picture
-from fmnist.data.source import DataSet, Images, Wanted, duplicates, refuse_if_too_large, sums_of
+from fmnist.data.source import DataSet, Images, Wanted, data_set_of, refuse_if_too_large
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.process.bars import tqdm
 from fmnist.process.machine import usable_cores
@@ -65,12 +65,7 @@ class Folder:
             labels = torch.tensor([label for _, label in pictures], dtype=torch.int64)
             images[part] = Images(some, labels)
             start += len(pictures)
-        if "test" in images and (same := duplicates(images["train"], images["test"])):
-            remarks.append(f"{same} of {len(images['test'])} test images are training images, too")
-        return DataSet(
-            images["train"], classes, images.get("test"), images.get("val"),
-            sums_of(images), remarks=remarks,
-        )  # fmt: skip
+        return data_set_of(images, classes, remarks)
 
 
 def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[str]]:
@@ -82,7 +77,8 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
             folders are called nearly as parts are.
     """
     if not root.is_dir():
-        raise DataUnavailable(f"{root}: no such folder; data.root=DIR names one")
+        file = "; data=npz reads arrays in a file" if root.is_file() else ""
+        raise DataUnavailable(f"{root}: no such folder; data.root=DIR names one{file}")
     folders = {part: root / part for part in PARTS if (root / part).is_dir()}
     folders = folders if "train" in folders else {"train": root}
     remarks, odd = _beside(root, folders), []
@@ -207,7 +203,10 @@ def unreadable(broken: Sequence[Path], reason: str = "") -> DataError:
         more = f" (so {len(broken) - 1} more files)" if len(broken) > 1 else ""
         return DataError(f"{reason}{more}")
     few = ", ".join(map(str, broken[:3])) + (", ..." if len(broken) > 3 else "")
-    return DataError(f"{few}: {len(broken)} files cannot be read as pictures: delete or mend them")
+    what = "no picture: delete or mend it"
+    if len(broken) > 1:
+        what = f"{len(broken)} files cannot be read as pictures: delete or mend them"
+    return DataError(f"{few}: {what}")
 
 
 def decode_pictures(files: Sequence[Path], size: int, channels: int) -> np.ndarray[Any, Any]:

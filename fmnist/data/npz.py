@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fmnist.data.source import DataSet, Images, Wanted, duplicates, refuse_if_too_large, sums_of
+from fmnist.data.source import DataSet, Images, Wanted, data_set_of, refuse_if_too_large
 from fmnist.errors import DataError, DataUnavailable
 
 PARTS = ("train", "val", "test")
@@ -32,7 +32,8 @@ class Npz:
         """
         path = wanted.root
         if not path.is_file():
-            raise DataUnavailable(f"{path}: no such file; data.root=FILE.npz names one")
+            folder = "; data=folder reads pictures in folders" if path.is_dir() else ""
+            raise DataUnavailable(f"{path}: no such file; data.root=FILE.npz names one{folder}")
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 parts = {
@@ -48,13 +49,7 @@ class Npz:
             raise DataError(f"{path}: has no train_images")
         highest = max(int(images.labels.max()) for images in parts.values() if len(images))
         names = names or [str(label) for label in range(highest + 1)]
-        sums = sums_of(parts)
-        remarks = []
-        if "test" in parts and (same := duplicates(parts["train"], parts["test"])):
-            remarks.append(f"{same} of {len(parts['test'])} test images are training images, too")
-        return DataSet(
-            parts["train"], names, parts.get("test"), parts.get("val"), sums, remarks=remarks
-        )
+        return data_set_of(parts, names)
 
 
 def _names(classes: Any) -> list[str]:

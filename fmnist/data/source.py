@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fmnist.config.words import kind
 from fmnist.data.facts import LABELS
 from fmnist.errors import DataError
 from fmnist.process.machine import memory_bytes
@@ -148,7 +149,7 @@ def ask(reader: Reader, wanted: Wanted) -> Any:
     """
     if not callable(getattr(reader, "read", None)):
         raise DataError(
-            f"{wanted.name}: data.source is {_kind(reader)}: should be an object with a method "
+            f"{wanted.name}: data.source is {kind(reader)}: should be an object with a method "
             "read(wanted)"
         )
     return reader.read(wanted)
@@ -202,13 +203,13 @@ def _typed(name: str, data: Any) -> DataSet:
     """
     if not isinstance(data, DataSet):
         raise DataError(
-            f"{name}: its reader gives {_kind(data)}: should be a DataSet of fmnist.data.source: "
+            f"{name}: its reader gives {kind(data)}: should be a DataSet of fmnist.data.source: "
             "DataSet(Images(pixels, labels), classes)"
         )
     for part, images in data.parts.items():
         if not isinstance(images, Images):
             raise DataError(
-                f"{name}: {part} is {_kind(images)}: should be Images(pixels, labels) of "
+                f"{name}: {part} is {kind(images)}: should be Images(pixels, labels) of "
                 "fmnist.data.source"
             )
         pixels, labels = images.pixels, images.labels
@@ -221,24 +222,14 @@ def _typed(name: str, data: Any) -> DataSet:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise DataError(_unlike(name, "classes", names, "a list of names, by label"))
     if others := [each for each in names if not isinstance(each, str)]:
-        raise DataError(f"{name}: class {others[0]} is {_kind(others[0])}: should be its name")
+        raise DataError(f"{name}: class {others[0]} is {kind(others[0])}: should be its name")
     return data
 
 
 def _unlike(name: str, what: str, came: Any, right: str) -> str:
     array = isinstance(came, np.ndarray) and "tensor" in right
     cure = "; torch.from_numpy makes tensors of arrays" if array else ""
-    return f"{name}: {what} are {_kind(came)}: should be {right}{cure}"
-
-
-def _kind(value: Any) -> str:
-    """In words: "a tuple of 2", "a tensor int32 [200]", "of type Path", "None"."""
-    if isinstance(value, Tensor | np.ndarray):
-        kind = "a tensor" if isinstance(value, Tensor) else "a NumPy array"
-        return f"{kind} {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return "None" if value is None else f"of type {type(value).__name__}"
+    return f"{name}: {what} are {kind(came)}: should be {right}{cure}"
 
 
 def _adapted(images: Images, wanted: Wanted) -> Images:
@@ -285,6 +276,17 @@ def grey(pixels: Tensor) -> Tensor:
 def coloured(pixels: Tensor) -> Tensor:
     """uint8 [N, H, W] or [N, 1, H, W] -> [N, 3, H, W], all three the same."""
     return pixels.reshape(len(pixels), 1, *pixels.shape[-2:]).repeat(1, 3, 1, 1)
+
+
+def data_set_of(
+    parts: Mapping[str, Images], classes: Sequence[str], remarks: Sequence[str] = ()
+) -> DataSet:
+    """The data set of parts by name, of which train is one; sums are taken of all their pixels."""
+    if "test" in parts and (same := duplicates(parts["train"], parts["test"])):
+        words = f"{same} of {len(parts['test'])} test images are training images, too"
+        remarks = [*remarks, words]
+    others = parts.get("test"), parts.get("val")
+    return DataSet(parts["train"], classes, *others, sums_of(parts), remarks=remarks)
 
 
 def count_classes(labels: Tensor, classes: int) -> list[int]:

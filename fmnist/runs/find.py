@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fmnist.config.hashing import BATCHES
 from fmnist.config.readings import key_of
 from fmnist.config.schema import COSMETIC, look_up
 from fmnist.errors import RunError
 from fmnist.runs.manifest import SWEEP, read_manifest
 from fmnist.runs.plain import Damaged
 from fmnist.runs.record import RESULT
-from fmnist.runs.rows import ADDED, SHARES, flatten, is_value, share_or_count
+from fmnist.runs.rows import ADDED, flatten, is_value, share_or_count
 from fmnist.runs.run import Run, load_run
 
 # Settings that earlier records lack, as they are where nobody sets them.
@@ -146,7 +147,7 @@ def setting(run: Run, key: str) -> Any:
     if key in run.record.choices:
         return run.record.choices[key]
     value = look_up(run.config, key)
-    return share_or_count(value) if tuple(key.split(".")) in SHARES else value
+    return share_or_count(value) if tuple(key.split(".")) in BATCHES else value
 
 
 def factors(runs: Sequence[Run]) -> dict[str, list[Any]]:

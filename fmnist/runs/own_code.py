@@ -40,15 +40,21 @@ def code_digests(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _imported_by(modules: set[str]) -> set[str]:
     """Those of modules that count, and of all that are imported by them."""
-    seen, left = set(modules), [*modules]
+    seen, left = set[str](), _and_packages(modules)
     while left:
-        imported = set[str]()
+        name = left.pop()
+        if name in seen or not _digest_of(name):
+            continue
+        seen.add(name)
         with suppress(ConfigError):  # no Python: who imports it says so, or does without
-            imported = imported_modules(left.pop())
-        new = {name for name in imported if _digest_of(name)} - seen
-        seen |= new
-        left += new
+            left |= _and_packages(imported_modules(name))
     return seen
+
+
+def _and_packages(modules: Iterable[str]) -> set[str]:
+    """They and the packages that they lie in, whose `__init__.py` Python runs before them."""
+    parts = [name.split(".") for name in modules]
+    return {".".join(names[:end]) for names in parts for end in range(1, len(names) + 1)}
 
 
 def changed_code(record: Record) -> list[str]:
@@ -100,7 +106,7 @@ def not_the_same(name: str, what: str, counts: Iterable[int]) -> list[str]:
 
 def _digest_of(name: str) -> str | None:
     """Of a `_target_` or a module; None of what has a version or a commit, or cannot be found."""
-    ours = is_below(name, "fmnist") and not is_below(name, "fmnist.models")
+    ours = is_below(name, "fmnist") and not name.startswith("fmnist.models.")
     if ours or not all(part.isidentifier() for part in name.split(".")):
         return None
     file = module_file(name) or source_file(name)

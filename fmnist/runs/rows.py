@@ -9,12 +9,13 @@ import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from fmnist.config.hashing import BATCHES
 from fmnist.config.published import published
-from fmnist.config.schema import COSMETIC, Config
+from fmnist.config.schema import COSMETIC, SCALARS
 from fmnist.config.signature import UNKNOWN, read_signature
 from fmnist.errors import RunError
 from fmnist.runs.convergence import convergence_metrics
@@ -51,12 +52,6 @@ ADDED = {
     "data.fold": "0", "data.imbalance": "1", "data.label_noise": "0",
     "compile": "false", "optim.no_decay": "false", "optim.head_lr": "null",
 }  # fmt: skip
-# A whole number counts batches, any other is a share of them.
-SHARES = {
-    ("trainer", f"{name}_batches")
-    for name in ("limit_train", "limit_val", "limit_test", "limit_predict", "overfit")
-} | {("trainer", "val_check_interval")}
-SCALARS = [item.name for item in fields(Config) if item.type != dict[str, Any]]
 DIGITS = 6  # after the point: accuracies are multiples of 0.0001
 
 
@@ -170,7 +165,7 @@ def flatten(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, st
         if isinstance(value, dict):
             settings |= flatten(value, name)
             continue
-        written = share_or_count if name in SHARES else canonical
+        written = share_or_count if name in BATCHES else canonical
         text = written(value)
         if signature and key in signature and key not in FIRST:
             default = signature[key].default

@@ -26,7 +26,7 @@ from fmnist.errors import ConfigError
 from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.sweeps.combine import asked_cells
 from fmnist.sweeps.names import is_own_name, varied_keys
-from fmnist.sweeps.plan import fingerprint, plan
+from fmnist.sweeps.plan import fingerprint, plan, where_finished
 
 OF_HYDRA = ("hydra.", "hydra/")  # prefixes of its own settings
 
@@ -128,14 +128,12 @@ def sweep_of(overrides: Sequence[str]) -> Sweep:
         if wanted := check_wanted(asked.get("readings", False)):
             cells, keys = with_readings(cells, composed, wanted)
             names += keys
-        return Sweep(
-            folder,
-            plan(
-                cells,
-                composed,
-                varied_keys(overrides, names),
-                listed_cells(folder),
-                fingerprint(conf_folders()),
-                own_names=is_own_name(config.hydra.sweep),
-            ),
+        planned = plan(
+            cells,
+            composed,
+            varied_keys(overrides, names),
+            known := listed_cells(folder),
+            fingerprint(conf_folders()),
+            own_names=is_own_name(config.hydra.sweep),
         )
+        return Sweep(folder, where_finished(folder, planned, known))

@@ -44,11 +44,13 @@ def combinations(
     Args:
         texts: overrides in Hydra's grammar; a later one of a key takes the place of an earlier.
         zipped: groups of keys whose levels belong together: the first to the first, and so on.
-        excluded: combinations that are left out: level by key.
+        excluded: combinations that are left out: level by key. A level of an earlier text of its
+            key, which the last one narrows, may be there no more.
         loader: that finds options, for `glob(...)`.
 
     Raises:
-        ConfigError: keys that belong together have not as many levels, or there is no such key.
+        ConfigError: keys that belong together have not as many levels, or there is no such key
+            or level.
     """
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(texts))
     last = {override.get_key_element(): override for override in parsed}
@@ -60,6 +62,7 @@ def combinations(
         cells.append([cell[place] for place in range(len(levels))])
     for combination in excluded:
         _require("exclude", combination, places)
+        _require_levels(combination, parsed)
         cells = [cell for cell in cells if not _is(cell, combination, places)]
     if excluded and not cells:
         raise ConfigError("hydra.sweeper.exclude: leaves no cell")
@@ -114,6 +117,18 @@ def _require(name: str, keys: Iterable[str], places: Mapping[str, int]) -> None:
         if key not in places:
             raise ConfigError(
                 f"hydra.sweeper.{name}: {key}: no factor of this sweep{near_or_all(key, places)}"
+            )
+
+
+def _require_levels(combination: Mapping[str, Any], parsed: Sequence[Override]) -> None:
+    """What is left out has levels that are there: of a misspelt one nothing would be left out."""
+    for key, value in combination.items():
+        texts = [text for o in parsed if o.key_or_group == key for text in _levels(o)]
+        levels = [o.value() for o in OverridesParser.create().parse_overrides(texts)]
+        if canonical(value) not in map(canonical, levels):
+            raise ConfigError(
+                f"hydra.sweeper.exclude: {key}={show(value)}: no level of this sweep"
+                f"{near_or_all(show(value), map(show, levels))}"
             )
 
 

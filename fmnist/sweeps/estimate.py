@@ -32,11 +32,17 @@ class Estimate:
     here: bool
 
 
-def rows_at_hand(results: Path = Path("results")) -> list[Row]:
-    """Runs below the working directory that came to their end or failed, and the committed rows."""
-    rows: list[Row] = []
-    for folder in FOLDERS:
-        if any(Path(folder).glob("*")):
+def rows_at_hand(results: Path = Path("results"), sweep: Path | None = None) -> list[Row]:
+    """Runs below the working directory that came to their end or failed, and the committed rows.
+
+    Args:
+        sweep: another folder of runs.
+    """
+    rows, folders = list[Row](), list(map(Path, FOLDERS))
+    if sweep and not any(sweep.absolute().is_relative_to(place.absolute()) for place in folders):
+        folders.append(sweep)
+    for folder in folders:
+        if any(folder.glob("*")):
             with suppress(RunError):  # nothing of ours in it
                 rows += measurements(find_runs([folder]).runs)
     for path in sorted(results.glob("*.csv")):

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
@@ -19,7 +20,7 @@ from fmnist.config.signature import source_file
 from fmnist.config.trial import try_out
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.manifest import SWEEP, Cell, Manifest, listed_cells, manifest_json
-from fmnist.runs.run import load_run, write_atomically
+from fmnist.runs.run import finished_run, load_run, write_atomically
 from fmnist.sweeps.names import cell_name, distinct, own_cell_name
 
 
@@ -118,6 +119,29 @@ def _refuse_shared_folders(cells: Sequence[Cell]) -> None:
         taken[path] = name
 
 
+def where_finished(folder: Path, cells: Sequence[Cell], known: Iterable[Cell]) -> list[Cell]:
+    """The cells, each in the folder of an earlier one of equal hash where that has finished.
+
+    What a sweep varies names its cells: once a factor is added, a cell that has its default level
+    has another name than it had, and is the same run.
+
+    Args:
+        folder: of the sweep.
+        known: the cells that its list has.
+    """
+    places: dict[str, list[str]] = {}
+    for cell in known:
+        places.setdefault(cell.config_hash, []).append(cell.dir)
+    found = []
+    for cell in cells:
+        others = [name for name in places.get(cell.config_hash, []) if name != cell.dir]
+        done = (
+            name for name in [cell.dir, *others] if finished_run(folder / name, cell.config_hash)
+        )
+        found.append(replace(cell, dir=next(done, cell.dir)) if others else cell)
+    return found
+
+
 def refuse_other_runs(folder: Path, cells: Sequence[Cell]) -> None:
     """No cell's folder holds a run of another configuration. Of names with the hash none does.
 
@@ -137,7 +161,9 @@ def refuse_other_runs(folder: Path, cells: Sequence[Cell]) -> None:
 
 
 def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
-    """Add the cells to `sweep.json`; a cell of the same overrides replaces the earlier one.
+    """Add the cells to `sweep.json`.
+
+    A cell replaces the earlier ones of the same overrides, and that of its hash in another folder.
 
     Raises:
         RunError: the folder cannot be written, as somebody else's, and does not list them yet.
@@ -147,7 +173,13 @@ def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            listed = {tuple(cell.overrides): cell for cell in [*listed_cells(folder), *cells]}
+            places = {cell.config_hash: cell.dir for cell in cells}
+            kept = [
+                cell
+                for cell in listed_cells(folder)
+                if places.get(cell.config_hash, cell.dir) == cell.dir
+            ]
+            listed = {tuple(cell.overrides): cell for cell in [*kept, *cells]}
             now = datetime.now(UTC).isoformat(timespec="seconds")
             content = manifest_json(Manifest(list(listed.values()), now))
             write_atomically(folder / SWEEP, content)

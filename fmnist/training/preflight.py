@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from fmnist.config.explain import describe, explain
+from fmnist.config.words import kind
 from fmnist.errors import ConfigError
 from fmnist.training.random_state import same_random_states
 
@@ -109,7 +110,7 @@ def _check_module(net: Any) -> str:
     """The net's name, if it is one that can be trained."""
     name = type(net).__name__
     if not isinstance(net, nn.Module):
-        raise ConfigError(f"model: its target gives {name}: should be a torch.nn.Module")
+        raise ConfigError(f"model: its target gives {kind(net)}: should be a torch.nn.Module")
     parameters = list(net.parameters())
     if any(isinstance(each, UninitializedParameter) for each in parameters):
         raise ConfigError(
@@ -124,17 +125,12 @@ def _check_module(net: Any) -> str:
 def _check_logits(logits: Any, wanted: list[int], what: str) -> None:
     if not isinstance(logits, Tensor):
         hint = " (tuples: with auxiliary heads, in training only)"
+        raise ConfigError(f"model: {what} gives {kind(logits)}: should be logits {wanted}{hint}")
+    if list(logits.shape) != wanted or not logits.is_floating_point():
         raise ConfigError(
-            f"model: {what} gives a {type(logits).__name__}: should be logits {wanted}{hint}"
+            f"model: {what} gives {kind(logits)} for {BATCH} images: "
+            f"should be floating-point logits {wanted}, one for every class"
         )
-    if list(logits.shape) != wanted:
-        raise ConfigError(
-            f"model: {what} gives {list(logits.shape)} for {BATCH} images: "
-            f"should be logits {wanted}, one for every class"
-        )
-    if not logits.is_floating_point():
-        dtype = str(logits.dtype).removeprefix("torch.")
-        raise ConfigError(f"model: {what} gives {dtype}: should be floating-point logits")
 
 
 def _check_gradient(name: str, parts: Sequence[Tensor]) -> None:

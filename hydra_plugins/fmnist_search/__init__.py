@@ -9,6 +9,7 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +21,7 @@ from omegaconf import DictConfig
 from hydra_plugins.fmnist_search.space import brief, search_space, with_seeds
 from hydra_plugins.fmnist_search.study import (
     alone,
+    examples,
     kind_of,
     require_kind,
     take_up,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from fmnist.runs.manifest import Cell
     from hydra_plugins.fmnist_search.space import Space
+
+    Asked = tuple[Trial, list[list[str]]]  # and the overrides of its cells
 
 log = logging.getLogger(__name__)
 
@@ -250,34 +254,75 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
         A trial whose cells did not all begin, as after another's failure, is told nothing: it is
         taken up again.
+
+        Raises:
+            ConfigError: see `_ask`.
         """
         import optuna
 
+        state = optuna.trial.TrialState
         count = min(self.n_jobs, self.n_trials - ended)
-        trials = [study.ask(space) for _ in range(count)]
-        of_trials = [
-            with_seeds([*(f"{k}={v}" for k, v in trial.params.items()), *fixed], 0, self.seeds)
-            for trial in trials
-        ]
-        for number, trial in enumerate(trials, ended + 1):
-            words = brief([f"{key}={value}" for key, value in trial.params.items()])
-            log.info("\n[%d/%d] %s", number, self.n_trials, words)
-        jobs, given_up = self._run(trials, of_trials, ended * self.seeds)
-        failed = False
-        for trial, cells in zip(trials, of_trials, strict=True):
+        asked, planned = self._ask(study, space, fixed, ended, count)
+        failed = len(asked) < count
+        if not asked or (failed and self.stop_on_failure):
+            return failed
+        jobs, given_up = self._run(asked, planned, ended * self.seeds)
+        for trial, cells in asked:
             begun = [jobs[tuple(cell)] for cell in cells if tuple(cell) in jobs]
             values = [value for job in begun if (value := value_of(job)) is not None]
             if len(values) == self.seeds:
                 study.tell(trial, fmean(values))
             elif trial.number in given_up:
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                study.tell(trial, state=state.PRUNED)
             elif len(values) < len(begun):
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                study.tell(trial, state=state.FAIL)
                 failed = True
         return failed
 
+    def _ask(
+        self, study: "Study", space: "Space", fixed: Sequence[str], ended: int, count: int
+    ) -> "tuple[list[Asked], list[Cell]]":
+        """So many trials, without those whose configuration is refused, which have failed; and the
+        cells of them all.
+
+        Raises:
+            ConfigError: no trial can be, as a setting that all of them have is wrong.
+        """
+        import optuna
+
+        from fmnist.errors import ConfigError
+        from fmnist.runs.text import in_eighty
+
+        trials = [study.ask(space) for _ in range(count)]
+        asked, planned = list["Asked"](), dict[str, "Cell"]()  # by folder: two may be equal
+        for number, trial in enumerate(trials, ended + 1):
+            drawn = [f"{key}={value}" for key, value in trial.params.items()]
+            log.info("\n[%d/%d] %s", number, self.n_trials, brief(drawn))
+            cells = with_seeds([*drawn, *fixed], 0, self.seeds)
+            try:
+                planned |= {cell.dir: cell for cell in self.plan(cells)}
+            except ConfigError as error:
+                if not self._has_trials(study, space, fixed):
+                    raise
+                log.error("%s", in_eighty(f"{'failed':8}  {error}", indent=10))
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                asked.append((trial, cells))
+        return asked, list(planned.values())
+
+    def _has_trials(self, study: "Study", space: "Space", fixed: Sequence[str]) -> bool:
+        """Whether any trial can be; if none, what is wrong is a setting that all of them have."""
+        from fmnist.errors import ConfigError
+
+        if any(trial.value is not None for trial in study.trials):
+            return True
+        for example in examples(space):
+            with suppress(ConfigError):
+                return bool(self.plan([[*example, *fixed]]))
+        return False
+
     def _run(
-        self, trials: "Sequence[Trial]", of_trials: Sequence[list[list[str]]], number: int
+        self, asked: "Sequence[Asked]", planned: "list[Cell]", number: int
     ) -> tuple[dict[tuple[str, ...], JobReturn], set[int]]:
         """What the launcher returns of the trials' cells; numbers of trials that were pruned.
 
@@ -286,15 +331,14 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """
         from fmnist.sweeps.pruning import is_pruned, pruning
 
-        distinct = dict.fromkeys(tuple(cell) for cells in of_trials for cell in cells)
+        distinct = dict.fromkeys(tuple(cell) for _, cells in asked for cell in cells)
         wanted = list(map(list, distinct))
         if self.pruner is None:
-            return dict(zip(distinct, self._launch(wanted, number), strict=False)), set()
-        planned = self.plan(wanted)
+            return dict(zip(distinct, self._launch(wanted, number, planned), strict=False)), set()
         dirs = {tuple(cell.overrides): self.folder / cell.dir for cell in planned}
         watched = [
             (trial, [dirs[tuple(cell)] for cell in cells if tuple(cell) in dirs])
-            for trial, cells in zip(trials, of_trials, strict=True)
+            for trial, cells in asked
         ]
         with pruning(watched):
             jobs = self._launch(wanted, number, planned)
@@ -302,13 +346,14 @@ class SearchSweeper(SearchOptions, CellSweeper):
         return dict(zip(distinct, jobs, strict=False)), given_up
 
     def _launch(
-        self, wanted: list[list[str]], number: int, planned: "list[Cell] | None" = None,
+        self, wanted: list[list[str]], number: int, cells: "list[Cell]",
         names: Mapping[str, str] | None = None,
     ) -> Sequence[JobReturn]:  # fmt: skip
         """What the launcher returns, after the cells are listed in sweep.json.
 
         Args:
-            names: of the cells, for people, by folder; None: what tells a trial's from others.
+            cells: those that are wanted, as planned.
+            names: of them, for people, by folder; None: what tells a trial's from others.
         """
         from fmnist.config.readings import key_of
         from fmnist.runs.text import in_eighty
@@ -316,7 +361,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         from fmnist.sweeps.plan import write_manifest
         from fmnist.sweeps.watch import outcome, watch
 
-        cells = planned or self.plan(wanted)
         write_manifest(self.folder, cells)
         self.launcher.cells = self.n_jobs * self.seeds  # the same for every trial
         varied = [*self.varied(), "seed"]
@@ -326,6 +370,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         }
         with watch(self.folder, cells, names):
             jobs: Sequence[JobReturn] = self.launcher.launch(wanted, initial_job_idx=number)
+        self.composed.clear()  # of which not every launcher takes what it needs
         errors = {tuple(cell): error_of(job) for cell, job in zip(wanted, jobs, strict=False)}
         for cell in cells:  # of which those that have a record were watched
             error = errors.get(tuple(cell.overrides))

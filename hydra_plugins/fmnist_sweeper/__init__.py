@@ -109,7 +109,6 @@ class CellSweeper(Options, Sweeper):
             self.composed[tuple(cell)] = config = self.load(cell)
             return config
 
-        self.composed.clear()
         own_names = is_own_name(self.config.hydra.sweep)
         return plan(wanted, compose, self.varied(), known, sources, here, own_names)
 
@@ -142,7 +141,7 @@ class ResumeSweeper(CellSweeper):
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.data import refuse_other_data, require_data
         from fmnist.sweeps.launch import finished, launch
-        from fmnist.sweeps.plan import fingerprint, refuse_other_runs
+        from fmnist.sweeps.plan import fingerprint, refuse_other_runs, where_finished
         from fmnist.sweeps.trial import try_nets
 
         loader, hydra, folder = self.context.config_loader, self.config.hydra, self.folder
@@ -154,7 +153,9 @@ class ResumeSweeper(CellSweeper):
         self.name_cells()
         search_path = [entry.path or "" for entry in loader.get_search_path().get_path()]
         plain = [Path(path.removeprefix("file://")) for path in search_path if "file://" in path]
-        planned = self.plan(cells, listed_cells(folder), fingerprint(plain), self.here())
+        known = listed_cells(folder)
+        planned = self.plan(cells, known, fingerprint(plain), self.here())
+        planned = where_finished(folder, planned, known)
         refuse_other_runs(folder, planned)
         if self.here():
             done = finished(folder, planned)

@@ -284,4 +284,8 @@ def test_a_hidden_file_is_found_in_a_group_that_is_a_link_and_what_is_no_file_hi
     (tmp_path / "shared" / "adam.yaml").unlink()
     (tmp_path / "shared" / "adam.yaml").symlink_to("nowhere")
     (tmp_path / "conf" / "model" / "lenet5.yaml").mkdir(parents=True)
-    assert compose_run([f"hydra.searchpath=[file://{tmp_path}/conf]", *TINY])
+    searched = f"hydra.searchpath=[file://{tmp_path}/conf]"
+    assert compose_run([searched, *TINY])
+    (tmp_path / "conf" / "config.yaml").write_text("model: mine\n")  # another project's folder
+    with pytest.raises(ConfigError, match=r"config\.yaml; .*/conf should hold groups alone, as"):
+        compose_run([searched, *TINY])

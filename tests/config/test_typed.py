@@ -26,7 +26,7 @@ MISTAKES = [
     ("--cfg jbo", "--cfg/-c: invalid choice: 'jbo'"),
     ("--config-name", "--config-name/-cn: expected one argument"),
     ("--config-name nope", "nope.yaml: in no folder of configurations"),
-    ("--config-dir nope", "Additional config directory"),
+    ("--config-dir nope", "--config-dir {cwd}/nope: no such folder"),
     ("--config-path {cwd}/full", "config.yaml: in no folder of configurations"),
     (
         "--config-path /nope",

@@ -277,13 +277,13 @@ class Own:
 
 
 WRONG = {
-    "size": "Own gives float32 [2, 1, 28, 56] for images [2, 1, 28, 28]: should be float "
+    "size": "Own gives a tensor float32 [2, 1, 28, 56] for images [2, 1, 28, 28]: should be float "
     "[2, 1, S, S]",
-    "bytes": "Own gives uint8 [2, 1, 28, 28] for images [2, 1, 28, 28]: should be float "
+    "bytes": "Own gives a tensor uint8 [2, 1, 28, 28] for images [2, 1, 28, 28]: should be float "
     "[2, 1, S, S]",
-    "nothing": "Own gives a NoneType for images [2, 1, 28, 28]: should be float [2, 1, S, S]",
-    "drawn": "Own.draw gives float32 [1] for 2 images: should be a tensor [2, ...], a row for "
-    "every image",
+    "nothing": "Own gives None for images [2, 1, 28, 28]: should be float [2, 1, S, S]",
+    "drawn": "Own.draw gives a tensor float32 [1] for 2 images: should be a tensor [2, ...], "
+    "a row for every image",
     "raises": f"Own: KeyError: 'drawn', at {__file__}:LINE; images were [2, 1, 28, 28]",
 }
 

@@ -203,7 +203,7 @@ def test_what_is_odd_is_said_in_a_line_and_what_is_broken_refused(tmp_path):
         "1 of 2 test images are training images, too",
     ]
     (root / "train/rose/0.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"train/rose/0.png: 1 files cannot be read as pictures"):
+    with pytest.raises(DataError, match=r"train/rose/0.png: no picture: delete or mend it"):
         Folder().read(Wanted("flowers", root))
     put(root / "test/weed/0.png", 20, 20)
     with pytest.raises(DataError, match=r"test/weed: no such class in .*train"):
@@ -461,10 +461,8 @@ ANSWERS = {
     f"test labels are a tensor int64 [40, 1]: {LABELS}": DataSet(
         Images(GREY, HALVES), ["a", "b"], test=Images(GREY, HALVES[:, None])
     ),
-    "classes are of type int: should be a list of names, by label": DataSet(
-        Images(GREY, HALVES), 2
-    ),
-    "class 0 is of type int: should be its name": DataSet(Images(GREY, HALVES), [0, 1]),
+    "classes are an int: should be a list of names, by label": DataSet(Images(GREY, HALVES), 2),
+    "class 0 is an int: should be its name": DataSet(Images(GREY, HALVES), [0, 1]),
 }
 
 

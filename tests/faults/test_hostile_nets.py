@@ -18,12 +18,16 @@ SIZES = (1, 28, 28), 10
 
 # The net, what is said of it, and the line of its own that is named.
 MISTAKES = [
-    ("TooWide", "TooWide in eval mode gives [2, 100] for 2 images: should be logits [2, 10]", None),
+    (
+        "TooWide",
+        "TooWide in eval mode gives a tensor float32 [2, 100] for 2 images: should be",
+        None,
+    ),
     ("NotFlattened", "cannot be multiplied", "return self.linear(x)\n"),
     ("NoParameters", "NoParameters has no parameters that can be trained", None),
     ("Frozen", "Frozen has no parameters that can be trained", None),
-    ("NoModule", "its target gives NoModule: should be a torch.nn.Module", None),
-    ("gives_three", "its target gives int: should be a torch.nn.Module", None),
+    ("NoModule", "its target gives a NoModule: should be a torch.nn.Module", None),
+    ("gives_three", "its target gives an int: should be a torch.nn.Module", None),
     ("RaisesInConstructor", "LookupError: no such", "raise LookupError"),
     ("WithoutSuper", "cannot assign module before Module.__init__() call", "self.linear ="),
     ("NoForward", 'Module [NoForward] is missing the required "forward" function', None),
@@ -32,10 +36,14 @@ MISTAKES = [
     ("Detached", "Detached's logits have no gradient", None),
     ("ThroughNumpy", "Can't call numpy() on Tensor that requires grad", "from_numpy"),
     ("InPlace", "modified by an inplace operation", None),
-    ("AlwaysTuple", "AlwaysTuple in eval mode gives a tuple: should be logits [2, 10]", None),
+    ("AlwaysTuple", "AlwaysTuple in eval mode gives a tuple of 2: should be logits [2, 10]", None),
     ("GivesDict", "GivesDict in eval mode gives a dict: should be logits [2, 10]", None),
-    ("NarrowAuxiliary", "NarrowAuxiliary in training gives [2, 5] for 2 images", None),
-    ("Classes", "Classes in eval mode gives int64: should be floating-point logits", None),
+    (
+        "NarrowAuxiliary",
+        "NarrowAuxiliary in training gives a tensor float32 [2, 5] for 2 images",
+        None,
+    ),
+    ("Classes", "Classes in eval mode gives a tensor int64 [2, 10] for 2 images: should be", None),
     ("Lazy", "Lazy has lazy layers, without a shape until they are used", None),
     ("DoublePrecision", "must have the same dtype", "self.linear(x.flatten(1))"),
     ("FailsInTraining", "'Tensor' object has no attribute 'nope'", ".nope if"),
@@ -110,7 +118,7 @@ def test_a_file_that_cannot_be_imported_leaves_no_run_directory(
 @pytest.mark.parametrize(
     ("net", "words"),
     [
-        ("TooWide", "gives [2, 100] for 2 images"),
+        ("TooWide", "gives a tensor float32 [2, 100] for 2 images"),
         ("Crashes", "killed by SIGABRT when it was tried"),
     ],
 )

@@ -95,7 +95,7 @@ def test_what_a_net_imports_is_told_as_the_net_is(net: Path, tmp_path: Path) -> 
     """By modules, in packages and out of them, and what those import in turn."""
     package = f"parts_{tmp_path.name}"
     files = {
-        "layers": "import json\nimport torch\nfrom . import sizes\n",
+        "layers": f"import json\nimport torch\nimport {package}.sizes\n",
         "sizes": f"import {net.stem}\nWIDTH = 1\n",
         "__init__": "",
         "unused": "WIDTH = 1\n",
@@ -112,6 +112,8 @@ def test_what_a_net_imports_is_told_as_the_net_is(net: Path, tmp_path: Path) -> 
     assert changed_code(before) == []
     (net.parent / package / "sizes.py").write_text(files["sizes"].replace("1", "2"))
     assert changed_code(before) == [f"{package}.sizes"]
+    (net.parent / package / "__init__.py").write_text("import torch\n")
+    assert changed_code(before) == [package, f"{package}.sizes"]
 
 
 def test_an_import_that_may_fail_needs_not_be_python(net: Path, tmp_path: Path) -> None:

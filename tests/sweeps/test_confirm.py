@@ -144,10 +144,11 @@ def test_the_value_of_a_trial_is_the_mean_over_its_seeds(monkeypatch):
     jobs = [SimpleNamespace(return_value=value) for value in (0.5, 0.7)]
     asked = []
 
-    def launch(wanted, number):
+    def launch(wanted, number, planned):
         asked.extend(wanted)
         return jobs
 
+    monkeypatch.setattr(sweeper, "plan", lambda cells: [])
     monkeypatch.setattr(sweeper, "_launch", launch)
     space, fixed = search_space(["a=1,2", "b=3"])
     assert not sweeper._batch(study, space, fixed, 0)

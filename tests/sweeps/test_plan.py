@@ -14,11 +14,12 @@ from fmnist.plan import main
 from fmnist.process.machine import processor_name
 from fmnist.runs.rows import Row
 from fmnist.sweeps.cells import sweep_of
-from fmnist.sweeps.estimate import alike, estimate, seconds_of, time_in_words
+from fmnist.sweeps.estimate import alike, estimate, rows_at_hand, seconds_of, time_in_words
 from fmnist.sweeps.forecast import power, power_of_two
 from tests.conftest import TINY, composed
 from tests.evidence.test_claims import CLAIMS
 from tests.evidence.test_claims import row as claim_row
+from tests.records import a_record, put_record
 
 
 def row(seconds: float, *overrides: str, device: str = "") -> Row:
@@ -99,6 +100,14 @@ def test_what_no_record_tells_is_said():
     assert "of 1 cells nothing is known" in time_in_words(2, left)
     assert "unknown" in time_in_words(2, estimate(cells, []))
     assert seconds_of(settings_of(("optim=adam",)), []) is None
+
+
+def test_runs_of_the_sweep_s_own_folder_are_at_hand_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put_record(Path("multirun/one/a"), a_record())
+    put_record(Path("elsewhere/a"), a_record())
+    folders = [None, Path("multirun/one"), Path("elsewhere"), Path("new")]
+    assert [len(rows_at_hand(sweep=folder)) for folder in folders] == [1, 1, 2, 1]
 
 
 def test_nothing_is_trained_and_nothing_written(tmp_path, monkeypatch, capsys):

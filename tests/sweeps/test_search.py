@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
+from fmnist.runs.manifest import Cell
 from hydra_plugins.fmnist_search import SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
 from tests.records import A_SEARCH
@@ -180,10 +181,11 @@ def test_two_trials_at_a_time_and_none_that_failed_has_a_value(monkeypatch):
     returned = iter([0.5, CellFailed("it did"), 0.75, math.nan, None])
     batches = []
 
-    def launch(cells, ended):
+    def launch(cells, ended, planned):
         batches.append((cells, ended))
         return [Job(next(returned)) for _ in cells]
 
+    monkeypatch.setattr(sweeper, "plan", lambda cells: [])
     monkeypatch.setattr(sweeper, "_launch", launch)
     space, fixed = search_space(["a=interval(0.0,1.0)", "seed=3"])
     ended = 0
@@ -205,14 +207,16 @@ def search(tmp_path, monkeypatch):
 
     Args:
         launch: in the place of the launcher: from cells to values, of some or of all.
+        plan: raises ConfigError where a cell is refused.
     """
 
-    def run(*texts, launch=lambda cells: [0.5] * len(cells), **settings):
+    def run(*texts, launch=lambda cells: [0.5] * len(cells), plan=lambda cells: [], **settings):
         storage = f"sqlite:///{tmp_path}/study.db"
         sweeper = SearchSweeper(**A_SEARCH | {"storage": storage} | settings)
         sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
         sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
         monkeypatch.setattr(sweeper, "load", lambda cell: OmegaConf.create({"a_setting": cell}))
+        monkeypatch.setattr(sweeper, "plan", plan)
         monkeypatch.setattr(sweeper, "_launch", lambda cells, *rest: map(Job, launch(cells)))
         sweeper._search("", *searched(*texts))
         return sweeper._study().trials
@@ -268,6 +272,33 @@ def test_trials_that_a_failure_kept_from_beginning_are_asked_for_again(search):
     failed, left, again = search(space, n_trials=2)
     assert [trial.state.name for trial in (failed, left, again)] == ["FAIL", "FAIL", "COMPLETE"]
     assert again.params == left.params
+
+
+def test_a_trial_whose_configuration_is_refused_fails_and_the_search_goes_on(search, caplog):
+    batches = []
+
+    def plan(cells):
+        if cells[0][0] == "a=x":
+            raise ConfigError(f"a=x: should be y (in the cell {cells[0]})")
+        return [Cell("y", cells[0])]
+
+    def launch(cells):
+        batches.append(cells)
+        return [0.5] * len(cells)
+
+    done = search("a=choice(x,y)", "b=1", n_trials=9, n_jobs=3, seeds=2, launch=launch, plan=plan)
+    states = {(trial.params["a"], trial.state.name) for trial in done}
+    assert states == {("x", "FAIL"), ("y", "COMPLETE")}
+    assert {cell[0] for cells in batches for cell in cells} == {"a=y"}
+    assert caplog.text.count("failed    a=x: should be y") == sum(t.value is None for t in done)
+
+
+def test_a_setting_of_all_trials_that_is_wrong_ends_the_search(search):
+    def plan(cells):
+        raise ConfigError("b=1: should be 2")
+
+    with pytest.raises(ConfigError, match="b=1: should be 2"):
+        search("a=choice(x,y)", "b=1", plan=plan)
 
 
 def test_two_processes_never_search_one_folder(tmp_path):

@@ -77,6 +77,8 @@ def test_what_moves_together_and_what_is_left_out():
         texts, [["model", "optim.lr"]], [{"model": "a", "optim": "sgd"}, {"optim.lr": 0.01}]
     )
     assert without == [zipped[1]]
+    # A level of a file, which the command line has narrowed.
+    assert combinations(["a=1,2", "a=2,3"], (), [{"a": 1}]) == [["a=2"], ["a=3"]]
 
 
 def test_levels_are_what_hydras_parser_says_they_are():
@@ -93,6 +95,7 @@ def test_levels_are_what_hydras_parser_says_they_are():
         ([["a", "b"]], [], "should have equally many levels: a has 2, b has 3"),
         ([["a", "c"]], [], "hydra.sweeper.zip: c: no factor of this sweep; there are a, b"),
         ([], [{"d": 1}], "hydra.sweeper.exclude: d: no factor of this sweep"),
+        ([], [{"a": 1, "b": 4}], "hydra.sweeper.exclude: b=4: no level of this sweep; there are"),
         ([], [{"a": 1}, {"a": 2}], "leaves no cell"),
     ],
 )

@@ -28,7 +28,7 @@ from fmnist.sweeps.names import (
     sweep_name,
     varied_keys,
 )
-from fmnist.sweeps.plan import fingerprint, plan, write_manifest
+from fmnist.sweeps.plan import fingerprint, plan, where_finished, write_manifest
 from fmnist.sweeps.process import run_cell
 from fmnist.sweeps.server import PRELOADED
 from fmnist.train import train
@@ -182,12 +182,28 @@ def test_two_data_roots_of_one_name_are_not_taken_for_one(tmp_path):
 
 
 def test_the_manifest_grows_and_replaces_cells_whose_configuration_changed(tmp_path):
-    old = [Cell("a-1", ["a"], "1", "s"), Cell("b-1", ["b"], "1", "s")]
+    old = [Cell("a-1", ["a"], "1", "s"), Cell("b-2", ["b"], "2", "s")]
     write_manifest(tmp_path, old)
-    write_manifest(tmp_path, [Cell("b-2", ["b"], "2", "s"), Cell("c-1", ["c"], "1", "s")])
-    assert [cell.dir for cell in listed_cells(tmp_path)] == ["a-1", "b-2", "c-1"]
+    write_manifest(tmp_path, [Cell("b-3", ["b"], "3", "s"), Cell("c-4", ["c"], "4", "s")])
+    assert [cell.dir for cell in listed_cells(tmp_path)] == ["a-1", "b-3", "c-4"]
+    write_manifest(tmp_path, [Cell("a,x-1", ["a", "x"], "1", "s")])  # the same run elsewhere
+    assert [cell.dir for cell in listed_cells(tmp_path)] == ["b-3", "c-4", "a,x-1"]
     (tmp_path / "sweep.json").write_text("{")
     assert listed_cells(tmp_path) == []
+
+
+def test_a_finished_cell_is_used_under_the_name_that_a_new_factor_gives_it(tmp_path):
+    earlier = [Cell(f"seed={seed}-{seed}", [f"seed={seed}"], str(seed), "s") for seed in "01"]
+    put_record(tmp_path / "seed=0-0", a_record(config_hash="0"))
+    put_record(tmp_path / "seed=1-1", a_record("failed", config_hash="1"))
+    cells = [
+        Cell(f"aug=off,seed={seed}-{seed}", ["aug=off", f"seed={seed}"], seed) for seed in "012"
+    ]
+    found = where_finished(tmp_path, cells, earlier)
+    assert [cell.dir for cell in found] == ["seed=0-0", "aug=off,seed=1-1", "aug=off,seed=2-2"]
+    assert [cell.overrides for cell in found] == [cell.overrides for cell in cells]
+    put_record(tmp_path / "aug=off,seed=0-0", a_record(config_hash="0"))  # of an earlier version
+    assert where_finished(tmp_path, cells, earlier) == cells
 
 
 # --- one run, continued ------------------------------------------------------------------------
