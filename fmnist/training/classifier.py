@@ -29,7 +29,8 @@ from fmnist.training.schedule import CONSTANT, Schedule, follow_a_found_rate, sc
 from fmnist.training.tta import mean_logits
 
 Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
-Batches = Iterable[Batch]
+# Of the module, in a checkpoint: the rows, and what a validation would make one of.
+KEPT = ("history", "open_row", "open_seconds", "images_trained", "train_seconds")
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
 
 
@@ -111,6 +112,7 @@ class Classifier(LightningModule):
         self.eval_outputs: list[tuple[Tensor, Tensor]] = []  # logits, labels
         self.open_row: dict[str, float] | None = None  # trained, not yet validated
         self.open_seconds = 0.0  # of earlier epochs that were not validated
+        self.images_trained = self.train_seconds = 0.0  # of the stretch that ended last
 
     # What is trained, and how
 
@@ -307,7 +309,7 @@ class Classifier(LightningModule):
             cast("ReduceLROnPlateau", scheduler).step(metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"], checkpoint["open_seconds"] = self.history, self.open_seconds
+        checkpoint.update({name: getattr(self, name) for name in KEPT})
         checkpoint["random_states"] = random_states()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -318,8 +320,9 @@ class Classifier(LightningModule):
         """
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
-            self.history = checkpoint.get("history", [])
-            self.open_seconds = checkpoint.get("open_seconds", 0.0)
+            for name in KEPT:
+                setattr(self, name, checkpoint.get(name, getattr(self, name)))
+            self.began = time.perf_counter()
             self.restored_states = checkpoint.get("random_states")
 
     def _trains(self) -> bool:
@@ -348,9 +351,7 @@ class Classifier(LightningModule):
             raise KeyboardInterrupt
         return {"logits": logits}
 
-    def test_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """For callbacks: `logits` [B, K]."""
-        return self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
         """Logits float32 [B, K] of images, or of a batch whose labels are not looked at."""
