@@ -164,8 +164,10 @@ def test_another_optimiser_cannot_go_on_and_as_many_epochs_leave_nothing_to_do(o
 
 
 def test_nothing_there_is_one_line(tmp_path):
-    with pytest.raises(RunError, match="init_from=nowhere: should be a run directory or a check"):
-        trained(tmp_path / "run", "init_from=nowhere")
+    right = "should be a run directory or a checkpoint or pretrained/lenet5 or"
+    for wrong in ("nowhere", "pretrained/lenet"):
+        with pytest.raises(RunError, match=f"init_from={wrong}: {right}"):
+            trained(tmp_path / "run", f"init_from={wrong}")
     assert not (tmp_path / "run/result.json").exists()
 
 
@@ -191,13 +193,17 @@ ON = ("trainer.max_epochs=3",)
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("optim.lr=0.1",), r"optim\.lr is 0\.001 there, 0\.1 here: a run that goes on keeps it"),
+        (("optim.lr=0.1",), r"optim\.lr is 0\.001 there, 0\.1 here: should be as there"),
         (("+optim.betas=[0.8,0.99]",), r"optim\.betas is left out there, \[0\.8, 0\.99\] here"),
         (("scheduler=step",), r"scheduler\.policy is null there, torch\..*StepLR here"),
         (("data.val_size=100",), r"data\.val_size is 128 there, 100 here: .*other images"),
         (("seed=1", "data.split_seed=seed"), r"data\.split_seed is 0 there, 1 here"),
         (("data.mean=0.5", "data.std=0.5"), r"data\.mean is null there, 0\.5 here: .*other images"),
-        (("model.activation=relu",), r"model\.activation is tanh there, relu here: .*another net"),
+        (
+            ("model.activation=relu",),
+            r"model\.activation is tanh there, relu here: should be as there",
+        ),
+        (("model.dropout=0.5",), r"model\.dropout is 0\.0 there, 0\.5 here: should be as there"),
         (("tta=flip",), r"tta is none there, flip here: its best epoch was chosen by other views"),
     ],
 )
