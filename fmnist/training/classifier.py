@@ -105,8 +105,7 @@ class Classifier(LightningModule):
         self.history: list[dict[str, float]] = []
         self.rows_logged = 0
         self.restored_states: dict[str, Any] | None = None
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
-        self.train_acc, self.val_acc = MeanMetric(), MeanMetric()  # of hits, 0 or 1
+        self.mean = MeanMetric()  # over all processes; of one thing after another
         # Of every batch since the last row: its step, loss [], logits, labels.
         self.outputs: list[tuple[int, Tensor, Tensor, Tensor]] = []
         self.eval_outputs: list[tuple[Tensor, Tensor]] = []  # logits, labels
@@ -218,12 +217,9 @@ class Classifier(LightningModule):
         self._log_steps(steps, losses)
         sizes = torch.tensor([len(labels) for labels in every_labels], device=self.device)
         logits, labels = torch.cat(every_logits).float(), torch.cat(every_labels)
-        self.train_loss.update(losses, sizes)
-        self.train_acc.update((logits.argmax(1) == labels).float())
         self.outputs.clear()
-        loss, accuracy = float(self.train_loss.compute()), float(self.train_acc.compute())
-        self.train_loss.reset()
-        self.train_acc.reset()
+        loss = self._mean_of(losses, sizes)
+        accuracy = self._mean_of((logits.argmax(1) == labels).float())
         refuse_divergence("training", loss, logits, f" at epoch {self.current_epoch}")
         self.images_trained = float(sizes.sum()) * self.trainer.world_size
         self.open_row = {
@@ -380,15 +376,17 @@ class Classifier(LightningModule):
         self.eval_outputs.clear()
         loss = F.cross_entropy(logits, labels)
         refuse_divergence(split, float(loss), logits, f" at epoch {self.current_epoch}")
-        self.val_loss.update(loss, len(labels))
-        self.val_acc.update((logits.argmax(1) == labels).float())
-        metrics = {
-            f"{split}/loss": float(self.val_loss.compute()),
-            f"{split}/acc": round(float(self.val_acc.compute()), 6),
+        accuracy = self._mean_of((logits.argmax(1) == labels).float())
+        return {
+            f"{split}/loss": self._mean_of(loss, len(labels)),
+            f"{split}/acc": round(accuracy, 6),
         }
-        self.val_loss.reset()
-        self.val_acc.reset()
-        return metrics
+
+    def _mean_of(self, values: Tensor, weights: Tensor | float = 1.0) -> float:
+        """Over all processes. Hits are 0 or 1."""
+        self.mean.reset()  # first: spawned processes share the memory of what it was given
+        self.mean.update(values, weights)
+        return float(self.mean.compute())
 
     def _stop_if_diverged(self, last: int) -> None:
         """Look at the losses of the last so many steps.

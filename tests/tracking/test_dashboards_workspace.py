@@ -93,7 +93,9 @@ def test_a_study_of_ones_own_folder_is_one_of_them(tmp_path):
     """Also where it varies a group that is nobody else's."""
     for group in ("ablation", "mine"):
         (tmp_path / group).mkdir()
-    text = "# Mine: does it help?\nhydra:\n  sweeper:\n    params:\n      mine: a,b\n      seed: 0,1\n"
+    text = (
+        "# Mine: does it help?\nhydra:\n  sweeper:\n    params:\n      mine: a,b\n      seed: 0,1\n"
+    )
     (tmp_path / "ablation/own_study.yaml").write_text(text)
     file = tmp_path / "workspace.json"
     given = ["--config-dir", str(tmp_path), "--report", "own_study", "--json", str(file)]
