@@ -72,7 +72,7 @@ class MetricsFile(Logger):
             count: of the rows that there were when it was written.
             step: up to which rows are kept that follow them: Lightning logs what callbacks have of
                 an epoch's end when the checkpoint is written, and at the step before.
-            due: that row, for a run that was killed before it came to that; None: there is none.
+            due: that row, for a run that was killed before it came to that; None: none is known.
 
         Returns:
             What is kept: nothing where the file is not what it was.
@@ -157,13 +157,15 @@ def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
 
 
 def _row_due(trainer: Trainer) -> dict[str, float] | None:
-    """What Lightning logs of an epoch's end after its checkpoints; None: no callback has anything.
+    """What Lightning logs of an epoch's end after its checkpoints; None: nothing, or not known.
 
     Its dictionary has what was logged before, too, and is completed whenever it is asked for.
     """
     progress: Any = trainer.fit_loop.epoch_progress.current
     if progress.processed == progress.completed:
         return None  # within an epoch
+    if trainer.world_size > 1:
+        return None  # the others, which write no file, might have to be asked for their part
     before = dict(logged := trainer.logged_metrics)
     logged.clear()
     row = {key: value.item() for key, value in trainer.logged_metrics.items()}
