@@ -59,6 +59,8 @@ def test_it_names_a_picture_right_after_the_installation(
     (answer,) = fmnist.predict(f"pretrained/{name}", ["trousers.png"])
     assert (answer.label, answer.name) == ("Trouser", "trousers.png")
     assert answer.probability > 0.5
+    assert predict(["--pretrained", name, "trousers.png", "--csv", "none/a.csv"]) == 2
+    assert "error: none/a.csv: cannot be written: No such file" in capsys.readouterr().err
 
 
 @every
