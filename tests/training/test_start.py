@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch import nn
 
 from fmnist.errors import ConfigError, RunError
@@ -271,12 +272,27 @@ def test_a_best_checkpoint_is_that_of_the_best_row_or_refused(origin, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key")  # of an epoch without one
 def test_the_best_epoch_stays_where_a_closing_validation_found_it(tmp_path, monkeypatch):
-    """No callback sees that one, and a run that goes on would keep a worse checkpoint."""
-    accuracies = iter([0.5, 0.7, 0.6])
+    """No callback sees that one, and a run that goes on would keep a worse checkpoint.
+
+    Nor is it lost where a kill comes between the two checkpoints that follow it.
+    """
+    accuracies = iter([0.5, 0.7, 0.7, 0.6])
     monkeypatch.setattr(
         Classifier, "_evaluation_metrics", lambda *_: {"val/loss": 1.0, "val/acc": next(accuracies)}
     )
+    save, closing = Trainer.save_checkpoint, []
+
+    def killed_at_the_second(trainer, path, *given, **named):
+        closing.extend([path] * (trainer.state.fn != "fit"))
+        if len(closing) == 2:
+            raise RuntimeError("power cut")
+        save(trainer, path, *given, **named)
+
     every = "trainer.check_val_every_n_epoch=2"
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save_checkpoint", killed_at_the_second)
+        with pytest.raises(RuntimeError, match="power cut"):
+            trained(tmp_path / "first", every, "trainer.max_epochs=3")
     first = trained(tmp_path / "first", every, "trainer.max_epochs=3")
     assert [row.epoch for row in first.record.epochs] == [1, 2]
     longer = trained(tmp_path / "longer", every, "trainer.max_epochs=4", f"ckpt_path={first.dir}")
