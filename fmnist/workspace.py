@@ -9,7 +9,8 @@ Needs `pip install 'fmnist[workspaces]'`, and a W&B account to upload; --json ne
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmnist.runs.command import command, command_parser, start
+from fmnist.config.folders import own_folder
+from fmnist.runs.command import add_config_dir, command, command_parser, start
 from fmnist.tracking.workspace import build_and_save
 
 
@@ -24,8 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write what would be uploaded, upload nothing"
     )
+    add_config_dir(parser)
     options = parser.parse_args(arguments)
-    build_and_save(options.entity, options.project, options.report, options.json)
+    with own_folder(options.config_dir):
+        build_and_save(options.entity, options.project, options.report, options.json)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Words that messages about a configuration share."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,4 +38,8 @@ def kind(value: Any) -> str:
 def in_one_line(error: BaseException) -> str:
     """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
     key, lines = getattr(error, "full_key", None), str(error).splitlines()
+    if key and lines and (other := re.fullmatch(r"Interpolation key '(.+)' not found", lines[0])):
+        return (
+            f"{key}: takes {other[1]}, which is not set: should have a value of its own, {key}=..."
+        )
     return (f"{key}: " if key else "") + (lines[0] if lines else type(error).__name__)

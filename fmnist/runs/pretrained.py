@@ -53,4 +53,6 @@ def load_named(path: str | Path) -> Run:
         RunError: there is no readable record, or no such net.
     """
     text = str(path)
+    if text in pretrained_names() and not Path(text).exists():
+        raise RunError(f"{text}: no such folder; {PREFIX}{text} is a net that comes with fmnist")
     return pretrained(text.removeprefix(PREFIX)) if text.startswith(PREFIX) else load_run(path)

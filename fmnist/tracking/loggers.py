@@ -39,13 +39,16 @@ HINTED, SERVER = "FMNIST_WANDB_HINTED", "FMNIST_WANDB_SERVER"
 def tensorboard_logger(job: "Job", config: dict[str, Any]) -> "Iterator[Logger]":
     """TensorBoard event files in the run directory.
 
+    A run that goes on tells its loggers all rows of before again: those of earlier files count no
+    more.
+
     Raises:
         UserError: the tensorboard package is not installed.
     """
     from lightning.pytorch.loggers import TensorBoardLogger
 
     try:
-        logger = TensorBoardLogger(job.dir, name="", version="tensorboard")
+        logger = TensorBoardLogger(job.dir, name="", version="tensorboard", purge_step=0)
     except ModuleNotFoundError as error:
         raise UserError("logger=tensorboard: pip install 'fmnist[tensorboard]' first") from error
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist.config.schema import CONF_DIR
+from fmnist.config.folders import conf_folders, option_file, options_of
 from fmnist.errors import UserError
 from fmnist.runs.run import write_atomically
 
@@ -24,7 +24,7 @@ COURSE = (*CURVES, "lr", "train/images_per_second")
 
 @dataclass(frozen=True)
 class Study:
-    """One file of conf/ablation.
+    """One file of conf/ablation, or of ablation/ in a folder of one's own.
 
     Args:
         name: of the file.
@@ -37,12 +37,12 @@ class Study:
     factors: list[str]
 
 
-def read_studies(folder: Path) -> list[Study]:
-    """The studies of a folder, by name."""
+def read_studies() -> list[Study]:
+    """All that are found, by name."""
     from omegaconf import OmegaConf
 
     studies = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in filter(None, (option_file("ablation", name) for name in options_of("ablation"))):
         lines = path.read_text(encoding="utf-8").splitlines()
         heads = [line for line in lines if not line.startswith(("# @package", "# yaml-language"))]
         end = next((i for i, line in enumerate(heads) if not line.startswith("#")), len(heads))
@@ -55,7 +55,8 @@ def read_studies(folder: Path) -> list[Study]:
 
 def config_key(factor: str) -> str:
     """Where W&B's config has a factor: an option of a group beside `cfg`, a value inside it."""
-    return factor if factor == "seed" or (CONF_DIR / factor).is_dir() else f"cfg.{factor}"
+    group = any((folder / factor).is_dir() for folder in conf_folders())
+    return factor if factor == "seed" or group else f"cfg.{factor}"
 
 
 def curves(factor: str | None = None) -> list[Any]:
@@ -213,7 +214,7 @@ def build_and_save(
     Raises:
         UserError: no such study, no key, the extra is not installed, or W&B refuses.
     """
-    studies = read_studies(CONF_DIR / "ablation")
+    studies = read_studies()
     by_name = {study.name: study for study in studies}
     if unknown := [name for name in reported if name not in by_name]:
         raise UserError(f"{unknown[0]}: no such study; there are {', '.join(by_name)}")

@@ -29,7 +29,8 @@ from fmnist.training.schedule import CONSTANT, Schedule, follow_a_found_rate, sc
 from fmnist.training.tta import mean_logits
 
 Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
-Batches = Iterable[Batch]
+# Of the module, in a checkpoint: the rows, and what a validation would make one of.
+KEPT = ("history", "open_row", "open_seconds", "images_trained", "train_seconds")
 AUXILIARY_WEIGHT = 0.3  # of the loss of an auxiliary head: GoogLeNet (arXiv 1409.4842), section 5
 
 
@@ -104,13 +105,13 @@ class Classifier(LightningModule):
         self.history: list[dict[str, float]] = []
         self.rows_logged = 0
         self.restored_states: dict[str, Any] | None = None
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
-        self.train_acc, self.val_acc = MeanMetric(), MeanMetric()  # of hits, 0 or 1
+        self.mean = MeanMetric()  # over all processes; of one thing after another
         # Of every batch since the last row: its step, loss [], logits, labels.
         self.outputs: list[tuple[int, Tensor, Tensor, Tensor]] = []
         self.eval_outputs: list[tuple[Tensor, Tensor]] = []  # logits, labels
         self.open_row: dict[str, float] | None = None  # trained, not yet validated
         self.open_seconds = 0.0  # of earlier epochs that were not validated
+        self.images_trained = self.train_seconds = 0.0  # of the stretch that ended last
 
     # What is trained, and how
 
@@ -216,12 +217,9 @@ class Classifier(LightningModule):
         self._log_steps(steps, losses)
         sizes = torch.tensor([len(labels) for labels in every_labels], device=self.device)
         logits, labels = torch.cat(every_logits).float(), torch.cat(every_labels)
-        self.train_loss.update(losses, sizes)
-        self.train_acc.update((logits.argmax(1) == labels).float())
         self.outputs.clear()
-        loss, accuracy = float(self.train_loss.compute()), float(self.train_acc.compute())
-        self.train_loss.reset()
-        self.train_acc.reset()
+        loss = self._mean_of(losses, sizes)
+        accuracy = self._mean_of((logits.argmax(1) == labels).float())
         refuse_divergence("training", loss, logits, f" at epoch {self.current_epoch}")
         self.images_trained = float(sizes.sum()) * self.trainer.world_size
         self.open_row = {
@@ -307,7 +305,7 @@ class Classifier(LightningModule):
             cast("ReduceLROnPlateau", scheduler).step(metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"], checkpoint["open_seconds"] = self.history, self.open_seconds
+        checkpoint.update({name: getattr(self, name) for name in KEPT})
         checkpoint["random_states"] = random_states()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -318,8 +316,9 @@ class Classifier(LightningModule):
         """
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
-            self.history = checkpoint.get("history", [])
-            self.open_seconds = checkpoint.get("open_seconds", 0.0)
+            for name in KEPT:
+                setattr(self, name, checkpoint.get(name, getattr(self, name)))
+            self.began = time.perf_counter()
             self.restored_states = checkpoint.get("random_states")
 
     def _trains(self) -> bool:
@@ -348,9 +347,7 @@ class Classifier(LightningModule):
             raise KeyboardInterrupt
         return {"logits": logits}
 
-    def test_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """For callbacks: `logits` [B, K]."""
-        return self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
         """Logits float32 [B, K] of images, or of a batch whose labels are not looked at."""
@@ -379,15 +376,17 @@ class Classifier(LightningModule):
         self.eval_outputs.clear()
         loss = F.cross_entropy(logits, labels)
         refuse_divergence(split, float(loss), logits, f" at epoch {self.current_epoch}")
-        self.val_loss.update(loss, len(labels))
-        self.val_acc.update((logits.argmax(1) == labels).float())
-        metrics = {
-            f"{split}/loss": float(self.val_loss.compute()),
-            f"{split}/acc": round(float(self.val_acc.compute()), 6),
+        accuracy = self._mean_of((logits.argmax(1) == labels).float())
+        return {
+            f"{split}/loss": self._mean_of(loss, len(labels)),
+            f"{split}/acc": round(accuracy, 6),
         }
-        self.val_loss.reset()
-        self.val_acc.reset()
-        return metrics
+
+    def _mean_of(self, values: Tensor, weights: Tensor | float = 1.0) -> float:
+        """Over all processes. Hits are 0 or 1."""
+        self.mean.reset()  # first: spawned processes share the memory of what it was given
+        self.mean.update(values, weights)
+        return float(self.mean.compute())
 
     def _stop_if_diverged(self, last: int) -> None:
         """Look at the losses of the last so many steps.

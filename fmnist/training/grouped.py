@@ -31,7 +31,7 @@ from fmnist.config.trusted import is_below
 from fmnist.config.words import show
 from fmnist.data.datamodule import ImageData
 from fmnist.training.callbacks import Checkpoint, EpochBar, RecordEpochs, StopAfterStep
-from fmnist.training.classifier import Batch, Batches, Classifier
+from fmnist.training.classifier import Batch, Classifier
 
 # Lightning's hooks around one step.
 STEP_HOOKS = (
@@ -94,7 +94,7 @@ class GroupedClassifier(Classifier):
         self.__dict__ = classifier.__dict__  # one state, two ways of stepping it
         self.clip = {"gradient_clip_val": clip, "gradient_clip_algorithm": algorithm}
 
-    def training_step(self, batches: Batches, batch_idx: int) -> None:  # type: ignore[override]
+    def training_step(self, batches: Iterable[Batch], batch_idx: int) -> None:  # type: ignore[override]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         plain = self._is_plain()

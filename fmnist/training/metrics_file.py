@@ -63,21 +63,25 @@ class MetricsFile(Logger):
             self.count = len(earlier)  # fewer where somebody took the file away
         self.count += 1
 
-    def go_on(self, count: int, step: int) -> list[dict[str, str]]:
+    def go_on(
+        self, count: int, step: int, due: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Keep the rows from before a checkpoint; training logs anew what came after it.
 
         Args:
             count: of the rows that there were when it was written.
             step: up to which rows are kept that follow them: Lightning logs what callbacks have of
                 an epoch's end when the checkpoint is written, and at the step before.
+            due: that row, for a run that was killed before it came to that; None: none is known.
 
         Returns:
             What is kept: nothing where the file is not what it was.
         """
-        rows = self._read()
+        rows: list[dict[str, Any]] = [*self._read()]
         if not 0 < count <= len(rows):
             return []
-        kept = [*rows[:count], *takewhile(lambda row: float(row["step"]) < step, rows[count:])]
+        after = [*takewhile(lambda row: float(row["step"]) < step, rows[count:])]
+        kept = [*rows[:count], *(after or ([dict(due)] if due else []))]
         self._write(kept)
         self.count = len(kept)
         return kept
@@ -111,15 +115,15 @@ class KeepRows(Callback):
     and what other callbacks log are in the file alone.
     """
 
-    place: dict[str, int] | None = None
+    place: dict[str, Any] | None = None
 
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         for file in _metrics_files(trainer):
             # Of a checkpoint at a validation nothing follows: an epoch's end is still to come.
-            step = trainer.global_step if trainer.training else 0
-            checkpoint[PLACE] = {"count": file.count, "step": step}
+            step, due = (trainer.global_step, _row_due(trainer)) if trainer.training else (0, None)
+            checkpoint[PLACE] = {"count": file.count, "step": step, "due": due}
 
     def on_load_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
@@ -127,12 +131,19 @@ class KeepRows(Callback):
         self.place = checkpoint.get(PLACE)
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._go_on(trainer, module)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.strategy.restore_checkpoint_after_setup:  # it was not read before
+            self._go_on(trainer, module)
+
+    def _go_on(self, trainer: Trainer, module: LightningModule) -> None:
         place, self.place = self.place or {}, None
         for file in _metrics_files(trainer) if place else []:
             rows = file.go_on(**place)
             others = [one for one in trainer.loggers if one is not file]
             for row in rows:
-                numbers = {key: _number(row[key]) for key in row if key != "step"}
+                numbers = {key: _number(str(row[key])) for key in row if key != "step"}
                 values = {key: value for key, value in numbers.items() if value is not None}
                 for logger in others:
                     logger.log_metrics(values, int(float(row["step"])))
@@ -143,6 +154,24 @@ class KeepRows(Callback):
 def _metrics_files(trainer: Trainer) -> list[MetricsFile]:
     """The file of a trainer that has one: no other process of a run on several devices."""
     return [one for one in trainer.loggers if isinstance(one, MetricsFile)]
+
+
+def _row_due(trainer: Trainer) -> dict[str, float] | None:
+    """What Lightning logs of an epoch's end after its checkpoints; None: nothing, or not known.
+
+    Its dictionary has what was logged before, too, and is completed whenever it is asked for.
+    """
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    if progress.processed == progress.completed:
+        return None  # within an epoch
+    if trainer.world_size > 1:
+        return None  # the others, which write no file, might have to be asked for their part
+    before = dict(logged := trainer.logged_metrics)
+    logged.clear()
+    row = {key: value.item() for key, value in trainer.logged_metrics.items()}
+    logged.update(before)
+    last = {"epoch": trainer.current_epoch, "step": trainer.global_step - 1}
+    return last | row if row else None
 
 
 def _number(text: str) -> float | None:

@@ -16,7 +16,7 @@ from fmnist.config.schema import look_up
 from fmnist.config.words import show
 from fmnist.data.facts import DatasetFacts, same_sums
 from fmnist.errors import ConfigError, RunError
-from fmnist.runs.pretrained import PREFIX, pretrained
+from fmnist.runs.pretrained import PREFIX, load_named, pretrained_names
 from fmnist.runs.rows import HOW
 from fmnist.runs.run import (
     WEIGHTS,
@@ -169,12 +169,16 @@ def checkpoint_of(key: str, given: str, which: str) -> Path:
     Raises:
         RunError: there is none.
     """
-    if key == "init_from" and given.startswith(PREFIX):
-        return pretrained(given.removeprefix(PREFIX)).dir / WEIGHTS
+    ours = [f"{PREFIX}{name}" for name in pretrained_names()] if key == "init_from" else []
+    if given in ours:
+        return load_named(given).dir / WEIGHTS
     path = Path(given).expanduser()
     found = path / "checkpoints" / f"{which}.ckpt" if path.is_dir() else path
     if not found.is_file():
-        raise RunError(f"{key}={given}: should be a run directory or a checkpoint; no {found}")
+        named = "".join(f" or {name}" for name in ours)
+        raise RunError(
+            f"{key}={given}: should be a run directory or a checkpoint{named}; no {found}"
+        )
     return found
 
 
@@ -290,7 +294,9 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
 
     Optimiser and schedule are restored with their numbers, and the best epoch so far was chosen on
     the images of then, with the net of then: another activation fits its weights, and would be
-    tested with them. Batches, augmentation, smoothing and patience are this run's own.
+    tested with them. Which of a net's settings change nothing in evaluation, as dropout does, only
+    the net knows: none may be another one. Batches, augmentation, smoothing and patience are this
+    run's own.
 
     Args:
         there: the configuration of the checkpoint, or what is known of it.
@@ -299,14 +305,14 @@ def refuse_kept(config: dict[str, Any], there: dict[str, Any]) -> None:
         ConfigError: what differs.
     """
     given = f"ckpt_path={config['ckpt_path']}"
-    if "model" in there and (found := difference(there["model"], config["model"], "model")):
-        raise ConfigError(f"{given}: {found}: its best epoch is of another net; {ALONE}")
-    for group in ("optim", "scheduler"):
+    for group in ("model", "optim", "scheduler"):
         if group not in there:
             continue
         kept, own = (_kept(one[group], group) for one in (there, config))
         if found := difference(kept, own, group):
-            raise ConfigError(f"{given}: {found}: a run that goes on keeps it; {ALONE}")
+            raise ConfigError(
+                f"{given}: {found}: should be as there, since a run that goes on keeps it; {ALONE}"
+            )
     if "data" in there and (found := difference(_images_of(there), _images_of(config), "data")):
         raise ConfigError(f"{given}: {found}: its best epoch was chosen on other images; {ALONE}")
     if (before := there.get("tta", "none")) != config["tta"]:

@@ -152,13 +152,14 @@ def refuse_late_average(trainer: Trainer, classifier: Classifier) -> None:
 def close(trainer: Trainer, module: Classifier, data: ImageData, checkpoints: Path) -> None:
     """A validation of what was trained after the last one; both checkpoints, however short the run.
 
-    Steps and epochs may end between two validations, and `fast_dev_run` writes no checkpoint.
+    Steps and epochs may end between two validations, and `fast_dev_run` writes no checkpoint. The
+    last one is written last: a run that is killed here is validated again.
     """
     unseen = module.open_row is not None
     if unseen:
         trainer.validate(module, data, verbose=False)
     best = max(module.history, key=lambda row: row["val/acc"])  # the first of equals
-    for name, wanted in (("last", unseen), ("best", unseen and best is module.history[-1])):
+    for name, wanted in (("best", unseen and best is module.history[-1]), ("last", unseen)):
         path = checkpoints / f"{name}.ckpt"
         if wanted or not trainer.strategy.broadcast(path.exists()):
             trainer.save_checkpoint(path)

@@ -24,7 +24,7 @@ from fmnist.data.facts import DatasetFacts
 from fmnist.errors import RunError, UserError
 from fmnist.runs.command import writing
 from fmnist.runs.record import known
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import WEIGHTS, write_atomically
 from fmnist.runs.text import shown
 from fmnist.training.tta import mean_logits
 
@@ -63,21 +63,23 @@ class Exported:
     Args:
         images: test images on which it was compared.
         to_net: the largest difference of a logit to the run's net in float32.
-        to_record: to the recorded logits; of a run in half precision it may be larger.
+        to_record: to the recorded logits; of a run in half precision it may be larger. None: there
+            are none, of a net that comes with fmnist.
     """
 
     path: Path
     images: int
     to_net: float
-    to_record: float
+    to_record: float | None
 
     def in_words(self, precision: str) -> str:
         """Its size, and how near it comes to a run of this precision."""
         text = (
             f"{shown(self.path)}: {self.path.stat().st_size / 1e6:.2f} MB, on {self.images} test "
-            f"images within {self.to_net:.1g} of the net and {self.to_record:.1g} of the recorded "
-            "logits"
+            f"images within {self.to_net:.1g} of the net's logits"
         )
+        if self.to_record is not None:
+            text += f" and {self.to_record:.1g} of the recorded ones"
         if precision in HALF:
             text += f" (recorded in {precision}; the file computes in float32)"
         return text
@@ -108,14 +110,16 @@ def export(run: "Run", path: Path, kind: str) -> Exported:
     except Exception as error:  # exporters raise whatever a net meets in them
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise RunError(f"{run.dir}: its net cannot be written as {kind}: {reason[:300]}") from error
-    recorded = torch.from_numpy(run.predictions()[0][: len(pixels)])
-    tested = found[: len(recorded)]  # of a run with trainer.limit_test_batches
-    same = run.record.precision not in HALF
-    for logits, reference in ((found, wanted), (alone, wanted[:1]), (tested, recorded)):
-        if reference is recorded and not same:
-            continue
+    compared = [("net's own", found, wanted), ("net's own", alone, wanted[:1])]
+    to_record = None
+    if not (run.dir / WEIGHTS).is_file():
+        recorded = torch.from_numpy(run.predictions()[0][: len(pixels)])
+        tested = found[: len(recorded)]  # of a run with trainer.limit_test_batches
+        to_record = _difference(tested, recorded)
+        if run.record.precision not in HALF:
+            compared.append(("recorded logits", tested, recorded))
+    for what, logits, reference in compared:
         if not torch.allclose(logits, reference, rtol=CLOSE, atol=CLOSE):
-            what = "recorded logits" if reference is recorded else "net's own"
             raise RunError(
                 f"{run.dir}: as {kind} its logits differ by {_difference(logits, reference):.2g} "
                 f"from the {what}: should be at most {CLOSE:g}; nothing was written"
@@ -123,8 +127,7 @@ def export(run: "Run", path: Path, kind: str) -> Exported:
     with writing():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
-    differences = _difference(found, wanted), _difference(tested, recorded)
-    return Exported(path, len(pixels), *differences)
+    return Exported(path, len(pixels), _difference(found, wanted), to_record)
 
 
 def metadata(run: "Run") -> dict[str, str]:

@@ -63,7 +63,11 @@ MISTAKES = [
     ("data.batch_size=0", "data.batch_size=0: should be at least 1"),
     ("seed=abc", "seed=abc: should be a whole number"),
     ("seed=-1", "seed=-1: should be at least 0 and less than 4294967296"),
-    ("optim.lr=${nope}", "optim.lr: Interpolation key 'nope' not found"),
+    (
+        "scheduler=onecycle ~optim.lr",
+        "scheduler.policy.max_lr: takes optim.lr, which is not set: should have a value of its "
+        "own, scheduler.policy.max_lr=...",
+    ),
     ("optim.lr=[1", "optim.lr=[1: should be key=value, brackets closed, special characters quoted"),
 ]
 

@@ -34,7 +34,7 @@ MISTAKES = [
     ),
     ("hydra.run.dir=", "hydra.run.dir=: should name a folder"),
     ("hydra.run.dir=null", "hydra.run.dir=null: "),
-    ("hydra.run.dir='${nope}'", "hydra.run.dir: Interpolation key 'nope' not found"),
+    ("hydra.run.dir='${nope}'", "hydra.run.dir: takes nope, which is not set"),
     ("hydra.run.dir=/dev/null/x data=synthetic", "/dev/null/x: Not a directory"),
     ("hydra.run.dir=file", "{cwd}/file: not a folder; choose another hydra.run.dir"),
     ("hydra.run.dir=full", "{cwd}/full: holds other things (thesis.tex); choose another"),

@@ -1,7 +1,10 @@
 """The nets that come with the package: they are those that were published, and can be used."""
 
+import json
+import re
 import shutil
 from pathlib import Path
+from statistics import mean
 
 import numpy as np
 import pytest
@@ -13,12 +16,15 @@ from benchmarks import pretrained
 from fmnist.config.schema import config_hash
 from fmnist.errors import RunError
 from fmnist.evaluate import main as evaluate
+from fmnist.export import main as export
 from fmnist.predict import main as predict
 from fmnist.runs import pretrained as module
 from fmnist.runs.bits import RIGHT
 from fmnist.runs.corrupted import CORRUPTED
 from fmnist.runs.run import WEIGHTS
+from tests.conftest import CHECKOUT
 
+USE = (CHECKOUT / "docs/use.md").read_text()
 every = pytest.mark.parametrize("name", module.pretrained_names())
 
 
@@ -53,6 +59,8 @@ def test_it_names_a_picture_right_after_the_installation(
     (answer,) = fmnist.predict(f"pretrained/{name}", ["trousers.png"])
     assert (answer.label, answer.name) == ("Trouser", "trousers.png")
     assert answer.probability > 0.5
+    assert predict(["--pretrained", name, "trousers.png", "--csv", "none/a.csv"]) == 2
+    assert "error: none/a.csv: cannot be written: No such file" in capsys.readouterr().err
 
 
 @every
@@ -64,6 +72,31 @@ def test_its_accuracy_comes_out_of_the_data_again(
     evaluate(["--pretrained", name])
     accuracy = fmnist.load_run(f"pretrained/{name}").record.metrics["test/acc"]
     assert f"test acc {accuracy:.4f} loss " in capsys.readouterr().out
+
+
+def test_the_page_shows_what_it_says_of_two_drawings_and_it_becomes_a_file(
+    real_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FMNIST_DATA", str(real_root))
+    shown = r"```python\n(.*?)```\n\n```console\n\$ python -m fmnist\.predict (.*?)\n(.*?)```"
+    drawing, words, table = re.findall(shown, USE, re.DOTALL)[0]
+    exec(drawing, {})
+    assert predict(words.split()) == 0
+    assert capsys.readouterr().out == table
+    assert export(["--pretrained", "lenet5"]) == 0
+    assert re.match(r"lenet5\.pt2: .* of the net's logits\n", capsys.readouterr().out)
+    assert [path.name for path in tmp_path.glob("*.pt2")] == ["lenet5.pt2"]
+
+
+def test_the_page_shows_its_accuracy_on_damaged_images() -> None:
+    measured = json.loads((module.FOLDER / "lenet5" / CORRUPTED).read_text())["acc"]
+    rows = re.findall(r"^(noise|blur|rotation) +(\d.*)$", USE, re.MULTILINE)
+    assert len(rows) == 3
+    for kind, numbers in rows:
+        acc = measured[kind]
+        assert numbers.split() == [f"{share:.4f}" for share in (*acc, mean(acc))]
 
 
 def test_its_files_are_those_that_the_command_makes_of_it(
@@ -97,6 +130,8 @@ def test_files_that_are_not_those_published_are_refused(
         fmnist.load_run("pretrained/lenet5")
     with pytest.raises(RunError, match="lenet: no such pretrained net; did you mean lenet5"):
         fmnist.load_run("pretrained/lenet")
+    with pytest.raises(RunError, match="lenet5: no such folder; pretrained/lenet5 is a net that"):
+        fmnist.load_run("lenet5")
 
 
 def test_damaged_weights_are_one_line(tmp_path: Path) -> None:

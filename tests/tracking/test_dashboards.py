@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import wandb
 import yaml
+from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from fmnist.config.schema import CONF_DIR
@@ -527,10 +528,23 @@ def test_csv_alone_writes_nothing_outside_the_run(run_tiny, logger, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == [run.dir.name]
 
 
-def test_tensorboard_reads_what_was_logged(run_tiny):
+class Die(Callback):
+    """Once an epoch is over, the first time."""
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 1 and module.restored_states is None:
+            raise RuntimeError("power cut")
+
+
+def test_tensorboard_reads_what_was_logged_once_also_of_a_run_that_went_on(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = run_tiny("logger=tensorboard", "trainer.max_epochs=2")
+    own = f"+callbacks.die._target_={__name__}.Die"
+    given, job = (*TINY, "logger=tensorboard", "trainer.max_epochs=2", own), Job(tmp_path / "run")
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(composed(*given), job)
+    train(composed(*given), job)
+    run = load_run(job.dir)
     events = EventAccumulator(str(run.dir / "tensorboard")).Reload()
     points = [(event.step, event.value) for event in events.Scalars("val/acc")]
     assert points == [(row.step, pytest.approx(row.val_acc, abs=1e-6)) for row in run.record.epochs]

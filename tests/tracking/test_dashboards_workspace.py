@@ -13,7 +13,7 @@ from fmnist.workspace import main
 # wandb-workspaces 0.4 defines its models in pydantic's old way.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 
-STUDIES = read_studies(CONF_DIR / "ablation")
+STUDIES = read_studies()
 
 
 @pytest.fixture
@@ -87,6 +87,24 @@ def test_the_panels_of_a_report_are_grouped_by_the_factors_of_its_study(written)
         "cfg.value.model.activation", "cfg.value.model.pooling", "optim.value",
         "cfg.value.model.dropout", "aug.value",
     }  # fmt: skip
+
+
+def test_a_study_of_ones_own_folder_is_one_of_them(tmp_path):
+    """Also where it varies a group that is nobody else's."""
+    for group in ("ablation", "mine"):
+        (tmp_path / group).mkdir()
+    text = (
+        "# Mine: does it help?\nhydra:\n  sweeper:\n    params:\n      mine: a,b\n      seed: 0,1\n"
+    )
+    (tmp_path / "ablation/own_study.yaml").write_text(text)
+    file = tmp_path / "workspace.json"
+    given = ["--config-dir", str(tmp_path), "--report", "own_study", "--json", str(file)]
+    assert main(given) == 0
+    (report,) = json.loads(file.read_text())["reports"]
+    assert report["description"] == "Mine: does it help?"
+    grid = next(block for block in report["spec"]["blocks"] if block["type"] == "panel-grid")
+    drawn = panels(grid["metadata"]["panelBankSectionConfig"])
+    assert {config["groupBy"] for _, config in drawn} == {"mine.value"}
 
 
 def test_what_is_uploaded_is_what_is_written(written, monkeypatch):

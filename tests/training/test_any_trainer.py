@@ -1,5 +1,7 @@
 """The module and the data in Lightning's own Trainer, without a line of fmnist.train's."""
 
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -55,6 +57,8 @@ def test_it_fits_validates_tests_and_predicts(tmp_path):
     assert float(logged["val/acc"]) == pytest.approx(module.history[-1]["val/acc"])
     (validated,) = trainer.validate(module, data, verbose=False)
     assert validated["val/acc"] == pytest.approx(module.history[-1]["val/acc"])
+    with torch.inference_mode():
+        module.mean.update(torch.ones(50))  # as spawned processes leave it, which share memory
     (tested,) = trainer.test(module, data, verbose=False)
     logits = torch.cat(trainer.predict(module, data))
     assert logits.shape == (50, 10)
@@ -179,6 +183,7 @@ def test_another_trainer_validates_what_was_trained_without_validation(tmp_path)
 
 def test_a_checkpoint_alone_makes_the_module_again(tmp_path):
     module, data = built("scheduler=cosine", "tta=flip", "ema_decay=0.9", "channels_last=true")
+    module = pickle.loads(pickle.dumps(module))  # as processes that are spawned get it
     trainer = plain(tmp_path, max_epochs=1)
     trainer.fit(module, data)
     trainer.save_checkpoint(tmp_path / "kept.ckpt")

@@ -4,12 +4,14 @@ import csv
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.train import train
-from fmnist.training.metrics_file import MetricsFile
+from fmnist.training.build import build
+from fmnist.training.metrics_file import KeepRows, MetricsFile
 from tests.conftest import TINY, composed
 
 SMALL = ("data.train_size=320", "trainer.max_epochs=3")  # 6 steps an epoch
@@ -60,6 +62,21 @@ def killed(config, job, monkeypatch, epoch: int) -> None:
             train(config, job)
 
 
+def killed_before_a_row(config, job, monkeypatch, name: str) -> None:
+    """Train up to the first row with that: the checkpoint before it has been written."""
+
+    def log(self, metrics, step=None):
+        if name in metrics:
+            raise RuntimeError("power cut")
+        return write(self, metrics, step)
+
+    write = MetricsFile.log_metrics
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsFile, "log_metrics", log)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(config, job)
+
+
 def steps_of(rows: list[dict[str, str]], name: str) -> list[int]:
     return [int(row["step"]) for row in rows if name in row]
 
@@ -101,6 +118,7 @@ def test_a_run_that_was_killed_has_every_row_as_if_it_had_not_been(case, tmp_pat
     train(config, whole)
     for epoch in (1, 2):  # with `Steps` the first time before there is a checkpoint
         killed(config, torn, monkeypatch, epoch)
+        killed_before_a_row(config, torn, monkeypatch, "mine/train")
     train(config, torn)
     assert load_run(torn.dir).record.resumed
     assert rows_of(torn.dir) == rows_of(whole.dir)
@@ -119,6 +137,27 @@ def test_a_run_that_is_killed_again_before_it_trains_loses_no_row(tmp_path, monk
     assert rows_of(job.dir) == before
     train(config, job)
     assert rows_of(job.dir)[: len(before)] == before
+
+
+class Late(SingleDeviceStrategy):
+    """It reads a checkpoint after the fit's start, as those do that share out a net's weights."""
+
+    restore_checkpoint_after_setup = True
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*logging interval")
+def test_rows_are_kept_also_where_a_checkpoint_is_read_late(tmp_path):
+    for epochs, checkpoint in ((1, None), (2, tmp_path / "last.ckpt")):
+        module, data = build(composed(*TINY, *SMALL))
+        trainer = Trainer(
+            max_epochs=epochs, strategy=Late("cpu"), callbacks=[KeepRows(), Mine()],
+            logger=MetricsFile(tmp_path / "metrics.csv"), enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(module, data, ckpt_path=checkpoint)
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert steps_of(rows_of(tmp_path), "val/acc") == [6, 12]
+    assert steps_of(rows_of(tmp_path), "mine/train") == [5, 11]
 
 
 def test_a_run_that_goes_on_from_another_has_the_rows_of_that_one(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch import nn
 
 from fmnist.errors import ConfigError, RunError
@@ -164,8 +165,10 @@ def test_another_optimiser_cannot_go_on_and_as_many_epochs_leave_nothing_to_do(o
 
 
 def test_nothing_there_is_one_line(tmp_path):
-    with pytest.raises(RunError, match="init_from=nowhere: should be a run directory or a check"):
-        trained(tmp_path / "run", "init_from=nowhere")
+    right = "should be a run directory or a checkpoint or pretrained/lenet5 or"
+    for wrong in ("nowhere", "pretrained/lenet"):
+        with pytest.raises(RunError, match=f"init_from={wrong}: {right}"):
+            trained(tmp_path / "run", f"init_from={wrong}")
     assert not (tmp_path / "run/result.json").exists()
 
 
@@ -191,13 +194,17 @@ ON = ("trainer.max_epochs=3",)
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("optim.lr=0.1",), r"optim\.lr is 0\.001 there, 0\.1 here: a run that goes on keeps it"),
+        (("optim.lr=0.1",), r"optim\.lr is 0\.001 there, 0\.1 here: should be as there"),
         (("+optim.betas=[0.8,0.99]",), r"optim\.betas is left out there, \[0\.8, 0\.99\] here"),
         (("scheduler=step",), r"scheduler\.policy is null there, torch\..*StepLR here"),
         (("data.val_size=100",), r"data\.val_size is 128 there, 100 here: .*other images"),
         (("seed=1", "data.split_seed=seed"), r"data\.split_seed is 0 there, 1 here"),
         (("data.mean=0.5", "data.std=0.5"), r"data\.mean is null there, 0\.5 here: .*other images"),
-        (("model.activation=relu",), r"model\.activation is tanh there, relu here: .*another net"),
+        (
+            ("model.activation=relu",),
+            r"model\.activation is tanh there, relu here: should be as there",
+        ),
+        (("model.dropout=0.5",), r"model\.dropout is 0\.0 there, 0\.5 here: should be as there"),
         (("tta=flip",), r"tta is none there, flip here: its best epoch was chosen by other views"),
     ],
 )
@@ -265,12 +272,27 @@ def test_a_best_checkpoint_is_that_of_the_best_row_or_refused(origin, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key")  # of an epoch without one
 def test_the_best_epoch_stays_where_a_closing_validation_found_it(tmp_path, monkeypatch):
-    """No callback sees that one, and a run that goes on would keep a worse checkpoint."""
-    accuracies = iter([0.5, 0.7, 0.6])
+    """No callback sees that one, and a run that goes on would keep a worse checkpoint.
+
+    Nor is it lost where a kill comes between the two checkpoints that follow it.
+    """
+    accuracies = iter([0.5, 0.7, 0.7, 0.6])
     monkeypatch.setattr(
         Classifier, "_evaluation_metrics", lambda *_: {"val/loss": 1.0, "val/acc": next(accuracies)}
     )
+    save, closing = Trainer.save_checkpoint, []
+
+    def killed_at_the_second(trainer, path, *given, **named):
+        closing.extend([path] * (trainer.state.fn != "fit"))
+        if len(closing) == 2:
+            raise RuntimeError("power cut")
+        save(trainer, path, *given, **named)
+
     every = "trainer.check_val_every_n_epoch=2"
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save_checkpoint", killed_at_the_second)
+        with pytest.raises(RuntimeError, match="power cut"):
+            trained(tmp_path / "first", every, "trainer.max_epochs=3")
     first = trained(tmp_path / "first", every, "trainer.max_epochs=3")
     assert [row.epoch for row in first.record.epochs] == [1, 2]
     longer = trained(tmp_path / "longer", every, "trainer.max_epochs=4", f"ckpt_path={first.dir}")
