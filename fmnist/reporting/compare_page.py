@@ -9,7 +9,16 @@ from matplotlib import rc_context
 from numpy.typing import NDArray
 
 from fmnist.errors import UserError
-from fmnist.reporting.charts import HALF, MUTED, SERIES, STYLE, Chart, name_on_hover, new_figure
+from fmnist.reporting.charts import (
+    HALF,
+    MUTED,
+    SERIES,
+    STYLE,
+    Chart,
+    legend_above,
+    name_on_hover,
+    new_figure,
+)  # fmt: skip
 from fmnist.reporting.detail import Gallery, for_pictures, test_images
 from fmnist.reporting.gallery import samples
 from fmnist.reporting.page import fill
@@ -97,7 +106,7 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
         name_on_hover(thick, side.name)
     axes.set(xlabel="epoch", ylabel=unit)
     whole_epochs(axes, range(1, longest + 1))
-    axes.legend(loc="lower right" if key.endswith("acc") else "upper right")
+    legend_above(axes)
     several = any(len(each) > 1 for each in lines)
     thin = "Thick: mean over seeds; thin: each seed. " if several else ""
     return Chart(key, title, f"{thin}{ends}.", figure)
@@ -134,7 +143,7 @@ def _class_dots(found: SideBySide) -> Chart:
     axes.set_yticks(places, names)
     axes.set(xlabel="recall (%)")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.12), ncols=len(found.letters))
+    legend_above(axes)
     most = found.classes[0]
     caption = (
         f"Largest difference: {most.what}, {' against '.join(most.values)} %. "

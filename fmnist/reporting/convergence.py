@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from statistics import mean, median_low
 
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.reporting.charts import HALF, MUTED, SERIES, Chart, name_on_hover, new_figure
+from fmnist.reporting.charts import (
+    HALF,
+    MUTED,
+    SERIES,
+    Chart,
+    legend_above,
+    name_on_hover,
+    new_figure,
+)
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.convergence import convergence
@@ -94,7 +102,7 @@ def convergence_curves(found: Sequence[SettingConvergence], target: float) -> Ch
     axes.axhline(100 * target, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     whole_epochs(axes, range(1, longest + 1))
-    axes.legend()
+    legend_above(axes)
     caption = (
         f"Highest: {ranked[0].label}, lowest: {ranked[-1].label}. "
         f"{'In colour: highest and lowest' if many else 'From highest to lowest'} mean over the "

@@ -18,6 +18,7 @@ from fmnist.reporting.charts import (
     SEQUENTIAL,
     SERIES,
     Chart,
+    legend_above,
     name_on_hover,
     new_figure,
     plain_numbers,
@@ -168,10 +169,7 @@ def _lines(
     if sum(map(len, columns)) > 40:
         axes.tick_params(axis="x", rotation=35)
     axes.set(xlabel=across, ylabel="test accuracy (%)")
-    if len(factors[down]) > 3 or len(columns) > 5:  # beside the lines, among which is no room
-        axes.legend(title=down, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    else:
-        axes.legend(title=down)
+    legend_above(axes, down)
     best = max(means, key=lambda key: means[key].mean)
     caption = (
         f"Highest: {best[0]} with {best[1]}, {means[best].mean:.2f} %. "
