@@ -270,7 +270,8 @@ def class_scores(evaluation: Evaluation) -> Chart:
     if some:
         caption += f" The {MANY - 5} worst of the classes, and the 5 best."
     if missing := int((evaluation.support == 0).sum()):
-        caption += f" {missing} of {len(names)} classes have no test images, and no scores."
+        have = "has" if missing == 1 else "have"
+        caption += f" {missing} of {len(names)} classes {have} no test images, and no scores."
     return Chart("class_scores", "Scores by class", caption, figure)
 
 

@@ -196,7 +196,7 @@ def test_figures_are_the_same_side_by_side_and_alone(
 def test_what_a_bar_says_can_be_read_however_short_it_is() -> None:
     means = {("best",): summarize([99.85], 0.01), ("worst",): summarize([60.5], 0.01)}
     with rc_context(STYLE):
-        figure = model_bars("model", LevelMeans(means, True, [])).figure
+        figure = model_bars("model", LevelMeans(means, True, [], [])).figure
         (axes,) = figure.axes
         renderer = FigureCanvasAgg(figure).get_renderer()
         texts = {text.get_text(): text for text in axes.texts}
@@ -226,7 +226,7 @@ def test_a_class_without_test_images_has_no_scores() -> None:
         counts = confusion_matrices(evaluation)[1]
     names = [label.get_text() for label in chart.figure.axes[0].get_yticklabels()]
     assert names == ["shirt", "coat"]
-    assert "1 of 3 classes have no test images" in chart.caption
+    assert "1 of 3 classes has no test images" in chart.caption
     assert "Every row of a class with images sums to 100" in counts.caption
 
 

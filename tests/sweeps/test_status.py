@@ -98,6 +98,9 @@ def test_a_stopped_cell_says_how_far_it_is(sweep):
     assert (found.states["failed"], found.states["stopped"]) == (0, 1)
     state, _, detail = found.lines[0]
     assert (state, detail) == ("stopped", "terminated after 3 of up to 4 epochs")
+    one = CONFIG | {"trainer": {"max_epochs": 1}}
+    put_record(sweep / "seed=2-x", a_record("failed", [], error="terminated", seed=2, config=one))
+    assert standing(sweep).lines[0][2] == "terminated after 0 of up to 1 epoch"
 
 
 def test_the_best_is_chosen_on_validation(sweep):
