@@ -25,6 +25,9 @@ def scope(sets: Iterable[tuple[str, int | None]] = ()) -> str:
     return "About other seeds, on the test images and the split of these runs"
 
 
+ROUNDED = "Differences are taken before rounding: beside rounded numbers a last digit may be 1 off"
+
+
 def number(value: float, metric: str) -> str:
     """With a sensible number of digits."""
     if metric in ("params", "flops"):
@@ -132,7 +135,6 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     readings, verdict = outcome.readings, outcome.judgement.verdict
     if (holding := outcome.holds_under) and holding is not readings[0]:
         return [f"under {holding.reading}: {labelled(holding, effect(holding))}"]
-    judged = [item for item in readings if item.judgement.look]
     refuted = sum(item.judgement.verdict == "does not hold" for item in readings)
     if outcome.claim.about and verdict == "undecided" and refuted:
         words = [f"does not hold in {refuted} of {len(readings)} readings"]
@@ -140,8 +142,22 @@ def readings_in_words(outcome: Outcome) -> list[str]:
             waiting = outcome.waiting[0]
             words.append(f"under {waiting.reading}: {labelled(waiting, effect(waiting))}")
         return words
-    if outcome.claim.about or verdict not in ("holds", "does not hold") or len(judged) < 2:
+    judged = sum(item.judgement.look > 0 for item in readings)
+    if outcome.claim.about or verdict not in ("holds", "does not hold") or judged < 2:
         return []
+    return [alike_in_words(outcome)]
+
+
+def alike_in_words(outcome: Outcome) -> str:
+    """In how many of the readings that were judged a comparison comes out as in ours, and what of
+    the others is known; "" where there are no readings.
+    """
+    readings, verdict = outcome.readings, outcome.judgement.verdict
+    if not readings:
+        return ""
+    judged = [item for item in readings if item.judgement.look]
+    if not judged:
+        return f"none of {len(readings)} readings judged"
     alike = sum(item.judgement.verdict == verdict for item in judged)
     said = f"in {alike} of {len(judged)} readings"
     short = sum(item.none_came_so_far for item in readings)
@@ -151,14 +167,7 @@ def readings_in_words(outcome: Outcome) -> list[str]:
         said += f", {excused} not judged: runs failed"
     if to_run := len(readings) - len(judged) - short - excused:
         said += f", {to_run} to run"
-    return [said]
-
-
-def readings_word(outcome: Outcome) -> str:
-    """Of a comparison: in how many readings it comes out alike, or how many are judged."""
-    judged = sum(item.judgement.look > 0 for item in outcome.readings)
-    told = f"{judged} of {len(outcome.readings)} judged" if outcome.readings else ""
-    return next(iter(readings_in_words(outcome)), told)
+    return said
 
 
 def verdict_alone(outcome: Outcome) -> str:

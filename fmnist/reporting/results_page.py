@@ -13,6 +13,7 @@ from fmnist.evidence.study import axes, is_ablation
 from fmnist.evidence.text import (
     READINGS,
     READINGS_TOLD,
+    ROUNDED,
     both_intervals,
     labelled,
     looks_in_words,
@@ -40,7 +41,7 @@ VERDICTS = (
     "The rules stand in `fmnist/evidence/verdict.py`: p is corrected for all claims of a "
     "source and for the looks that its study declares (seeds 5 of 5, 10, 20: judged with the first "
     "five, next with ten); the interval is that of the level that decides. Of a claim with several "
-    "parts the one is shown that speaks least for it."
+    f"parts the one is shown that speaks least for it. {ROUNDED}."
 )
 
 
