@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from fmnist.evidence.claim import is_share, unit
+from fmnist.evidence.claim import Claim, is_share, unit
 from fmnist.evidence.failed import failed_words
-from fmnist.evidence.outcome import Outcome
+from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
 from fmnist.evidence.verdict import Part, Statement
@@ -170,12 +170,27 @@ def alike_in_words(outcome: Outcome) -> str:
     return said
 
 
+def published_words(outcome: Outcome, claims: Sequence[Claim]) -> str:
+    """ "+2.76" of a difference, of several values that of the part that is shown; "" where the
+    source said nothing.
+    """
+    difference = published_difference(outcome.claim, claims)
+    if difference is not None:
+        return f"{difference:+.2f}"
+    values, part = outcome.claim.about or outcome.claim.costs, outcome.part
+    return number(values[part.label], part.label) if values and part else ""
+
+
+def margin_words(outcome: Outcome) -> str:
+    """ "0.2 points": the smallest difference worth claiming."""
+    return f"{outcome.claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
+
+
 def verdict_alone(outcome: Outcome) -> str:
     """Of one reading."""
-    judgement, claim = outcome.judgement, outcome.claim
+    judgement = outcome.judgement
     if judgement.verdict == "holds" and judgement.size:
-        size = f"{claim.margin:g} {unit(claim.metric)}".rstrip()
-        return f"holds, by {judgement.size} than {size}"
+        return f"holds, by {judgement.size} than {margin_words(outcome)}"
     if judgement.verdict == "not judged" and outcome.statement and outcome.statement.excuse:
         return f"not judged: {outcome.statement.excuse}"
     if judgement.verdict != "undecided":
@@ -331,9 +346,8 @@ def likelihoods(outcome: Outcome) -> list[str]:
     chance, left = chance_of(outcome), odds_of(outcome)
     made = [f"P(A > B) {chance_words(chance)}"] if chance else []
     if left:
-        margin = f"{outcome.claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
         made.append(
-            f"A above B by more than {margin}: {percent(left.above)}, within: "
+            f"A above B by more than {margin_words(outcome)}: {percent(left.above)}, within: "
             f"{percent(left.within)}, below: {percent(left.below)}"
         )
     return made

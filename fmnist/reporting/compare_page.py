@@ -15,6 +15,7 @@ from fmnist.reporting.charts import (
     SERIES,
     STYLE,
     Chart,
+    bars,
     legend_above,
     name_on_hover,
     new_figure,
@@ -114,15 +115,7 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
 
 def _bars(found: SideBySide, key: str, title: str, unit: str, values: Sequence[float]) -> Chart:
     """What curves of one epoch would show as single dots."""
-    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
-    places = range(len(values))
-    axes.barh(places, values, height=0.6, color=SERIES[: len(values)])
-    for place, value in zip(places, values, strict=True):
-        axes.text(value, place, f" {value:.4g}", va="center", fontsize=8)
-    axes.set_yticks(places, list(found.letters))
-    axes.set(xlabel=unit, xlim=(0, 100 if key.endswith("acc") else 1.2 * max(values) or 1))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
+    figure = bars(list(found.letters), values, SERIES[: len(values)], unit)
     pairs = zip(found.letters, values, strict=True)
     said = "; ".join(f"{letter} {value:.4g}" for letter, value in pairs)
     return Chart(key, f"{title} after one epoch", f"{said}. Means over seeds.", figure)

@@ -59,7 +59,7 @@ def usual_target(rows: Iterable[Entry]) -> float:
 def convergence_of(setting: SweepSetting, target: float) -> SettingConvergence:
     """Of one setting; the target in [0, 1]."""
     rows = list(setting.rows.values())
-    found = [convergence(row.record.epochs, target, _allowed(row)) for row in rows]
+    found = [convergence(row.record.epochs, target, row.record.horizon) for row in rows]
     epochs = summarize([item.epochs for item in found], resolution=1)
     timed = [item.seconds for item, row in zip(found, rows, strict=True) if not row.record.moved]
     seconds = summarize(timed or [math.nan])
@@ -67,13 +67,8 @@ def convergence_of(setting: SweepSetting, target: float) -> SettingConvergence:
     if reached < len(found):
         epochs, seconds = (replace(i, error=math.nan) for i in (epochs, seconds))
     area = summarize([100 * item.area for item in found], setting.resolution("val/acc"))
-    return SettingConvergence(
-        setting, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
-    )
-
-
-def _allowed(row: Entry) -> int:
-    return row.record.horizon
+    allowed = max(row.record.horizon for row in rows)
+    return SettingConvergence(setting, len(found), reached, allowed, epochs, seconds, area)
 
 
 def convergence_curves(found: Sequence[SettingConvergence], target: float) -> Chart:

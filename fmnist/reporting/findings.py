@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from fmnist.evidence.claim import Claim, ClaimError, is_share, unit
 from fmnist.evidence.claim_file import CLAIMS_DIR
 from fmnist.evidence.factorial import factorial
-from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.study_settings import study_settings
 from fmnist.evidence.text import (
     ROUNDED,
@@ -25,9 +25,11 @@ from fmnist.evidence.text import (
     chance_words,
     effect,
     labelled,
+    margin_words,
     number,
     odds_of,
     percent,
+    published_words,
     readings_in_words,
     scope,
     seeds_in_words,
@@ -112,12 +114,7 @@ class Told:
 
 def told(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> dict[str, Told]:
     """By name of the claim."""
-    made = {}
-    for outcome in outcomes:
-        difference = published_difference(outcome.claim, claims)
-        words = "" if difference is None else f"{difference:+.2f}"
-        made[outcome.claim.name] = Told(outcome, words)
-    return made
+    return {o.claim.name: Told(o, published_words(o, claims)) for o in outcomes}
 
 
 def findings(
@@ -267,17 +264,16 @@ def sentence(item: Told) -> str:
     outcome, claim = item.outcome, item.outcome.claim
     if not outcome.statement:
         return f"{claim.claim} Not measured yet: `python -m fmnist.train {claim.sweep}`."
-    part, judgement = outcome.part, outcome.judgement
+    judgement = outcome.judgement
     said = f"**{verdict_words(outcome)}**, with {labelled(outcome, effect(outcome))}"
     words = f"{claim.claim.rstrip('.')}: {said}"
     if claim.about and outcome.readings and outcome.holds_under is not outcome.readings[0]:
         words += " in our reading"  # the verdict is about others, too
     if not outcome.statement.exact:
         words += f" over {seeds_in_words(judgement.look or judgement.seeds)}"
-    if claim.about and part:
-        words += f" where {number(claim.about[part.label], part.label)} was published"
-    elif item.published:
-        words += f" where the source saw {item.published}"
+    if item.published:
+        was, saw = f"{item.published} was published", f"the source saw {item.published}"
+        words += f" where {was if claim.about else saw}"
     words += "."
     if wider := wider_words(outcome):
         words += f" On other images, too: {wider}."
@@ -286,9 +282,9 @@ def sentence(item: Told) -> str:
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):
-        within = f"{claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
         words += (
-            f" Odds as the seeds stand: {percent(left.above)} above by more than {within}, "
+            f" Odds as the seeds stand: {percent(left.above)} above by more than "
+            f"{margin_words(outcome)}, "
             f"{percent(left.within)} within that, {percent(left.below)} below."
         )
     if outcome.failed:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmnist.evidence.claim import Claim, is_cost, unit
 from fmnist.evidence.collect import study_rows
-from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.evidence.text import (
@@ -20,6 +20,7 @@ from fmnist.evidence.text import (
     markdown,
     number,
     p_words,
+    published_words,
     readings_lines,
     remarks,
     scope,
@@ -163,20 +164,14 @@ def verdict_lines(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[
     """A line of the verdict table for every claim; all of them were measured."""
     lines = []
     for outcome in outcomes:
-        claim, part = outcome.claim, outcome.part
-        assert outcome.statement is not None
-        assert part is not None
-        difference = published_difference(claim, claims)
-        published = f"{difference:+.2f}" if difference is not None else ""
-        if claim.about:
-            published = number(claim.about[part.label], part.label)
+        claim = outcome.claim
         warning = leak_warning(outcome.leaking, outcome.runs)
         notes = remarks(outcome) + ([f"**warning:** {warning}"] if warning else [])
         lines.append(
             [
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
                 labelled(outcome, both_intervals(outcome)),
-                published,
+                published_words(outcome, claims),
                 looks_in_words(outcome),
                 p_words(outcome.judgement.p),
                 f"**{verdict_words(outcome)}**",

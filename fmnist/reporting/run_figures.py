@@ -19,6 +19,7 @@ from fmnist.reporting.charts import (
     PAPER,
     SERIES,
     Chart,
+    bars,
     legend_above,
     name_on_hover,
     new_figure,
@@ -92,17 +93,8 @@ def _one_epoch(lines: Mapping[str, Sequence[Epoch]], key: str, prefix: str) -> C
         factor * _curve(rows, "train" if label.endswith("training") else "val", key)[0]
         for label, rows in lines.items()
     ]
-    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
-    places = range(len(values))
     colors = [SERIES[1] if label.endswith("training") else SERIES[0] for label in lines]
-    axes.barh(places, values, height=0.6, color=colors)
-    for place, value in zip(places, values, strict=True):
-        text = f"{value:.2f} %" if key == "acc" else f"{value:.4f}"
-        axes.text(value, place, f" {text}", va="center", fontsize=8)
-    axes.set_yticks(places, list(lines))
-    axes.set(xlabel=UNITS[key], xlim=(0, 100 if key == "acc" else 1.2 * max(values) or 1))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
+    figure = bars(list(lines), values, colors, UNITS[key])
     said = "; ".join(f"{label} {value:.4g}" for label, value in zip(lines, values, strict=True))
     title = f"{'Loss' if key == 'loss' else 'Accuracy'} after one epoch"
     return Chart(f"{prefix}{key}", title, f"{said}.", figure)

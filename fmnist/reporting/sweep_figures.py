@@ -55,7 +55,7 @@ def main_effect(name: str, found: LevelMeans) -> Chart:
     if found.alone:
         over += f" at {', '.join(found.alone)} alone, where every level has its runs"
     caption = f"Highest: {best[0]}, {means[best].mean:.2f} %. " + (
-        f"Mean{over}, and its 95 % t interval over {seeds} seeds. "
+        f"Mean{over}, with its 95 % t interval over {seeds} seeds. "
         "Overlap of intervals is no test: seeds are matched, see the comparisons."
         if seeds > 1
         else f"Mean{over}; one seed, so there is no interval."
