@@ -11,8 +11,6 @@ from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.evidence.text import (
-    READINGS,
-    READINGS_TOLD,
     ROUNDED,
     both_intervals,
     labelled,
@@ -21,11 +19,11 @@ from fmnist.evidence.text import (
     number,
     p_words,
     published_words,
-    readings_lines,
     remarks,
     scope,
     verdict_words,
 )  # fmt: skip
+from fmnist.reporting.readings_table import READINGS, READINGS_TOLD, readings_lines
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row
 from fmnist.runs.run import write_text

@@ -15,10 +15,10 @@ from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
 from fmnist.evidence.text import (
     alike_in_words,
     effect,
-    readings_lines,
     remarks,
     verdict_words,
 )
+from fmnist.reporting.readings_table import readings_lines
 from fmnist.runs.find import find_runs
 from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
