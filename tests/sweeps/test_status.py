@@ -60,7 +60,7 @@ def test_what_a_search_has_given_up_is_not_to_be_run(tmp_path, capsys):
     write_manifest(tmp_path, cells)
     for cell in cells[:2]:
         put_record(tmp_path / cell.dir, replace(finished(0.9, 0.8), overrides=cell.overrides))
-    error = f"{GIVEN_UP} after 1 epochs"
+    error = f"{GIVEN_UP} after 1 epoch"
     record = a_record("failed", epochs(1), error=error, overrides=cells[2].overrides)
     put_record(tmp_path / cells[2].dir, record)
     for cell in cells[2:]:  # of one trial, of whose seeds the second had not begun
