@@ -20,7 +20,7 @@ from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
 from fmnist.evidence.collect import study_rows
 from fmnist.evidence.matching import matches
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.evidence.text import markdown, readings_word, scope
+from fmnist.evidence.text import alike_in_words, markdown, scope
 from fmnist.reporting.findings import SOURCES, counted, finding, heading
 from fmnist.reporting.results_page import verdict_lines
 from fmnist.runs.corrupted import METRIC, read_corrupted
@@ -110,8 +110,8 @@ def comparisons(outcomes: list[Outcome]) -> str:
             if outcome.statement:
                 (line,) = verdict_lines([outcome], claims)
                 claim = f"{outcome.claim.claim} ({outcome.claim.source})"
-                lines.append((question, claim, *line[1:4], line[5], readings_word(outcome)))
-    columns = ["about", "claim", "ours [interval]", "published", "seeds", "verdict", "readings"]
+                lines.append((question, claim, *line[1:4], line[5], alike_in_words(outcome)))
+    columns = ["about", "claim", "ours [interval]", "published", "seeds", "verdict", "the same"]
     return markdown(columns, lines)
 
 

@@ -1,15 +1,19 @@
 """Where configurations are looked for: conf/, then folders of one's own, as Hydra does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
+
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
 
 
 class OwnFolders(SearchPathPlugin):
@@ -44,6 +48,20 @@ def own_folder(path: Path | None) -> Iterator[None]:
         yield
     finally:
         OwnFolders.folders = []
+
+
+def cached_by_folders(function: Callable[[K], R]) -> Callable[[K], R]:
+    """`functools.cache` of what is read from the folders: within another own folder, asked anew."""
+
+    @cache
+    def of(_: Hashable, key: K) -> R:
+        return function(key)
+
+    @wraps(function)
+    def within(key: K) -> R:
+        return of(tuple(conf_folders()), key)
+
+    return within
 
 
 def conf_folders() -> list[Path]:

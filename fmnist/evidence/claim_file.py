@@ -4,12 +4,11 @@ import math
 import re
 from collections.abc import Callable, Set
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fmnist.config.explain import explain
-from fmnist.config.folders import option_file
+from fmnist.config.folders import cached_by_folders, option_file
 from fmnist.config.schema import CONF_DIR, Config
 from fmnist.config.words import near
 from fmnist.evidence.claim import MARGIN, Claim, ClaimError, Selection, is_share
@@ -170,7 +169,7 @@ def looks_of(claim: Claim) -> tuple[int, ...]:
     return claim.looks or declared_looks(claim.study)
 
 
-@cache
+@cached_by_folders
 def declared_looks(study: str) -> tuple[int, ...]:
     """The looks of one file of conf/ablation."""
     from omegaconf import OmegaConf

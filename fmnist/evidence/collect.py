@@ -65,7 +65,8 @@ def collect(
         for (study, reason), count in sorted(others.items())
     ]
     waiting = len(found.runs) - len(ended) + len(found.missing)
-    lines += [f"{waiting} runs have not ended: left out"] if waiting else []
+    verb = "has" if waiting == 1 else "have"
+    lines += [f"{runs_in_words(waiting)} {verb} not ended: left out"] if waiting else []
     return lines, found.exit_code
 
 

@@ -13,10 +13,10 @@ The others are left out, here and so everywhere.
 import copy
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import Any
 
+from fmnist.config.folders import cached_by_folders
 from fmnist.evidence.claim import ClaimError, Selection, of_machine
 from fmnist.runs.rows import CHOSEN, FORMATS, Row, flatten, is_value
 
@@ -46,7 +46,7 @@ def side(selection: Selection, metric: str) -> Side:
     return Side(tuple(dict(zip(selection, values, strict=True)) for values in combinations), metric)
 
 
-@cache
+@cached_by_folders
 def composed(options: tuple[str, ...]) -> Any:
     """The configuration of `fmnist.train` with these options of groups, not yet resolved."""
     from hydra import compose
@@ -57,7 +57,7 @@ def composed(options: tuple[str, ...]) -> Any:
         return compose("config", overrides=list(options))
 
 
-@cache
+@cached_by_folders
 def settings_of(overrides: tuple[str, ...]) -> dict[str, str]:
     """The settings that `fmnist.train` with these overrides has now.
 

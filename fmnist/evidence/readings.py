@@ -7,11 +7,10 @@ that its optimiser does not have, leaves that side as it is. How verdicts follow
 """
 
 from dataclasses import replace
-from functools import cache
 
 from omegaconf import OmegaConf
 
-from fmnist.config.folders import option_file
+from fmnist.config.folders import cached_by_folders, option_file
 from fmnist.config.readings import OURS, Reading, key_of, readings, words
 from fmnist.evidence.claim import Claim, Selection
 from fmnist.evidence.matching import composed
@@ -23,7 +22,7 @@ def name_of(reading: Reading) -> str:
     return words(reading) if reading else "our reading"
 
 
-@cache
+@cached_by_folders
 def readings_of(experiment: str) -> tuple[Reading, ...]:
     """Ours first; ours alone of an experiment that lists none, or that there is not.
 
@@ -36,7 +35,7 @@ def readings_of(experiment: str) -> tuple[Reading, ...]:
     return tuple(readings(OmegaConf.to_container(node) if node else None))
 
 
-@cache
+@cached_by_folders
 def runs_readings(ablation: str) -> bool:
     """Whether every cell runs under every reading of its experiment."""
     path = option_file("ablation", ablation)

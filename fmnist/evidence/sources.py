@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fmnist.errors import RunError
 from fmnist.evidence.claim import ClaimError
+from fmnist.evidence.claim_file import RESULTS_DIR
 from fmnist.evidence.foreign import evaluate_foreign, load_foreign
 from fmnist.evidence.outcome import Outcome
 from fmnist.evidence.text import runs_in_words
@@ -16,12 +17,15 @@ from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import CUT, RESULT
 from fmnist.runs.rows import Row, measurements
 from fmnist.runs.rows_file import is_rows_file, read_rows, read_tables
+from fmnist.runs.text import shown
+
+NAMED = 3  # files that are named of those passed over
 
 
 def read_sources(paths: Iterable[str]) -> tuple[list[Row], Found]:
     """The rows of run directories and of tables, and what was found in the directories.
 
-    CSV files that hold something else are passed over.
+    CSV files that hold something else are passed over, with a word unless they are our own results.
 
     Raises:
         RunError: a path that is not there or cannot be read, or no run in any of them.
@@ -40,14 +44,16 @@ def read_sources(paths: Iterable[str]) -> tuple[list[Row], Found]:
             continue
         tables, rest = read_tables(path)
         rows += tables
-        others += rest if tables else []
+        # What the project measured besides its studies lies beside them.
+        others += rest if tables and path.resolve() != RESULTS_DIR.resolve() else []
         if not tables or any(path.rglob(RESULT)):
             folders.append(path)
     found = find_runs(folders) if folders else Found([])
     for folder, reason in found.damaged:
         print(escaped(f"left out: {folder}: {reason}", keep=""), file=sys.stderr)
     if others:
-        names = ", ".join(str(path) for path in others)
+        names = ", ".join(map(shown, others[:NAMED]))
+        names += f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         if not rows and not folders:
             raise RunError(f"{names}: no table of runs, as fmnist.results collect writes them")
         print(escaped(f"passed over, no table of runs: {names}", keep=""), file=sys.stderr)

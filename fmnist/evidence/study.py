@@ -9,12 +9,11 @@ of a single epoch, on other data, or of a time when the study was defined otherw
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from fmnist.config.folders import option_file, options_of
+from fmnist.config.folders import cached_by_folders, option_file, options_of
 from fmnist.config.readings import OURS
 from fmnist.errors import ConfigError
 from fmnist.evidence.claim import Claim
@@ -62,25 +61,27 @@ def definitions(study: str, claims: Iterable[Claim]) -> list[tuple[str, ...]]:
     return list(dict.fromkeys([own, *(sweep for sweep in sweeps if sweep[0] == own[0])]))
 
 
-@cache
+@cached_by_folders
 def axes(ablation: str) -> dict[str, list[str]]:
     """The levels of every factor of an ablation, without the seed."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     params = OmegaConf.select(_file(ablation), "hydra.sweeper.params") or {}
-    parser = OverridesParser.create()
     words = {"True": "true", "False": "false"}  # as settings are written
     return {
-        str(key): [
-            words.get(text, text)
-            for text in parser.parse_override(f"{key}={levels}").sweep_string_iterator()
-        ]
+        str(key): [words.get(text, text) for text in _swept(key, levels)]
         for key, levels in params.items()
         if key != "seed"
     }
 
 
-@cache
+def _swept(key: Any, levels: Any) -> list[str]:
+    """The levels of a setting in a sweep: "avg,max", "range(5)" or a single one."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    override = OverridesParser.create().parse_override(f"{key}={levels}")
+    return [*override.sweep_string_iterator()] if override.is_sweep_override() else [str(levels)]
+
+
+@cached_by_folders
 def sweep_of_readings(experiment: str) -> str:
     """The ablation that runs the experiment under its readings; "" where there is none."""
     sweeps = (name for name in ablations() if runs_readings(name))
@@ -108,14 +109,11 @@ def first_seed(experiments: Iterable[str]) -> int:
     return max(map(first_seed_of, sweeps), default=0)
 
 
-@cache
+@cached_by_folders
 def first_seed_of(ablation: str) -> int:
-    """The least of the seeds that its file names."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    given = f"seed={OmegaConf.select(_file(ablation), 'hydra.sweeper.params.seed')}"
-    override = OverridesParser.create().parse_override(given)
-    return min(map(int, override.sweep_string_iterator())) if override.is_sweep_override() else 0
+    """The least of the seeds that its file names; 0 where it names but one, or none."""
+    seeds = _swept("seed", OmegaConf.select(_file(ablation), "hydra.sweeper.params.seed"))
+    return min(map(int, seeds)) if len(seeds) > 1 else 0
 
 
 def misfit(

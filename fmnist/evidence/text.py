@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from fmnist.evidence.claim import is_share, unit
+from fmnist.evidence.claim import Claim, is_share, unit
 from fmnist.evidence.failed import failed_words
-from fmnist.evidence.outcome import Outcome
+from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
 from fmnist.evidence.verdict import Part, Statement
@@ -23,6 +23,9 @@ def scope(sets: Iterable[tuple[str, int | None]] = ()) -> str:
     if len(counts) == 1 and counts[0]:
         return f"About other seeds, on these {counts[0]:,} test images and this split"
     return "About other seeds, on the test images and the split of these runs"
+
+
+ROUNDED = "Differences are taken before rounding: beside rounded numbers a last digit may be 1 off"
 
 
 def number(value: float, metric: str) -> str:
@@ -132,7 +135,6 @@ def readings_in_words(outcome: Outcome) -> list[str]:
     readings, verdict = outcome.readings, outcome.judgement.verdict
     if (holding := outcome.holds_under) and holding is not readings[0]:
         return [f"under {holding.reading}: {labelled(holding, effect(holding))}"]
-    judged = [item for item in readings if item.judgement.look]
     refuted = sum(item.judgement.verdict == "does not hold" for item in readings)
     if outcome.claim.about and verdict == "undecided" and refuted:
         words = [f"does not hold in {refuted} of {len(readings)} readings"]
@@ -140,8 +142,22 @@ def readings_in_words(outcome: Outcome) -> list[str]:
             waiting = outcome.waiting[0]
             words.append(f"under {waiting.reading}: {labelled(waiting, effect(waiting))}")
         return words
-    if outcome.claim.about or verdict not in ("holds", "does not hold") or len(judged) < 2:
+    judged = sum(item.judgement.look > 0 for item in readings)
+    if outcome.claim.about or verdict not in ("holds", "does not hold") or judged < 2:
         return []
+    return [alike_in_words(outcome)]
+
+
+def alike_in_words(outcome: Outcome) -> str:
+    """In how many of the readings that were judged a comparison comes out as in ours, and what of
+    the others is known; "" where there are no readings.
+    """
+    readings, verdict = outcome.readings, outcome.judgement.verdict
+    if not readings:
+        return ""
+    judged = [item for item in readings if item.judgement.look]
+    if not judged:
+        return f"none of {len(readings)} readings judged"
     alike = sum(item.judgement.verdict == verdict for item in judged)
     said = f"in {alike} of {len(judged)} readings"
     short = sum(item.none_came_so_far for item in readings)
@@ -151,22 +167,30 @@ def readings_in_words(outcome: Outcome) -> list[str]:
         said += f", {excused} not judged: runs failed"
     if to_run := len(readings) - len(judged) - short - excused:
         said += f", {to_run} to run"
-    return [said]
+    return said
 
 
-def readings_word(outcome: Outcome) -> str:
-    """Of a comparison: in how many readings it comes out alike, or how many are judged."""
-    judged = sum(item.judgement.look > 0 for item in outcome.readings)
-    told = f"{judged} of {len(outcome.readings)} judged" if outcome.readings else ""
-    return next(iter(readings_in_words(outcome)), told)
+def published_words(outcome: Outcome, claims: Sequence[Claim]) -> str:
+    """ "+2.76" of a difference, of several values that of the part that is shown; "" where the
+    source said nothing.
+    """
+    difference = published_difference(outcome.claim, claims)
+    if difference is not None:
+        return f"{difference:+.2f}"
+    values, part = outcome.claim.about or outcome.claim.costs, outcome.part
+    return number(values[part.label], part.label) if values and part else ""
+
+
+def margin_words(outcome: Outcome) -> str:
+    """ "0.2 points": the smallest difference worth claiming."""
+    return f"{outcome.claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
 
 
 def verdict_alone(outcome: Outcome) -> str:
     """Of one reading."""
-    judgement, claim = outcome.judgement, outcome.claim
+    judgement = outcome.judgement
     if judgement.verdict == "holds" and judgement.size:
-        size = f"{claim.margin:g} {unit(claim.metric)}".rstrip()
-        return f"holds, by {judgement.size} than {size}"
+        return f"holds, by {judgement.size} than {margin_words(outcome)}"
     if judgement.verdict == "not judged" and outcome.statement and outcome.statement.excuse:
         return f"not judged: {outcome.statement.excuse}"
     if judgement.verdict != "undecided":
@@ -286,45 +310,13 @@ def wider_words(outcome: Outcome) -> str:
     return f"[{ends}]" + f", by the images of {known} seeds" * (known < statement.shown)
 
 
-READINGS_TOLD = (
-    "What a source left open was read in several ways, ours first. A published value holds under a "
-    "reading with that reading's p times their number, and does not hold when it holds under none "
-    "of them; of a comparison the verdict is that of our reading."
-)
-READINGS = ("claim", "reading", "effect [interval]", "seeds", "p", "verdict")
-
-
-def readings_lines(outcomes: Iterable[Outcome]) -> list[list[str]]:
-    """A line of READINGS for every reading of the claims that were measured under several."""
-    return [
-        [
-            outcome.claim.name, item.reading, _under_reading(item), looks_in_words(item),
-            p_words(item.judgement.p), verdict_alone(item),
-        ]
-        for outcome in outcomes
-        if sum(item.statement is not None for item in outcome.readings) > 1
-        for item in outcome.readings
-    ]  # fmt: skip
-
-
-def _under_reading(item: Outcome) -> str:
-    """Its effect, of which part, and the runs of which only a bound is known, or chance."""
-    statement = item.statement
-    if statement is None:
-        return item.note
-    told = [labelled(item, both_intervals(item)), never_words(item), *looks_apart(item)]
-    told += [failed_words(item.failed, not statement.excuse)] if item.failed else []
-    return "; ".join(filter(None, told))
-
-
 def likelihoods(outcome: Outcome) -> list[str]:
     """Of a comparison: how often a run of A is above one of B; of an open one the odds."""
     chance, left = chance_of(outcome), odds_of(outcome)
     made = [f"P(A > B) {chance_words(chance)}"] if chance else []
     if left:
-        margin = f"{outcome.claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
         made.append(
-            f"A above B by more than {margin}: {percent(left.above)}, within: "
+            f"A above B by more than {margin_words(outcome)}: {percent(left.above)}, within: "
             f"{percent(left.within)}, below: {percent(left.below)}"
         )
     return made

@@ -5,12 +5,13 @@ import io
 import re
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -151,6 +152,43 @@ def new_figure(size: tuple[float, float] = HALF) -> tuple[Figure, Axes]:
     """A figure with one pair of axes."""
     figure = Figure(size, dpi=150, layout="constrained")
     return figure, figure.add_subplot()
+
+
+def bars(
+    labels: Sequence[str], values: Sequence[float], colors: Sequence[str], unit: str
+) -> Figure:
+    """What a curve of one epoch would show as single dots.
+
+    Args:
+        unit: label of the axis; one that ends in "(%)" goes from 0 to 100.
+    """
+    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
+    percent = unit.endswith("(%)")
+    axes.barh(range(len(values)), values, height=0.6, color=colors)
+    for place, value in enumerate(values):
+        text = f"{value:.2f} %" if percent else f"{value:.4f}"
+        axes.text(value, place, f" {text}", va="center", fontsize=8)
+    axes.set_yticks(range(len(values)), labels)
+    axes.set(xlabel=unit, xlim=(0, 100 if percent else 1.2 * max(values) or 1))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def legend_above(axes: Axes, title: str = "") -> None:
+    """A legend over the axes, where nothing lies under it; the figure grows by its height."""
+    figure, labels = axes.figure, axes.get_legend_handles_labels()[1]
+    assert isinstance(figure, Figure)
+    room = int(13 * figure.get_figwidth())  # letters of its size in a line
+    columns = max((n for n in range(1, len(labels) + 1) if _letters(labels, n) <= room), default=1)
+    lines = -(-len(labels) // columns) + bool(title)
+    figure.set_figheight(figure.get_figheight() + 0.17 * lines)
+    figure.legend(loc="outside upper left", ncols=columns, title=title or None, alignment="left")
+
+
+def _letters(labels: Sequence[str], columns: int) -> int:
+    """How many a legend's line holds, each column with the sample of a line."""
+    return sum(max(map(len, part)) + 6 for part in np.array_split(labels, columns))
 
 
 def plain_numbers(axis: Axis) -> None:

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 
 from fmnist.evidence.claim import Claim
-from fmnist.evidence.outcome import Outcome, published_difference
+from fmnist.evidence.outcome import Outcome
 from fmnist.evidence.superiority import Chance, Odds
 from fmnist.evidence.text import (
     chance_of,
     effect,
     looks_in_words,
-    number,
     odds_of,
     p_words,
+    published_words,
     remarks,
     shown_metric,
     verdict_words,
@@ -55,17 +55,13 @@ def claims_table(outcomes: Sequence[Outcome], claims: Sequence[Claim], about: st
 def explanation(outcome: Outcome, claims: Sequence[Claim]) -> str:
     """The claim in words, what was published, and what is shown of it."""
     claim, part = outcome.claim, outcome.part
-    words = [f"{claim.source}: {claim.claim}"]
     details = [part.label] if part and part.label and part.label != claim.metric else []
-    difference = published_difference(claim, claims)
-    if difference is not None:
-        details.append(f"published {difference:+.2f}")
-    elif (published := claim.about or claim.costs) and part:
-        details.append(f"published {number(published[part.label], part.label)}")
+    if published := published_words(outcome, claims):
+        details.append(f"published {published}")
     wider = wider_words(outcome)
     details += [f"on other images, too: {wider}"] if wider else []
     details += remarks(outcome)
-    return " ".join(words) + (f" [{'; '.join(details)}]" if details else "")
+    return f"{claim.source}: {claim.claim}" + (f" [{'; '.join(details)}]" if details else "")
 
 
 CSV_COLUMNS = (

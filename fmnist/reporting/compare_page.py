@@ -9,7 +9,17 @@ from matplotlib import rc_context
 from numpy.typing import NDArray
 
 from fmnist.errors import UserError
-from fmnist.reporting.charts import HALF, MUTED, SERIES, STYLE, Chart, name_on_hover, new_figure
+from fmnist.reporting.charts import (
+    HALF,
+    MUTED,
+    SERIES,
+    STYLE,
+    Chart,
+    bars,
+    legend_above,
+    name_on_hover,
+    new_figure,
+)  # fmt: skip
 from fmnist.reporting.detail import Gallery, for_pictures, test_images
 from fmnist.reporting.gallery import samples
 from fmnist.reporting.page import fill
@@ -97,7 +107,7 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
         name_on_hover(thick, side.name)
     axes.set(xlabel="epoch", ylabel=unit)
     whole_epochs(axes, range(1, longest + 1))
-    axes.legend(loc="lower right" if key.endswith("acc") else "upper right")
+    legend_above(axes)
     several = any(len(each) > 1 for each in lines)
     thin = "Thick: mean over seeds; thin: each seed. " if several else ""
     return Chart(key, title, f"{thin}{ends}.", figure)
@@ -105,15 +115,7 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
 
 def _bars(found: SideBySide, key: str, title: str, unit: str, values: Sequence[float]) -> Chart:
     """What curves of one epoch would show as single dots."""
-    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
-    places = range(len(values))
-    axes.barh(places, values, height=0.6, color=SERIES[: len(values)])
-    for place, value in zip(places, values, strict=True):
-        axes.text(value, place, f" {value:.4g}", va="center", fontsize=8)
-    axes.set_yticks(places, list(found.letters))
-    axes.set(xlabel=unit, xlim=(0, 100 if key.endswith("acc") else 1.2 * max(values) or 1))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
+    figure = bars(list(found.letters), values, SERIES[: len(values)], unit)
     pairs = zip(found.letters, values, strict=True)
     said = "; ".join(f"{letter} {value:.4g}" for letter, value in pairs)
     return Chart(key, f"{title} after one epoch", f"{said}. Means over seeds.", figure)
@@ -134,7 +136,7 @@ def _class_dots(found: SideBySide) -> Chart:
     axes.set_yticks(places, names)
     axes.set(xlabel="recall (%)")
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.12), ncols=len(found.letters))
+    legend_above(axes)
     most = found.classes[0]
     caption = (
         f"Largest difference: {most.what}, {' against '.join(most.values)} %. "

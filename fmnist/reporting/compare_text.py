@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fmnist.evidence.text import ROUNDED
 from fmnist.reporting.same_images import SameImages, class_rows, images_lines
 from fmnist.reporting.side_by_side import Line, SideBySide, verdict_line
 from fmnist.runs.text import in_eighty
@@ -24,13 +25,15 @@ def compare_text(found: SideBySide) -> str:
     ):  # fmt: skip
         if lines:
             parts += ["", *numbers(title, found.letters, lines)]
+    if any(line.difference for line in found.measures):
+        parts += ["", in_eighty(f"{ROUNDED}.", 0)]
     if any(found.images):
         parts += ["", "test images"]
         for letter, images in zip(found.letters[1:], found.images, strict=True):
             if images:
                 parts += [in_eighty(line, 2) for line in images_lines(images, (letter, first))]
                 parts += ["", *_class_lines(images, (letter, first))]
-    parts += ["", "verdict on test accuracy, over matched seeds"]
+    parts += ["", "verdict on test accuracy of the chosen epoch, over matched seeds"]
     others = {side.name: letter for side, letter in zip(found.sides, found.letters, strict=True)}
     parts += [verdict_line(item, (others[item.first], first)) for item in found.against]
     parts += found.remarks

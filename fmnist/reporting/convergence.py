@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from statistics import mean, median_low
 
 from fmnist.evidence.statistics import Summary, summarize
-from fmnist.reporting.charts import HALF, MUTED, SERIES, Chart, name_on_hover, new_figure
+from fmnist.reporting.charts import (
+    HALF,
+    MUTED,
+    SERIES,
+    Chart,
+    legend_above,
+    name_on_hover,
+    new_figure,
+)
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.convergence import convergence
@@ -51,7 +59,7 @@ def usual_target(rows: Iterable[Entry]) -> float:
 def convergence_of(setting: SweepSetting, target: float) -> SettingConvergence:
     """Of one setting; the target in [0, 1]."""
     rows = list(setting.rows.values())
-    found = [convergence(row.record.epochs, target, _allowed(row)) for row in rows]
+    found = [convergence(row.record.epochs, target, row.record.horizon) for row in rows]
     epochs = summarize([item.epochs for item in found], resolution=1)
     timed = [item.seconds for item, row in zip(found, rows, strict=True) if not row.record.moved]
     seconds = summarize(timed or [math.nan])
@@ -59,13 +67,8 @@ def convergence_of(setting: SweepSetting, target: float) -> SettingConvergence:
     if reached < len(found):
         epochs, seconds = (replace(i, error=math.nan) for i in (epochs, seconds))
     area = summarize([100 * item.area for item in found], setting.resolution("val/acc"))
-    return SettingConvergence(
-        setting, len(found), reached, max(map(_allowed, rows)), epochs, seconds, area
-    )
-
-
-def _allowed(row: Entry) -> int:
-    return row.record.horizon
+    allowed = max(row.record.horizon for row in rows)
+    return SettingConvergence(setting, len(found), reached, allowed, epochs, seconds, area)
 
 
 def convergence_curves(found: Sequence[SettingConvergence], target: float) -> Chart:
@@ -94,7 +97,7 @@ def convergence_curves(found: Sequence[SettingConvergence], target: float) -> Ch
     axes.axhline(100 * target, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     whole_epochs(axes, range(1, longest + 1))
-    axes.legend()
+    legend_above(axes)
     caption = (
         f"Highest: {ranked[0].label}, lowest: {ranked[-1].label}. "
         f"{'In colour: highest and lowest' if many else 'From highest to lowest'} mean over the "

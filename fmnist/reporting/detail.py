@@ -171,16 +171,16 @@ def _galleries(evaluation: Evaluation, pixels: "Tensor") -> list[Gallery]:
     if wrong:
         errors = samples(evaluation, array, confident_errors(evaluation))
         caption = (
-            f"{len(errors)} of {wrong:,} errors, those with the highest probability for the wrong "
-            "class. Some are labels that a person would contest."
+            f"{len(errors)} of {wrong:,} error{'s' * (wrong > 1)}, those with the highest "
+            "probability for the wrong class. Some are labels that a person would contest."
         )
         chosen.append(Gallery("confident_errors", "Most confident errors", caption, errors))
     for i, j, count in evaluation.confused_pairs()[:PAIRS]:
         there, back = int(evaluation.confusion[i, j]), int(evaluation.confusion[j, i])
         title = f"Confused pair: {names[i]} and {names[j]}"
         caption = (
-            f"{count} errors: {there} {names[i]} called {names[j]}, {back} the other way. "
-            "The most confident of both."
+            f"{count} error{'s' * (count > 1)}: {there} {names[i]} called {names[j]}, {back} the "
+            "other way. The most confident of both."
         )
         shown = samples(evaluation, array, pair_errors(evaluation, i, j))
         chosen.append(Gallery(f"confused_{i}_{j}", title, caption, shown))

@@ -73,11 +73,13 @@ class LevelMeans:
     Args:
         matched: whether all are over the same seeds and other settings, so that they can be
             compared; where nothing has every combination, each is over its own.
+        over: the other factors over which they average.
         alone: of the other factors those of which not all levels count, with those that do.
     """
 
     means: dict[Key, Summary]
     matched: bool
+    over: list[str]
     alone: list[str]
 
 
@@ -94,7 +96,7 @@ def level_means(
         for place, key in enumerate(grid.keys)
     }  # fmt: skip
     ordered = {key: means[key] for key in product(*(factors[n] for n in names)) if key in means}
-    return LevelMeans(ordered, bool(together), grid.averaged(*grid.keys)[1])
+    return LevelMeans(ordered, bool(together), *grid.averaged(*grid.keys))
 
 
 def compare_levels(
@@ -207,16 +209,17 @@ def factor_sentence(
         parts.append(f"nothing may be concluded of {pairs} with fewer than {FEWEST} seeds")
     if depends_on:
         sizes = [f"{other} by {abs(points):.2f} points" for other, points in depends_on]
-        parts.append(f"its effect changes with {_listed(sizes)}")
-    over = f", averaged over {_listed(averaged)}" if averaged else ""
-    over += f", at {_listed(alone)} alone" if alone else ""
+        parts.append(f"its effect changes with {listed(sizes)}")
+    over = f", averaged over {listed(averaged)}" if averaged else ""
+    over += f", at {listed(alone)} alone" if alone else ""
     return (
         f"{name}: {'; '.join(parts)}; this holds for {seeds} matched seeds of these "
         f"settings{over}, and says nothing of other levels, data or lengths of training."
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """ "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

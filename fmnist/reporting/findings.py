@@ -17,16 +17,19 @@ from matplotlib import rc_context
 from fmnist.evidence.claim import Claim, ClaimError, is_share, unit
 from fmnist.evidence.claim_file import CLAIMS_DIR
 from fmnist.evidence.factorial import factorial
-from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.study_settings import study_settings
 from fmnist.evidence.text import (
+    ROUNDED,
     chance_of,
     chance_words,
     effect,
     labelled,
+    margin_words,
     number,
     odds_of,
     percent,
+    published_words,
     readings_in_words,
     scope,
     seeds_in_words,
@@ -89,14 +92,14 @@ class Told:
 
     @property
     def span(self) -> str:
-        """ ", from +1.83 points (`optim.momentum=0.9`) to +45.41 points (`data.batch_size=128`) by
-        what it left open", of a comparison; "" where no reading but ours was run."""
+        """ "; over the readings from +1.83 points (`optim.momentum=0.9`) to +45.41 points
+        (`data.batch_size=128`)", of a comparison; "" where no reading but ours was run."""
         means = _under_readings(self.outcome)
         if len(means) < 2:
             return ""
         metric = shown_metric(self.outcome)
-        ends = [f"{_signed(mean, metric)} (`{name}`)" for mean, name in (min(means), max(means))]
-        return f", from {ends[0]} to {ends[1]} by what it left open"
+        low, high = (f"{_signed(mean, metric)} ({name})" for mean, name in (min(means), max(means)))
+        return f"; over the readings from {low} to {high}"
 
     @property
     def part(self) -> str:
@@ -111,12 +114,7 @@ class Told:
 
 def told(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> dict[str, Told]:
     """By name of the claim."""
-    made = {}
-    for outcome in outcomes:
-        difference = published_difference(outcome.claim, claims)
-        words = "" if difference is None else f"{difference:+.2f}"
-        made[outcome.claim.name] = Told(outcome, words)
-    return made
+    return {o.claim.name: Told(o, published_words(o, claims)) for o in outcomes}
 
 
 def findings(
@@ -144,8 +142,15 @@ def findings(
         "in [Claims and verdicts](claims.md), every claim with its remarks in `results/README.md`.",
         f"{scope(row.tested for row in rows)}. An interval is that of the level that decides; "
         "where none is shown, the numbers are whole or exact, or too few seeds are there yet. "
-        "P(A > B): how often a run of the first side is above one of the second, with a 95 % "
-        "interval.",
+        "*On other images, too*: the interval that covers other test images besides; it decides "
+        "nothing. P(A > B): how often a run of the first side is above one of the second, with a "
+        f"95 % interval. {ROUNDED}.",
+        "A *reading* is one way to set what a source left open. A verdict on a comparison is that "
+        "of ours, with the number of readings in which it comes out the same; a published value "
+        "holds under some reading or does not hold under any. Of a claim with several parts the "
+        "one is shown, in brackets, that speaks least for it. Numbers are called as the records "
+        "call them: `test/acc` is the accuracy of the epoch that validation chose, `_last` of the "
+        "last one, `val/acc_best` of the best one, `val/acc_area` the mean over the epochs.",
         f"*Figures of comparisons:* {EFFECTS_LEGEND}",
         f"*Figures of published values:* {VALUES_LEGEND}",
     ]
@@ -227,8 +232,9 @@ def found_words(items: Sequence[Told]) -> str:
     asked = [item for item in items if not item.outcome.claim.costs]
     counts = counted(item.outcome for item in asked)
     after = sum(item.outcome.stays_open for item in asked)
-    last = f", {after} of them after {'its' if after == 1 else 'their'} last look" if after else ""
     hold, refuted, left = counts["holds"], counts["does not hold"], counts["open"]
+    last = f" after {'its' if after == 1 else 'their'} last look" if after else ""
+    last = f", {after} of them{last}" if after < left else last
     lines = [
         f"Of {counts['asked']} claims {hold} {'holds' if hold == 1 else 'hold'}, "
         f"{refuted} {'does' if refuted == 1 else 'do'} not hold and "
@@ -258,15 +264,16 @@ def sentence(item: Told) -> str:
     outcome, claim = item.outcome, item.outcome.claim
     if not outcome.statement:
         return f"{claim.claim} Not measured yet: `python -m fmnist.train {claim.sweep}`."
-    part, judgement = outcome.part, outcome.judgement
+    judgement = outcome.judgement
     said = f"**{verdict_words(outcome)}**, with {labelled(outcome, effect(outcome))}"
     words = f"{claim.claim.rstrip('.')}: {said}"
+    if claim.about and outcome.readings and outcome.holds_under is not outcome.readings[0]:
+        words += " in our reading"  # the verdict is about others, too
     if not outcome.statement.exact:
         words += f" over {seeds_in_words(judgement.look or judgement.seeds)}"
-    if claim.about and part:
-        words += f" where {number(claim.about[part.label], part.label)} was published"
-    elif item.published:
-        words += f" where the source saw {item.published}"
+    if item.published:
+        was, saw = f"{item.published} was published", f"the source saw {item.published}"
+        words += f" where {was if claim.about else saw}"
     words += "."
     if wider := wider_words(outcome):
         words += f" On other images, too: {wider}."
@@ -275,9 +282,9 @@ def sentence(item: Told) -> str:
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):
-        within = f"{claim.margin:g} {unit(shown_metric(outcome))}".rstrip()
         words += (
-            f" Odds as the seeds stand: {percent(left.above)} above by more than {within}, "
+            f" Odds as the seeds stand: {percent(left.above)} above by more than "
+            f"{margin_words(outcome)}, "
             f"{percent(left.within)} within that, {percent(left.below)} below."
         )
     if outcome.failed:
@@ -292,7 +299,10 @@ def left_open_words(outcomes: Iterable[Outcome]) -> str:
         return "No other reading of it is listed."
     names = list(dict.fromkeys(item.reading for o in under for item in o.readings[1:]))
     listed = "; ".join(f"`{name}`" for name in names)
-    lines = [f"Other readings that were listed before they were run: {listed}."]
+    lines = [
+        "Each way to fill that in is a reading; besides ours these were listed, before the runs "
+        f"that count under them: {listed}."
+    ]
     ranges = [text for o in under if (text := _range(o))]
     if not ranges:
         return f"{lines[0]} None of them has been run yet."
@@ -304,18 +314,25 @@ def _range(outcome: Outcome) -> str:
     means, metric = _under_readings(outcome), shown_metric(outcome)
     if len(means) < 2 or not is_share(metric):
         return ""
-    (low, worst), (high, best) = min(means), max(means)
-    difference = labelled(outcome, f"difference in {metric}")
-    mark, what = ("%", metric) if outcome.claim.values else ("points", difference)
+    value, ends = bool(outcome.claim.values), (min(means), max(means))
+    what = f"`{metric}`" if value else labelled(outcome, f"difference in `{metric}`")
+    low, high = (
+        f"{number(mean, metric)} % ({name})" if value else f"{_signed(mean, metric)} ({name})"
+        for mean, name in ends
+    )
+    # Of the numbers as they stand there, so that a reader's sum comes out.
+    apart = float(number(ends[1][0], metric)) - float(number(ends[0][0], metric))
+    run, listed = len(means), len(outcome.readings)
+    over = "all" if run == listed else f"the {run} of"
     return (
-        f"{outcome.claim.claim} Our {what} goes from {number(low, metric)} {mark} (`{worst}`) to "
-        f"{number(high, metric)} {mark} (`{best}`), by {number(high - low, metric)} points, over "
-        f"the {len(means)} of {len(outcome.readings)} readings that were run."
+        f"{outcome.claim.claim} Our {what} goes from {low} to {high}, by "
+        f"{number(apart, metric)} points, over {over} {listed} readings"
+        f"{' that were run' * (run < listed)}."
     )
 
 
 def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
-    """Mean and name of every reading that was run, of the part that ours shows.
+    """Mean and words of every reading that was run, of the part that ours shows.
 
     Classes may stand in another order; what else a claim says has the reading in its label.
     """
@@ -328,7 +345,8 @@ def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
             parts = item.statement.parts
             same = [p for p in parts if p.label == part.label] or parts[place : place + 1]
             # All of their last look: where looks disagree another may have decided.
-            means += [(p.summary(item.statement.last).mean, item.reading) for p in same]
+            words = item.reading if item is outcome.readings[0] else f"`{item.reading}`"
+            means += [(p.summary(item.statement.last).mean, words) for p in same]
     return means
 
 

@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from fmnist.errors import RunError
 from fmnist.evidence.effects import Comparison
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.text import chance_words, mean_words, p_words, scope
+from fmnist.evidence.text import ROUNDED, chance_words, mean_words, p_words, scope
 from fmnist.reporting.charts import STYLE, draw_all, inline_svg
 from fmnist.reporting.convergence import SettingConvergence
 from fmnist.reporting.label_check import labels_csv
@@ -126,6 +126,7 @@ def fill(template: str, title: str, svgs: Mapping[str, bytes], **values: Any) ->
         style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         script=Markup(script),
         digest=digest,
+        rounded=ROUNDED,
         **values,
     )
 

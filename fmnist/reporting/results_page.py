@@ -7,23 +7,23 @@ from pathlib import Path
 
 from fmnist.evidence.claim import Claim, is_cost, unit
 from fmnist.evidence.collect import study_rows
-from fmnist.evidence.outcome import Outcome, evaluate, published_difference
+from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import axes, is_ablation
 from fmnist.evidence.text import (
-    READINGS,
-    READINGS_TOLD,
+    ROUNDED,
     both_intervals,
     labelled,
     looks_in_words,
     markdown,
     number,
     p_words,
-    readings_lines,
+    published_words,
     remarks,
     scope,
     verdict_words,
 )  # fmt: skip
+from fmnist.reporting.readings_table import READINGS, READINGS_TOLD, readings_lines
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.rows import Row
 from fmnist.runs.run import write_text
@@ -40,7 +40,7 @@ VERDICTS = (
     "The rules stand in `fmnist/evidence/verdict.py`: p is corrected for all claims of a "
     "source and for the looks that its study declares (seeds 5 of 5, 10, 20: judged with the first "
     "five, next with ten); the interval is that of the level that decides. Of a claim with several "
-    "parts the one is shown that speaks least for it."
+    f"parts the one is shown that speaks least for it. {ROUNDED}."
 )
 
 
@@ -162,20 +162,14 @@ def verdict_lines(outcomes: Iterable[Outcome], claims: Sequence[Claim]) -> list[
     """A line of the verdict table for every claim; all of them were measured."""
     lines = []
     for outcome in outcomes:
-        claim, part = outcome.claim, outcome.part
-        assert outcome.statement is not None
-        assert part is not None
-        difference = published_difference(claim, claims)
-        published = f"{difference:+.2f}" if difference is not None else ""
-        if claim.about:
-            published = number(claim.about[part.label], part.label)
+        claim = outcome.claim
         warning = leak_warning(outcome.leaking, outcome.runs)
         notes = remarks(outcome) + ([f"**warning:** {warning}"] if warning else [])
         lines.append(
             [
                 f"{claim.claim} (`{claim.name}`, {claim.source})",
                 labelled(outcome, both_intervals(outcome)),
-                published,
+                published_words(outcome, claims),
                 looks_in_words(outcome),
                 p_words(outcome.judgement.p),
                 f"**{verdict_words(outcome)}**",

@@ -19,6 +19,8 @@ from fmnist.reporting.charts import (
     PAPER,
     SERIES,
     Chart,
+    bars,
+    legend_above,
     name_on_hover,
     new_figure,
     plain_numbers,
@@ -55,7 +57,7 @@ def training_curves(record: Record, prefix: str = "") -> list[Chart]:
         axes.plot([epochs[best]], [value], "o", label=f"chosen, {chosen}", **ring)
         axes.set(xlabel="epoch", ylabel=unit)
         whole_epochs(axes, epochs)
-        axes.legend()
+        legend_above(axes)
         extreme = heights.index((min if key == "loss" else max)(heights))
         caption = (
             f"Training and validation {'loss' if key == 'loss' else 'accuracy'}. The ring marks "
@@ -91,17 +93,8 @@ def _one_epoch(lines: Mapping[str, Sequence[Epoch]], key: str, prefix: str) -> C
         factor * _curve(rows, "train" if label.endswith("training") else "val", key)[0]
         for label, rows in lines.items()
     ]
-    figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
-    places = range(len(values))
     colors = [SERIES[1] if label.endswith("training") else SERIES[0] for label in lines]
-    axes.barh(places, values, height=0.6, color=colors)
-    for place, value in zip(places, values, strict=True):
-        text = f"{value:.2f} %" if key == "acc" else f"{value:.4f}"
-        axes.text(value, place, f" {text}", va="center", fontsize=8)
-    axes.set_yticks(places, list(lines))
-    axes.set(xlabel=UNITS[key], xlim=(0, 100 if key == "acc" else 1.2 * max(values) or 1))
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
+    figure = bars(list(lines), values, colors, UNITS[key])
     said = "; ".join(f"{label} {value:.4g}" for label, value in zip(lines, values, strict=True))
     title = f"{'Loss' if key == 'loss' else 'Accuracy'} after one epoch"
     return Chart(f"{prefix}{key}", title, f"{said}.", figure)
@@ -259,7 +252,7 @@ def class_scores(evaluation: Evaluation) -> Chart:
     low = float(scores.min())
     axes.set(xlabel="score (%); the axis begins where the lowest is", xlim=(low - 2, 101))
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.09), ncols=3)
+    legend_above(axes)
     names = evaluation.classes
     caption = (
         f"Worst: {names[order[0]]}, F1 {100 * evaluation.f1[order[0]]:.1f} %; best: "
@@ -269,7 +262,8 @@ def class_scores(evaluation: Evaluation) -> Chart:
     if some:
         caption += f" The {MANY - 5} worst of the classes, and the 5 best."
     if missing := int((evaluation.support == 0).sum()):
-        caption += f" {missing} of {len(names)} classes have no test images, and no scores."
+        have = "has" if missing == 1 else "have"
+        caption += f" {missing} of {len(names)} classes {have} no test images, and no scores."
     return Chart("class_scores", "Scores by class", caption, figure)
 
 
@@ -296,9 +290,7 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
         if name == "roc":
             axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-1.5, 101.5), ylim=(-1.5, 101.5))
-        low = sum(curves[k].area < 0.5 for k in defined) > len(defined) / 2  # of precisions
-        axes.legend(loc="lower right" if name == "roc" else "upper right" if low else "lower left",
-                    frameon=True, facecolor=PAPER, edgecolor="none", framealpha=0.85)  # fmt: skip
+        legend_above(axes)
         caption = (
             f"The four hardest classes in colour. A perfect class touches the {what} corner. "
             "The table of classes has all areas."
@@ -323,7 +315,7 @@ def reliability(evaluation: Evaluation) -> Chart:
     x, y = 100 * evaluation.bin_confidence[full], 100 * evaluation.bin_accuracy[full]
     axes.plot(x, y, color=SERIES[0], marker="o", label="accuracy in the bin")
     axes.set(xlabel="confidence (%)", ylabel="accuracy (%)", xlim=(0, 101), ylim=(0, 101))
-    axes.legend(loc="upper left")
+    legend_above(axes)
     gap = float(evaluation.probabilities.max(1).mean() - evaluation.correct.mean())
     side = "overconfident" if gap > 0 else "underconfident"
     caption = (
@@ -361,7 +353,7 @@ def comparison_curves(best: Record, worst: Record, names: tuple[str, str]) -> li
                 name_on_hover(line, label)
         axes.set(xlabel="epoch", ylabel=unit)
         whole_epochs(axes, sorted([*places[0], *places[1]]))
-        axes.legend()
+        legend_above(axes)
         caption = (
             "Solid: validation; dashed: training, as measured during the epoch."
             f"{_harder_for_training((best, worst), key, names)}"

@@ -29,6 +29,7 @@ from fmnist.reporting.effects import (
 )  # fmt: skip
 from fmnist.reporting.factorial_figure import COLUMNS, effect_lines, factorial_figure
 from fmnist.reporting.label_check import check_labels
+from fmnist.reporting.readings_table import READINGS, READINGS_TOLD, readings_lines
 from fmnist.reporting.run_figures import comparison_curves
 from fmnist.reporting.sweep_figures import (
     MODELS,
@@ -297,11 +298,8 @@ def _claims(table: Table) -> dict[str, Any]:
     """Claims that these runs measure, with verdicts and readings; or why they are not there."""
     from fmnist.evidence.outcome import evaluate_claims
     from fmnist.evidence.text import (
-        READINGS,
-        READINGS_TOLD,
         both_intervals,
         looks_in_words,
-        readings_lines,
         remarks,
         verdict_words,
     )

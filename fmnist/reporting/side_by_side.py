@@ -19,7 +19,7 @@ from fmnist.evidence.settings import (
     failed_remark,
 )  # fmt: skip
 from fmnist.evidence.statistics import summarize
-from fmnist.evidence.text import mean_words, p_words
+from fmnist.evidence.text import mean_words, p_words, seeds_in_words
 from fmnist.reporting.same_images import SameImages, same_images
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.machines import machines_in_words
@@ -221,7 +221,7 @@ def verdict_line(found: Comparison, letters: tuple[str, str]) -> str:
     words = f"{letters[0]} - {letters[1]}: {mean:+.2f} points"
     if n > 1 and not found.excuse:
         words += f" [{found.low:+.2f}, {found.high:+.2f}]"
-    words += f", {n} seed{'s' * (n != 1)}"
+    words += f", {seeds_in_words(n)}"
     if (p := p_words(found.p)) and not found.excuse:
         words += f", p {p}"
     if not found.decided:

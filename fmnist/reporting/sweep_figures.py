@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.text import mean_words
+from fmnist.evidence.text import mean_words, seeds_in_words
 from fmnist.reporting.charts import (
     HALF,
     INK,
@@ -18,11 +18,12 @@ from fmnist.reporting.charts import (
     SEQUENTIAL,
     SERIES,
     Chart,
+    legend_above,
     name_on_hover,
     new_figure,
     plain_numbers,
 )  # fmt: skip
-from fmnist.reporting.effects import LevelMeans, level_means, pareto_front
+from fmnist.reporting.effects import LevelMeans, level_means, listed, pareto_front
 from fmnist.reporting.table import Entry, SweepSetting, numbers
 
 UNMATCHED = (
@@ -50,14 +51,14 @@ def main_effect(name: str, found: LevelMeans) -> Chart:
     axes.grid(visible=False, axis="y")
     seeds = max(interval.n for interval in means.values())
     best = max(means, key=lambda key: means[key].mean)
-    over = "Mean over the other factors"
+    over = f" over {listed(found.over)}" if found.over else ""
     if found.alone:
-        over = f"Mean at {', '.join(found.alone)} alone, where every level has its runs,"
+        over += f" at {', '.join(found.alone)} alone, where every level has its runs"
     caption = f"Highest: {best[0]}, {means[best].mean:.2f} %. " + (
-        f"{over} and 95 % t interval over {seeds} seeds. "
+        f"Mean{over}, with its 95 % t interval over {seeds} seeds. "
         "Overlap of intervals is no test: seeds are matched, see the comparisons."
         if seeds > 1
-        else f"{over}; one seed, so there is no interval."
+        else f"Mean{over}; one seed, so there is no interval."
     )
     caption = caption if found.matched else UNMATCHED
     return Chart(file_name("effect", name), f"Effect of {name}", caption, figure)
@@ -168,10 +169,7 @@ def _lines(
     if sum(map(len, columns)) > 40:
         axes.tick_params(axis="x", rotation=35)
     axes.set(xlabel=across, ylabel="test accuracy (%)")
-    if len(factors[down]) > 3 or len(columns) > 5:  # beside the lines, among which is no room
-        axes.legend(title=down, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    else:
-        axes.legend(title=down)
+    legend_above(axes, down)
     best = max(means, key=lambda key: means[key].mean)
     caption = (
         f"Highest: {best[0]} with {best[1]}, {means[best].mean:.2f} %. "
@@ -183,8 +181,7 @@ def _lines(
 
 
 def _seeds(means: Mapping[tuple[str, ...], Summary]) -> str:
-    count = max(interval.n for interval in means.values())
-    return f"{count} seed{'s' * (count != 1)}"
+    return seeds_in_words(max(interval.n for interval in means.values()))
 
 
 def _mean(interval: Summary | None) -> float:

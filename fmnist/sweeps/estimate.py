@@ -113,4 +113,5 @@ def time_in_words(cells: int, left: Estimate) -> str:
         return "time unknown: no record of such a run is at hand"
     origin = "this machine" if left.here else "other machines, too"
     words = f"about {duration(left.seconds)} one after another, by records of {origin}"
-    return f"{words}; of {left.unknown} cells nothing is known" if left.unknown else words
+    unknown = f"{left.unknown} cell{'s' * (left.unknown != 1)}"
+    return f"{words}; of {unknown} nothing is known" if left.unknown else words

@@ -53,7 +53,9 @@ def state_in_words(run: Run, state: str) -> str:
 def unfinished(run: Run, state: str) -> str:
     """Why a run failed, or how far it is."""
     epochs, most, trained = run.record.epochs, run.record.max_epochs, run.record.trained
-    done = f"{trained} of up to {most} epochs" if most else f"{trained} epochs"
+    number = most or trained
+    done = f"{number} epoch{'s' * (number != 1)}"
+    done = f"{trained} of up to {done}" if most else done
     if state in ("failed", "stopped"):
         reason = str(run.record.error).partition("\n")[0]
         # Who stopped it may go on from there.

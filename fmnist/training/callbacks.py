@@ -149,7 +149,8 @@ class RecordEpochs(Callback):
         if not trainer.sanity_checking:
             self._write(module)
             if (self.run.dir / PRUNED).exists():
-                raise Pruned(f"{GIVEN_UP} after {len(module.history)} epochs")
+                trained = len(module.history)
+                raise Pruned(f"{GIVEN_UP} after {trained} epoch{'s' * (trained != 1)}")
 
     def _write(self, module: Classifier) -> None:
         self.run.write(replace(self.run.record, epochs=list(map(Epoch.of, module.history))))

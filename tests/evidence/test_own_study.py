@@ -3,8 +3,12 @@
 import pytest
 
 from fmnist.claims import main as claims
-from fmnist.config.folders import own_folder
+from fmnist.config.folders import option_file, own_folder
+from fmnist.config.readings import OURS
+from fmnist.evidence.claim_file import declared_looks
 from fmnist.evidence.outcome import evaluate_claims
+from fmnist.evidence.readings import readings_of, runs_readings
+from fmnist.evidence.study import axes
 from fmnist.plan import main as plan
 from fmnist.results import main as results
 from fmnist.runs.find import find_runs
@@ -45,7 +49,7 @@ CLAIM = """NAME:
 
 
 def own_study(folder, name, experiment=EXPERIMENT, claim=CLAIM):
-    """Files of an experiment, of an ablation and of a claim; what was read is kept by its name."""
+    """Files of an experiment, of an ablation and of a claim."""
     for place, kind, text in (
         ("conf/experiment", f"{name}_base", experiment),
         ("conf/ablation", name, ABLATION),
@@ -67,6 +71,30 @@ def with_runs(folder, name, *more):
 
 
 FLAGS = ["--claims", "mine", "--config-dir", "conf"]
+
+
+def test_another_folder_has_another_study_of_the_same_name(tmp_path):
+    """In one process, whatever was asked before; a factor may have a single level."""
+
+    def known():
+        study = axes("twice") if option_file("ablation", "twice") else {}
+        return readings_of("twice_base"), study, declared_looks("twice"), runs_readings("twice")
+
+    none = known()
+    assert none == ((OURS,), {}, (), False)
+    listed = "readings: {optim.lr: [0.001, 0.1]}\n"
+    first = own_study(tmp_path / "first", "twice", EXPERIMENT + listed) / "conf"
+    second = own_study(tmp_path / "second", "twice") / "conf"
+    other = (second / "ablation/twice.yaml").read_text().replace("avg,max", "max")
+    other = other.replace("[3, 5]", "[4]").replace("  sweeper:", "  sweeper:\n    readings: true")
+    (second / "ablation/twice.yaml").write_text(other)
+    for folder, expected in (
+        (first, ((OURS, ("optim.lr=0.1",)), {"model.pooling": ["avg", "max"]}, (3, 5), False)),
+        (second, ((OURS,), {"model.pooling": ["max"]}, (4,), True)),
+        (None, none),
+    ):
+        with own_folder(folder):
+            assert known() == expected
 
 
 def test_it_is_collected_judged_and_tabled_with_its_folder(tmp_path, monkeypatch, capsys):

@@ -13,12 +13,12 @@ from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.readings import experiments, readings_of, runs_readings, under_readings
 from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
 from fmnist.evidence.text import (
+    alike_in_words,
     effect,
-    readings_lines,
-    readings_word,
     remarks,
     verdict_words,
 )
+from fmnist.reporting.readings_table import readings_lines
 from fmnist.runs.find import find_runs
 from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
@@ -246,9 +246,12 @@ def test_a_comparisons_verdict_is_that_of_our_reading():
                                           if r.settings["model.width"] == "0.25"])  # fmt: skip
     assert alone.judgement == outcome.judgement
     assert "in 2 of 3 readings, 1 to run" in remarks(alone)
-    assert [readings_word(o) for o in (outcome, alone)] == ["in 3 of 4 readings", remarks(alone)[0]]
     few = judged("s3_baseline_better", [*measured([75], range(1, 3)), *better])
-    assert readings_word(few) == "0 of 4 judged"
+    assert alike_in_words(few) == "none of 4 readings judged"
+    waiting = [replace(item, judgement=few.judgement) for item in outcome.readings[:3]]
+    waiting = [replace(i, judgement=replace(i.judgement, look=5)) for i in waiting]
+    still_open = replace(few, readings=(*waiting, momentum))
+    assert alike_in_words(still_open) == "in 3 of 4 readings"
     shown = {line[1]: line[2] for line in readings_lines([outcome])}
     assert shown["optim.momentum=0.9"].startswith("-5.00 [")
 
@@ -286,7 +289,7 @@ def test_a_reading_under_which_no_run_came_so_far_is_not_one_to_run():
     lines = {line[1]: line[2:] for line in readings_lines([outcome])}
     assert lines["optim.momentum=0.0"] == ["none of its runs came so far", "0", "", "not measured"]
     assert "; 20 runs of 40 never reached it" in lines["optim.lr=0.05"][0]
-    assert "in 2 of 2 readings, in 1 more no run came so far, " in readings_word(outcome)
+    assert "in 2 of 2 readings, in 1 more no run came so far, " in alike_in_words(outcome)
 
 
 def test_seeds_known_before_the_readings_were_listed_count_in_none_of_them():

@@ -62,6 +62,22 @@ def test_claims_are_the_same_from_runs_and_from_the_csv(runs, tmp_path):
     }  # fmt: skip
 
 
+def test_other_tables_beside_them_are_passed_over_with_a_word(runs, tmp_path, capsys, monkeypatch):
+    collect(tmp_path / "mine", runs)
+    for name in "abcd":
+        (tmp_path / f"mine/{name}.csv").write_text("fish,weight\n")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    for path, named in ((tmp_path / "mine", "mine/a.csv, mine/b.csv, mine/c.csv and 1 more"),
+                        ("mine/a.csv", "mine/a.csv")):  # fmt: skip
+        read_sources([str(path), str(runs)])
+        assert capsys.readouterr().err == f"passed over, no table of runs: {named}\n"
+    # Of the project's own everybody knows.
+    monkeypatch.setattr("fmnist.evidence.sources.RESULTS_DIR", tmp_path / "mine")
+    assert len(read_sources(["mine"])[0]) == 6
+    assert capsys.readouterr().err == ""
+
+
 def test_interrupted_work_accumulates(runs, tmp_path, capsys):
     collect(tmp_path, runs / "s2_best0", runs / "s2_best1")
     path = tmp_path / "s2_best_worst.csv"

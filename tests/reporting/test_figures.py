@@ -18,6 +18,8 @@ from fmnist.reporting.run_figures import (
     class_scores,
     comparison_curves,
     confusion_matrices,
+    reliability,
+    roc_and_pr,
     training_curves,
 )
 from fmnist.reporting.sweep_figures import (
@@ -153,16 +155,25 @@ def test_names_of_many_classes_do_not_lie_across_each_other() -> None:
     assert chart.dense  # on a phone it keeps its size
 
 
-def test_a_legend_of_many_levels_stands_beside_the_lines() -> None:
-    factors = {"net": [*"wxyz"], "optim": [*"abcde"]}
-    means = {key: 80.0 + place for place, key in enumerate(product("wxyz", "abcde"))}
+def test_no_legend_lies_over_what_it_names() -> None:
+    levels = {"net": [*"wxyz"], "optim": [f"an optimiser called {name}" for name in "abcde"]}
+    means = {key: 80.0 + place for place, key in enumerate(product(*levels.values()))}
+    random, names = np.random.default_rng(0), [*"abcdef"]
+    labels = random.integers(0, 6, 500)
+    logits = random.normal(size=(500, 6)).astype(np.float32) + 2 * np.eye(6)[labels]
+    found = evaluate_predictions(logits, labels, names)
     with rc_context(STYLE):
-        chart = two_factors(settings(means, seeds=1), ("net", "optim"), factors)[1]
-        chart.figure.draw_without_rendering()
-    (axes,) = chart.figure.axes
-    legend = axes.get_legend()
-    assert legend is not None
-    assert legend.get_window_extent().x0 > axes.get_window_extent().x1
+        charts = [two_factors(settings(means, seeds=1), ("net", "optim"), levels)[1],
+                  reliability(found), class_scores(found), *roc_and_pr(found)]  # fmt: skip
+        for chart in charts:
+            chart.figure.draw_without_rendering()
+    for chart in charts:
+        (legend,), (axes,) = chart.figure.legends, chart.figure.axes
+        assert axes.get_legend() is None
+        box = legend.get_window_extent()
+        assert box.y0 >= axes.get_window_extent().y1 - 1
+        assert box.x1 <= chart.figure.bbox.x1
+        assert axes.get_window_extent().height > 150
 
 
 def test_figures_are_the_same_side_by_side_and_alone(
@@ -185,7 +196,7 @@ def test_figures_are_the_same_side_by_side_and_alone(
 def test_what_a_bar_says_can_be_read_however_short_it_is() -> None:
     means = {("best",): summarize([99.85], 0.01), ("worst",): summarize([60.5], 0.01)}
     with rc_context(STYLE):
-        figure = model_bars("model", LevelMeans(means, True, [])).figure
+        figure = model_bars("model", LevelMeans(means, True, [], [])).figure
         (axes,) = figure.axes
         renderer = FigureCanvasAgg(figure).get_renderer()
         texts = {text.get_text(): text for text in axes.texts}
@@ -215,7 +226,7 @@ def test_a_class_without_test_images_has_no_scores() -> None:
         counts = confusion_matrices(evaluation)[1]
     names = [label.get_text() for label in chart.figure.axes[0].get_yticklabels()]
     assert names == ["shirt", "coat"]
-    assert "1 of 3 classes have no test images" in chart.caption
+    assert "1 of 3 classes has no test images" in chart.caption
     assert "Every row of a class with images sums to 100" in counts.caption
 
 

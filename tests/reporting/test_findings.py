@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
@@ -123,7 +124,7 @@ def test_a_finding_says_in_how_many_readings_it_comes_out_the_same():
     ]
     outcomes = evaluate(CLAIMS, rows)
     of_s2 = [o for o in outcomes if o.claim.source == "S2"]
-    assert "best recipe holds (in 1 of 2 readings, 7 to run): +3.00" in finding("S2", of_s2, CLAIMS)
+    assert "best model holds (in 1 of 2 readings, 7 to run): +3.00" in finding("S2", of_s2, CLAIMS)
     said = told(of_s2, CLAIMS)["s2_best_worst"]
     assert "The same verdict in 1 of 2 readings, 7 to run." in sentence(said)
     unread = [item for item in rows if "flip" not in str(item.settings["aug"])]
@@ -140,8 +141,11 @@ def test_what_a_source_left_open_is_shown_by_how_far_its_value_moves():
     ]
     outcomes = [o for o in evaluate(CLAIMS, rows) if o.claim.name == "s2_best_value"]
     words = left_open_words(outcomes)
-    assert "listed before they were run: `aug=flip`; " in words
-    assert re.search(r"goes from 86\.\d\d % \(`.*`\) to 89\.\d\d % \(`aug=flip`\), by 3", words)
+    assert "these were listed, before the runs that count under them: `aug=flip`; " in words
+    form = r"goes from (86\.\d\d) % \(our reading\) to (89\.\d\d) % \(`aug=flip`\), by (3\.\d\d)"
+    (ends,) = re.findall(form, words)
+    low, high, apart = map(Decimal, ends)
+    assert high - low == apart
     assert "over the 2 of 9 readings that were run." in words
     worst = [
         row("experiment=s2_worst", *more, seed=seed, test_acc=acc + seed / 10)
@@ -150,8 +154,8 @@ def test_what_a_source_left_open_is_shown_by_how_far_its_value_moves():
     ]
     both = [o for o in evaluate(CLAIMS, rows + worst) if o.claim.name == "s2_best_worst"]
     words = left_open_words(both)
-    assert "difference in test/acc goes from 0.20 points (`aug=flip`) to 0.50 points (" in words
-    said = ", from +0.20 points (`aug=flip`) to +0.50 points (`our reading`) by what it left open"
+    assert "difference in `test/acc` goes from +0.20 points (`aug=flip`) to +0.50 points (" in words
+    said = "; over the readings from +0.20 points (`aug=flip`) to +0.50 points (our reading)"
     assert told(both, CLAIMS)["s2_best_worst"].span == said
     (alone,) = [o for o in evaluate(CLAIMS, rows[:3] + worst[:3]) if o.claim == both[0].claim]
     assert told([alone], CLAIMS)["s2_best_worst"].span == ""

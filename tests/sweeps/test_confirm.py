@@ -61,7 +61,7 @@ def test_a_run_that_is_given_up_ends_after_its_epoch(tmp_path):
         train(composed(*TINY, "trainer.max_epochs=3"), Job(tmp_path))
     record = load_run(tmp_path).record
     assert (record.status, len(record.epochs)) == ("failed", 1)
-    assert record.error == "given up by the search after 1 epochs"
+    assert record.error == "given up by the search after 1 epoch"
     assert rows_of([load_run(tmp_path)]) == []  # it has not failed: nothing counts it as chance
 
 

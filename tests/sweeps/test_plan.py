@@ -97,7 +97,7 @@ def test_what_no_record_tells_is_said():
     cells = settings_in("optim=sgd,adam")
     left = estimate(cells, [row(10, "optim=sgd")])
     assert left.unknown == 1
-    assert "of 1 cells nothing is known" in time_in_words(2, left)
+    assert "of 1 cell nothing is known" in time_in_words(2, left)
     assert "unknown" in time_in_words(2, estimate(cells, []))
     assert seconds_of(settings_of(("optim=adam",)), []) is None
 

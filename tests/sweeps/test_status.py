@@ -60,7 +60,7 @@ def test_what_a_search_has_given_up_is_not_to_be_run(tmp_path, capsys):
     write_manifest(tmp_path, cells)
     for cell in cells[:2]:
         put_record(tmp_path / cell.dir, replace(finished(0.9, 0.8), overrides=cell.overrides))
-    error = f"{GIVEN_UP} after 1 epochs"
+    error = f"{GIVEN_UP} after 1 epoch"
     record = a_record("failed", epochs(1), error=error, overrides=cells[2].overrides)
     put_record(tmp_path / cells[2].dir, record)
     for cell in cells[2:]:  # of one trial, of whose seeds the second had not begun
@@ -98,6 +98,9 @@ def test_a_stopped_cell_says_how_far_it_is(sweep):
     assert (found.states["failed"], found.states["stopped"]) == (0, 1)
     state, _, detail = found.lines[0]
     assert (state, detail) == ("stopped", "terminated after 3 of up to 4 epochs")
+    one = CONFIG | {"trainer": {"max_epochs": 1}}
+    put_record(sweep / "seed=2-x", a_record("failed", [], error="terminated", seed=2, config=one))
+    assert standing(sweep).lines[0][2] == "terminated after 0 of up to 1 epoch"
 
 
 def test_the_best_is_chosen_on_validation(sweep):
