@@ -52,7 +52,7 @@ def test_folders_of_ones_own_are_those_of_the_cells():
         ("../s${seed}", "should name a folder below the sweep's own"),
         ("/s${seed}", "should name a folder below the sweep's own"),
         ("''", "should name a folder below the sweep's own"),
-        ("${nothing}", "'nothing' not found"),
+        ("${nothing}", "takes nothing, which is not set"),
         (300 * "s" + "${seed}", "longer than the 255 bytes"),
     ],
 )
