@@ -23,6 +23,7 @@ from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.leak import leak_warning
 
 WIDTH = 100  # of the terminal's table
+NAMED = 12  # claims at most that are named where they were not measured
 
 
 def claims_table(outcomes: Sequence[Outcome], claims: Sequence[Claim], about: str) -> str:
@@ -46,7 +47,8 @@ def claims_table(outcomes: Sequence[Outcome], claims: Sequence[Claim], about: st
         lines = []
     if missing:
         names = ", ".join(outcome.claim.name for outcome in missing)
-        lines += textwrap.wrap(f"not measured: {names}", WIDTH, subsequent_indent="    ",
+        told = names if len(missing) <= NAMED else f"{len(missing)} of {len(outcomes)} claims"
+        lines += textwrap.wrap(f"not measured: {told}", WIDTH, subsequent_indent="    ",
                                break_on_hyphens=False)  # fmt: skip
     lines += [f"{o.claim.name}: {o.note}" for o in missing if o.note]
     return "\n".join(lines)
