@@ -73,7 +73,8 @@ class TrainBatches:
     """Shuffled batches of one epoch after another: (float [B, C, S, S], labels int64 [B]).
 
     Order and augmentation are functions of (seed, epoch) alone, drawn on the CPU: the same on any
-    device, with any number of processes, and after a resumption.
+    device, with any number of processes, and after a resumption. A Trainer that goes on within an
+    epoch gets the batches that it has not had: Lightning keeps `state_dict` in its checkpoints.
 
     Args:
         images: on the device of training.
@@ -99,12 +100,22 @@ class TrainBatches:
         self.seed, self.rank, self.world, self.shuffle = seed, rank, world, shuffle
         self.epoch = epoch or count_up().__next__
         self.used = len(images) - left_over(len(images), batch_size, world)
+        self.place = self.left_at = (0, 0)  # epoch, and how many of its batches were given
+
+    def state_dict(self) -> dict[str, int]:
+        epoch, given = self.place
+        return {"epoch": epoch, "given": given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.left_at = (state["epoch"], state["given"])
 
     def __len__(self) -> int:
         return -(-self.used // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         epoch = self.epoch()
+        given = self.left_at[1] if epoch == self.left_at[0] else 0  # else it ended with its epoch
+        self.left_at = (0, 0)
         state = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0]))
         device = self.images.labels.device
@@ -114,7 +125,8 @@ class TrainBatches:
         if self.prepare.augment:
             size = self.images.pixels.shape[-1]
             drawn = self.prepare.augment.draw(len(self.images), size, generator, epoch).to(device)
-        for start in range(0, self.used, self.batch_size):
+        for start in range(given * self.batch_size, self.used, self.batch_size):
+            self.place = (epoch, start // self.batch_size + 1)
             batch = order[start : start + self.batch_size][self.rank :: self.world]
             rows = None if drawn is None else drawn.index_select(0, batch)
             # index_select takes a fifth of the time of pixels[batch] on a CPU

@@ -126,6 +126,21 @@ def test_it_is_continued_from_a_checkpoint_as_if_it_had_never_stopped(tmp_path, 
     assert [row["val/loss"] for row in rest.history] == [row["val/loss"] for row in whole.history]
 
 
+@pytest.mark.parametrize("step", [2, 4, 7], ids=["first epoch", "its end", "second epoch"])
+def test_it_is_continued_within_an_epoch_with_the_batches_that_are_left(tmp_path, step):
+    chosen = ("optim.lr=0.01", "model.dropout=0.5", "aug=on")
+    whole, data = built(*chosen)
+    every = ModelCheckpoint(tmp_path / "every", "{step}", save_top_k=-1, every_n_train_steps=1)
+    seed_everything(0)
+    plain(tmp_path, enable_checkpointing=True, callbacks=[every]).fit(whole, data)
+    again, data = built(*chosen)
+    seed_everything(1)
+    trainer = plain(tmp_path)
+    trainer.fit(again, data, ckpt_path=tmp_path / f"every/step={step}.ckpt", weights_only=True)
+    assert trainer.global_step == 8
+    assert torch.equal(vector(again), vector(whole))
+
+
 def test_a_checkpoint_with_the_layers_in_another_order_is_not_gone_on_with(tmp_path):
     """The optimiser's state goes by places: it would be another layer's."""
     module, data = built()
