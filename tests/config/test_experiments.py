@@ -128,6 +128,7 @@ def head(name: str) -> str:
     return " ".join(line[1:].strip() for line in lines if line.startswith("#"))
 
 
+@pytest.mark.long  # that every option composes is asked of all groups, quicker
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_level_of_every_sweep_composes_and_is_a_run_of_its_own(name: str) -> None:
     levels = {**axes(name), "seed": ["seed=0", axes(name)["seed"][-1]]}

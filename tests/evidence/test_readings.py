@@ -82,7 +82,9 @@ def test_an_experiment_does_what_its_first_reading_says(experiment):
             assert choices.get(key, look_up(config, key)) == levels[0]
 
 
-@pytest.mark.parametrize("experiment", READ)
+@pytest.mark.parametrize(
+    "experiment", [READ[0], *(pytest.param(name, marks=pytest.mark.long) for name in READ[1:])]
+)
 def test_a_sweep_runs_every_experiment_under_its_readings_at_the_looks_of_its_claims(experiment):
     sweep = sweep_of_readings(experiment)
     assert sweep

@@ -110,7 +110,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("grouped", "within")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *QUICK,
+        *(pytest.param(case, marks=pytest.mark.long) for case in CASES if case not in QUICK),
+    ],
+)
 def test_a_run_that_was_killed_has_every_row_as_if_it_had_not_been(case, tmp_path, monkeypatch):
     kind, settings = CASES[case]
     config = composed(*with_callback(kind), *settings)
