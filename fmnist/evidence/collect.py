@@ -10,7 +10,6 @@ from fmnist.config.trusted import Untrusted
 from fmnist.errors import RunError
 from fmnist.evidence.claim import Claim
 from fmnist.evidence.study import is_study, misfit
-from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import find_runs
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.own_code import versions_in_words
@@ -18,6 +17,7 @@ from fmnist.runs.record import CUT
 from fmnist.runs.rows import Row, rows_of
 from fmnist.runs.rows_file import durations, merged, read_rows, read_tables, write_rows
 from fmnist.runs.run import Run
+from fmnist.runs.text import plural
 
 
 def collect(
@@ -61,12 +61,12 @@ def collect(
         lines.append(add_to(folder / f"{study}.csv", new))
         lines += [f"WARNING {words}" for words in versions_in_words(row.code for row in new)]
     lines += [
-        f"left out: {runs_in_words(count)}{' of ' if study else ''}{study}: {reason}"
+        f"left out: {plural(count, 'run')}{' of ' if study else ''}{study}: {reason}"
         for (study, reason), count in sorted(others.items())
     ]
     waiting = len(found.runs) - len(ended) + len(found.missing)
     verb = "has" if waiting == 1 else "have"
-    lines += [f"{runs_in_words(waiting)} {verb} not ended: left out"] if waiting else []
+    lines += [f"{plural(waiting, 'run')} {verb} not ended: left out"] if waiting else []
     return lines, found.exit_code
 
 
@@ -96,7 +96,7 @@ def add_to(path: Path, rows: Sequence[Row]) -> str:
         write_rows(path, both)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error
-    counts = f"{path}: {runs_in_words(len(both))}, {len(both) - len(old)} new"
+    counts = f"{path}: {plural(len(both), 'run')}, {len(both) - len(old)} new"
     return "; ".join([counts, *_as_first_collected(rows, both)])
 
 
@@ -133,6 +133,6 @@ def study_rows(folder: Path) -> list[Row]:
     rows, _ = read_tables(folder)
     others = Counter(row.facts["study"] for row in rows if not is_study(row.facts["study"]))
     for name, count in sorted(others.items()):
-        line = f"left out: {runs_in_words(count)} of {name}: no ablation or experiment of that name"
+        line = f"left out: {plural(count, 'run')} of {name}: no ablation or experiment of that name"
         print(escaped(line, keep=""), file=sys.stderr)
     return [row for row in rows if row.facts["study"] not in others]

@@ -9,6 +9,7 @@ from fmnist.evidence.failed import failed_words
 from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize, welch
 from fmnist.evidence.superiority import Chance, beats
 from fmnist.runs.rows import Row
+from fmnist.runs.text import plural
 
 RESOLUTION = 0.01  # points: one image of 10,000, where nothing else is known
 # Two sides that differ in nothing else come of one training, or as good as: they are paired by
@@ -126,7 +127,7 @@ class Comparison:
         if not math.isnan(self.low):
             words += f" [{self.low:+.2f}, {self.high:+.2f}]"
         counted = f" ({failed_words(self.failed, not self.excuse)})" if self.failed else ""
-        return f"{words}, {n} seed{'s' * (n != 1)}: {self.verdict}{counted}"
+        return f"{words}, {plural(n, 'seed')}: {self.verdict}{counted}"
 
     @property
     def half_width(self) -> float:

@@ -10,14 +10,13 @@ from fmnist.evidence.claim import ClaimError
 from fmnist.evidence.claim_file import RESULTS_DIR
 from fmnist.evidence.foreign import evaluate_foreign, load_foreign
 from fmnist.evidence.outcome import Outcome
-from fmnist.evidence.text import runs_in_words
 from fmnist.runs.find import Found, find_runs
 from fmnist.runs.foreign_rows import read_foreign
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.record import CUT, RESULT
 from fmnist.runs.rows import Row, measurements
 from fmnist.runs.rows_file import is_rows_file, read_rows, read_tables
-from fmnist.runs.text import shown
+from fmnist.runs.text import plural, shown
 
 NAMED = 3  # files that are named of those passed over
 
@@ -68,7 +67,7 @@ def states_in_words(rows: Iterable[Row], found: Found) -> str:
     states[CUT] = sum(bool(run.record.cut_short) for run in found.runs)
     states += Counter(damaged=len(found.damaged), missing=len(found.missing))
     others = [f"{count} {state}" for state, count in states.items() if state != "finished"]
-    return ", ".join([f"{runs_in_words(states['finished'])} finished", *others])
+    return ", ".join([f"{plural(states['finished'], 'run')} finished", *others])
 
 
 def judge_foreign(
@@ -91,7 +90,7 @@ def judge_foreign(
         raise ClaimError(f"--claims FILE says what is asked of {table}; its columns are {columns}")
     outcomes = evaluate_foreign(load_foreign(Path(file)), runs, only)
     failed = sum(not run.finished for run in runs)
-    words = [f"{runs_in_words(len(runs) - failed)} finished"]
+    words = [f"{plural(len(runs) - failed, 'run')} finished"]
     words += [f"{failed} failed"] if failed else []
     words += [f"{waiting} not ended: left out"] if waiting else []
     return outcomes, ", ".join(words)

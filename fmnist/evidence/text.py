@@ -11,6 +11,7 @@ from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
 from fmnist.evidence.verdict import Part, Statement
+from fmnist.runs.text import plural
 
 
 def scope(sets: Iterable[tuple[str, int | None]] = ()) -> str:
@@ -197,16 +198,12 @@ def verdict_alone(outcome: Outcome) -> str:
         return judgement.verdict
     later = [look for look in judgement.looks if look > judgement.look]
     if not outcome.decidable:
-        return f"open: {seeds_in_words(judgement.looks[-1])} of whole numbers cannot decide it"
+        return f"open: {plural(judgement.looks[-1], 'seed')} of whole numbers cannot decide it"
     if not later:
         return f"open after {judgement.look} seeds"
     if not judgement.look and judgement.seeds < FEWEST:
-        return f"undecided: {seeds_in_words(judgement.seeds)}, judged at {later[0]}"
+        return f"undecided: {plural(judgement.seeds, 'seed')}, judged at {later[0]}"
     return f"undecided: judged next at {later[0]} seeds"
-
-
-def seeds_in_words(count: int) -> str:
-    return f"{count} seed{'s' * (count != 1)}"
 
 
 def looks_in_words(outcome: Outcome) -> str:
@@ -233,15 +230,15 @@ def remarks(outcome: Outcome) -> list[str]:
         counted = outcome.statement is not None and not outcome.statement.excuse
         made.append(failed_words(outcome.failed, counted))
     if outcome.lacking:
-        made.append(f"{runs_in_words(outcome.lacking)} without the metric left out")
+        made.append(f"{plural(outcome.lacking, 'run')} without the metric left out")
     if outcome.never:
         made.append(f"{never_words(outcome)}: counted as one epoch more than allowed")
     if outcome.apart:
-        made.append(f"{seeds_in_words(outcome.apart)} left out: timed on different machines")
+        made.append(f"{plural(outcome.apart, 'seed')} left out: timed on different machines")
     if outcome.mixed:
-        made.append(f"of {seeds_in_words(outcome.mixed)} the sides ran on different machines")
+        made.append(f"of {plural(outcome.mixed, 'seed')} the sides ran on different machines")
     if outcome.aside:
-        made.append(f"{seeds_in_words(outcome.aside)} left out: not all that the others average")
+        made.append(f"{plural(outcome.aside, 'seed')} left out: not all that the others average")
     made += outcome.codes
     part, statement = outcome.part, outcome.statement
     if part and statement and not statement.exact and (gaps := counted_seeds(part, statement)):
@@ -282,7 +279,7 @@ def counted_seeds(part: Part, statement: Statement) -> str:
 def never_words(outcome: Outcome) -> str:
     """Of the time to an accuracy: how many runs never had it; "" where all did."""
     never = outcome.never
-    return f"{runs_in_words(never)} of {outcome.runs} never reached it" if never else ""
+    return f"{plural(never, 'run')} of {outcome.runs} never reached it" if never else ""
 
 
 def labelled(outcome: Outcome, text: str) -> str:
@@ -375,7 +372,3 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _as_text(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.replace("|", "/").split("\n")))
-
-
-def runs_in_words(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"

@@ -30,6 +30,7 @@ from fmnist.reporting.titles import title_of
 from fmnist.runs.evaluation import Evaluation
 from fmnist.runs.record import epoch_ends
 from fmnist.runs.run import write_text
+from fmnist.runs.text import plural
 
 MARKERS = "osD^vP"
 PICTURES = 16
@@ -174,7 +175,7 @@ def _gallery(
     if not chosen:
         return None
     caption = (
-        f"Seed {seed}: {len(chosen)} image{'s' * (len(chosen) > 1)}, those of which {wrong} is "
+        f"Seed {seed}: {plural(len(chosen), 'image')}, those of which {wrong} is "
         f"surest. Under each: what {wrong} says, and what it is."
     )
     shown = samples(loser, pixels, chosen[:PICTURES])

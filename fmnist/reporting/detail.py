@@ -32,7 +32,7 @@ from fmnist.runs.foreign_text import escaped
 from fmnist.runs.latency import Latency, measure_latency, weights_bytes
 from fmnist.runs.record import known
 from fmnist.runs.run import Run
-from fmnist.runs.text import duration, threads_text
+from fmnist.runs.text import duration, plural, threads_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,7 +179,7 @@ def _galleries(evaluation: Evaluation, pixels: "Tensor") -> list[Gallery]:
         there, back = int(evaluation.confusion[i, j]), int(evaluation.confusion[j, i])
         title = f"Confused pair: {names[i]} and {names[j]}"
         caption = (
-            f"{count} error{'s' * (count > 1)}: {there} {names[i]} called {names[j]}, {back} the "
+            f"{plural(count, 'error')}: {there} {names[i]} called {names[j]}, {back} the "
             "other way. The most confident of both."
         )
         shown = samples(evaluation, array, pair_errors(evaluation, i, j))

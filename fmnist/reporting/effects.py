@@ -20,6 +20,7 @@ from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.study_settings import Grid, Key
 from fmnist.evidence.text import p_words
 from fmnist.reporting.table import SweepSetting
+from fmnist.runs.text import plural
 
 METRIC = "test/acc"  # that everything here is about
 
@@ -205,7 +206,7 @@ def factor_sentence(
             unclear = f"in the other {len(open_)} pairs of its levels (table below)"
         parts.append(f"no difference may be concluded {unclear}")
     if few := len(comparisons) - len(enough):
-        pairs = f"{few} pair{'s' * (few > 1)} of its levels (table below)"
+        pairs = f"{plural(few, 'pair')} of its levels (table below)"
         parts.append(f"nothing may be concluded of {pairs} with fewer than {FEWEST} seeds")
     if depends_on:
         sizes = [f"{other} by {abs(points):.2f} points" for other, points in depends_on]

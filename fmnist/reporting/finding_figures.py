@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from fmnist.evidence.claim import MARGIN, Claim, is_share, unit
 from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.statistics import CENTRAL
-from fmnist.evidence.text import effect, number, possible_interval, runs_in_words, shown_metric
+from fmnist.evidence.text import effect, number, possible_interval, shown_metric
 from fmnist.reporting.charts import (
     GRID,
     MUTED,
@@ -20,6 +20,7 @@ from fmnist.reporting.charts import (
     name_on_hover,
     new_figure,
 )  # fmt: skip
+from fmnist.runs.text import plural
 
 WORDS = 46  # letters of a line of a label
 EFFECTS_LEGEND = (
@@ -91,7 +92,7 @@ def values_figure(source: str, outcomes: Sequence[Outcome]) -> Chart | None:
             axes.plot(ends, [place, place], color=color, linewidth=6, alpha=0.3,
                       solid_capstyle="butt")  # fmt: skip
         (dots,) = axes.plot(runs, [place] * len(runs), "o", color=color, markersize=4, alpha=0.8)
-        name_on_hover(dots, f"{outcome.claim.name}, {part.label}: {runs_in_words(len(runs))}")
+        name_on_hover(dots, f"{outcome.claim.name}, {part.label}: {plural(len(runs), 'run')}")
         others = _other_readings(outcome, part.label)
         axes.plot([mean - part.value for mean in others], [place + 0.24] * len(others), "|",
                   color=MUTED, markersize=7, markeredgewidth=1.4)  # fmt: skip

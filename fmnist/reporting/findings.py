@@ -32,7 +32,6 @@ from fmnist.evidence.text import (
     published_words,
     readings_in_words,
     scope,
-    seeds_in_words,
     shown_metric,
     signed,
     verdict_words,
@@ -48,6 +47,7 @@ from fmnist.reporting.finding_figures import (
 )  # fmt: skip
 from fmnist.runs.rows import Row
 from fmnist.runs.run import write_text
+from fmnist.runs.text import plural
 
 SOURCES = {"S0": "s0", "S1": "s1", "S2": "s2", "S3": "s3", "S4": "s4", "fmnist": "own"}
 
@@ -70,7 +70,7 @@ class Told:
             return self.verdict
         if not self.outcome.statement:
             return "is not measured"
-        return f"is open with {seeds_in_words(self.outcome.judgement.seeds)}"
+        return f"is open with {plural(self.outcome.judgement.seeds, 'seed')}"
 
     @property
     def effect(self) -> str:
@@ -270,7 +270,7 @@ def sentence(item: Told) -> str:
     if claim.about and outcome.readings and outcome.holds_under is not outcome.readings[0]:
         words += " in our reading"  # the verdict is about others, too
     if not outcome.statement.exact:
-        words += f" over {seeds_in_words(judgement.look or judgement.seeds)}"
+        words += f" over {plural(judgement.look or judgement.seeds, 'seed')}"
     if item.published:
         was, saw = f"{item.published} was published", f"the source saw {item.published}"
         words += f" where {was if claim.about else saw}"

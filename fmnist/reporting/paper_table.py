@@ -30,6 +30,7 @@ from fmnist.evidence.text import high_is_good, markdown, number, scope
 from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.rows import Row
 from fmnist.runs.rows_file import is_rows_file, read_rows
+from fmnist.runs.text import plural
 
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -81,7 +82,7 @@ class PaperTable:
         if any(self.best.values()):
             words.append(
                 "Bold: shown to be worse than no other (Welch's test, one-sided, corrected for "
-                f"{others} comparison{'s' * (others > 1)}); the best one is among the bold with "
+                f"{plural(others, 'comparison')}); the best one is among the bold with "
                 "95 % confidence"
             )
         elif others:

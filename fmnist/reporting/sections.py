@@ -47,6 +47,7 @@ from fmnist.runs.own_code import versions_in_words
 from fmnist.runs.record import CUT
 from fmnist.runs.rows import flatten
 from fmnist.runs.same_data import data_in_words
+from fmnist.runs.text import plural
 
 GROUPS = ("experiment", "model", "optim", "scheduler", "aug", "data")  # that name a single run
 
@@ -189,7 +190,7 @@ def _failed(settings: Sequence[SweepSetting], lines: Sequence[SettingLine]) -> l
         said = [f"{words}; other numbers are of finished runs"]
     if lost := sum(line.test is None and "failed" in line.statuses for line in lines):
         said.append(
-            f"{lost} setting{'s' * (lost > 1)} without a finished run: in no comparison here; "
+            f"{plural(lost, 'setting')} without a finished run: in no comparison here; "
             "fmnist compare counts them as chance"
         )
     return said

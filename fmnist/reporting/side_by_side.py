@@ -19,12 +19,13 @@ from fmnist.evidence.settings import (
     failed_remark,
 )  # fmt: skip
 from fmnist.evidence.statistics import summarize
-from fmnist.evidence.text import mean_words, p_words, seeds_in_words
+from fmnist.evidence.text import mean_words, p_words
 from fmnist.reporting.same_images import SameImages, same_images
 from fmnist.runs.leak import leak_warning
 from fmnist.runs.machines import machines_in_words
 from fmnist.runs.own_code import versions_in_words
 from fmnist.runs.same_data import data_in_words
+from fmnist.runs.text import plural
 
 if TYPE_CHECKING:
     from fmnist.runs.evaluation import Evaluation
@@ -221,7 +222,7 @@ def verdict_line(found: Comparison, letters: tuple[str, str]) -> str:
     words = f"{letters[0]} - {letters[1]}: {mean:+.2f} points"
     if n > 1 and not found.excuse:
         words += f" [{found.low:+.2f}, {found.high:+.2f}]"
-    words += f", {seeds_in_words(n)}"
+    words += f", {plural(n, 'seed')}"
     if (p := p_words(found.p)) and not found.excuse:
         words += f", p {p}"
     if not found.decided:

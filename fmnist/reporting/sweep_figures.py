@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.text import mean_words, seeds_in_words
+from fmnist.evidence.text import mean_words
 from fmnist.reporting.charts import (
     HALF,
     INK,
@@ -25,6 +25,7 @@ from fmnist.reporting.charts import (
 )  # fmt: skip
 from fmnist.reporting.effects import LevelMeans, level_means, listed, pareto_front
 from fmnist.reporting.table import Entry, SweepSetting, numbers
+from fmnist.runs.text import plural
 
 UNMATCHED = (
     "Each mean is over other seeds or other levels of the other factors, as no seed has all of "
@@ -181,7 +182,7 @@ def _lines(
 
 
 def _seeds(means: Mapping[tuple[str, ...], Summary]) -> str:
-    return seeds_in_words(max(interval.n for interval in means.values()))
+    return plural(max(interval.n for interval in means.values()), "seed")
 
 
 def _mean(interval: Summary | None) -> float:

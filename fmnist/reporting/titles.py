@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from fmnist.runs.record import Record
+from fmnist.runs.text import plural
 
 MOST = 3  # factors that are named
 
@@ -47,7 +48,7 @@ def _epochs(numbers: list[int]) -> str:
     if not numbers:
         return ""
     least, most = min(numbers), max(numbers)
-    return f"{least} to {most} epochs" if least < most else f"{most} epoch{'s' * (most > 1)}"
+    return f"{least} to {most} epochs" if least < most else plural(most, "epoch")
 
 
 def _seeds(seeds: set[int]) -> str:

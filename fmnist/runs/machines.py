@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from fmnist.runs.text import threads_text
+from fmnist.runs.text import plural, threads_text
 
 
 def machines_in_words(machines: Iterable[tuple[str, int | str | None]]) -> str:
@@ -19,6 +19,6 @@ def machines_in_words(machines: Iterable[tuple[str, int | str | None]]) -> str:
     if len(counts) < 2:
         return ""
     (first, count), *others = counts.most_common()
-    words = [f"{count} run{'s' * (count > 1)} of {first}"]
+    words = [f"{plural(count, 'run')} of {first}"]
     words += [f"{count} of {name}" for name, count in others]
     return f"seconds and memory are not of one machine: {'; '.join(words)}"

@@ -54,8 +54,8 @@ def in_eighty(line: str, indent: int = len("device  ")) -> str:
 def length_text(trainer: Mapping[str, Any]) -> str:
     """How long a run may train: "up to 10 epochs", "until early stopping, at most 500 steps"."""
     epochs, steps, duration = (trainer.get(key) for key in ("max_epochs", "max_steps", "max_time"))
-    limits = [] if epochs is None else [f"{epochs} epoch{'s' * (epochs != 1)}"]
-    limits += [] if steps in (None, -1) else [f"{steps} step{'s' * (steps != 1)}"]
+    limits = [] if epochs is None else [plural(epochs, "epoch")]
+    limits += [] if steps in (None, -1) else [plural(steps, "step")]
     limits += [] if duration is None else [f"{duration} (max_time)"]
     most = " or ".join(limits)
     if epochs is None:
@@ -85,9 +85,14 @@ def unchecked(data: DatasetFacts) -> str:
     return "" if data.checked else " (files unchecked: no published checksums)"
 
 
+def plural(count: int, noun: str) -> str:
+    """ "1 epoch", "2 epochs"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def threads_text(count: int | str) -> str:
     """ "1 thread", "2 threads"."""
-    return f"{count} thread{'s' * (int(count) != 1)}"
+    return plural(int(count), "thread")
 
 
 def epoch_label(epoch: int, epochs: int | None) -> str:
@@ -119,7 +124,7 @@ def totals_line(record: Record, run_dir: Path) -> str:
     """How long it took, and where it lies."""
     epochs, data = record.epochs[-1].epoch + 1, known(record.dataset)
     line = (
-        f"{epochs} epoch{'s' if epochs > 1 else ''} in {known(record.train_seconds):.1f} s "
+        f"{plural(epochs, 'epoch')} in {known(record.train_seconds):.1f} s "
         f"({known(record.seconds):.1f} s in all): {shown(run_dir)}"
     )
     if record.inherited_seconds:

@@ -12,7 +12,7 @@ from fmnist.process.machine import processor_name
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import ADDED, CHOSEN, Row, is_value, measurements
 from fmnist.runs.rows_file import is_rows_file, read_rows
-from fmnist.runs.text import duration
+from fmnist.runs.text import duration, plural
 
 FOLDERS = ("multirun", "outputs")
 
@@ -113,5 +113,4 @@ def time_in_words(cells: int, left: Estimate) -> str:
         return "time unknown: no record of such a run is at hand"
     origin = "this machine" if left.here else "other machines, too"
     words = f"about {duration(left.seconds)} one after another, by records of {origin}"
-    unknown = f"{left.unknown} cell{'s' * (left.unknown != 1)}"
-    return f"{words}; of {unknown} nothing is known" if left.unknown else words
+    return f"{words}; of {plural(left.unknown, 'cell')} nothing is known" if left.unknown else words

@@ -9,11 +9,11 @@ from fmnist.evidence.outcome import evaluate, family_sizes
 from fmnist.evidence.power import POWER, detectable, pooled_deviation, sizes_at
 from fmnist.evidence.statistics import FEWEST, LEVEL
 from fmnist.evidence.study import ablations, axes
-from fmnist.evidence.text import number, seeds_in_words, shown_metric
+from fmnist.evidence.text import number, shown_metric
 from fmnist.runs.own_code import outdated
 from fmnist.runs.rows import Row, newest
 from fmnist.runs.starts import made_anew
-from fmnist.runs.text import in_eighty, shown
+from fmnist.runs.text import in_eighty, plural, shown
 from fmnist.sweeps.cells import Sweep
 from fmnist.sweeps.estimate import alike, estimate, time_in_words
 from fmnist.sweeps.launch import finished
@@ -65,7 +65,7 @@ def power(overrides: Sequence[str], seeds: int, rows: Sequence[Row], every: Sequ
         sizes = sizes_at(outcome, looks, family_sizes(every)[claim.source], outcomes)
         lines.append(f"{claim.name:26} {sizes_in_words(claim, sizes, shown_metric(outcome))}")
     head = f"shows  with {100 * POWER:g} % power, by the deviations over seeds at hand; this has "
-    return "\n".join([f"{head}{seeds_in_words(seeds)}", *lines]) if lines else ""
+    return "\n".join([f"{head}{plural(seeds, 'seed')}", *lines]) if lines else ""
 
 
 def power_of_two(sweep: Sweep, seeds: int, rows: Iterable[Row]) -> str:
@@ -93,7 +93,7 @@ def power_of_two(sweep: Sweep, seeds: int, rows: Iterable[Row]) -> str:
             return (
                 f"shows  a difference of {size:.2f} points of test accuracy between two of its "
                 f"settings with {100 * POWER:g} % power, by the deviation over seeds of runs with "
-                f"{whose} settings, {deviation:.2f}; this has {seeds_in_words(seeds)}"
+                f"{whose} settings, {deviation:.2f}; this has {plural(seeds, 'seed')}"
             )
     return "shows  unknown: no two seeds of a setting are at hand"
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from fmnist.evidence.claim import Claim
 from fmnist.evidence.failed import failed_words
 from fmnist.evidence.outcome import Outcome, evaluate
-from fmnist.evidence.text import effect, seeds_in_words, verdict_words
+from fmnist.evidence.text import effect, verdict_words
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.rows import Row
-from fmnist.runs.text import duration
+from fmnist.runs.text import duration, plural
 from fmnist.sweeps.estimate import Estimate, estimate, rows_at_hand
 from fmnist.sweeps.settle import Step, cap, claims_of, next_look, steps
 
@@ -97,12 +97,12 @@ def announced(step: Step, cost: Estimate, extra: Sequence[str]) -> str:
     """The next look of a claim, and the command that comes to it."""
     typed = f"python -m fmnist.train {shlex.join([*step.overrides, *extra])}"
     name, cells = step.outcome.claim.name, cost_in_words(len(step.cells), cost)
-    return f"next    {name} at {seeds_in_words(step.look)}: {cells}\n        {typed}"
+    return f"next    {name} at {plural(step.look, 'seed')}: {cells}\n        {typed}"
 
 
 def cost_in_words(cells: int, cost: Estimate) -> str:
     """ "5 cells, 25 min 10 s one after another"."""
-    words = f"{cells} cell{'s' * (cells != 1)}"
+    words = plural(cells, "cell")
     if cost.seconds:
         words += f", about {duration(cost.seconds)} one after another"
     return words + (f", {cost.unknown} of unknown length" if cost.unknown else "")

@@ -16,7 +16,7 @@ from fmnist.process.polling import polling
 from fmnist.runs.manifest import Cell
 from fmnist.runs.record import STOPPED, known
 from fmnist.runs.run import Run, load_run, record_stamp
-from fmnist.runs.text import duration, epoch_label, in_eighty, shown
+from fmnist.runs.text import duration, epoch_label, in_eighty, plural, shown
 from fmnist.sweeps.plan import names_of
 
 log = logging.getLogger(__name__)
@@ -53,8 +53,7 @@ def state_in_words(run: Run, state: str) -> str:
 def unfinished(run: Run, state: str) -> str:
     """Why a run failed, or how far it is."""
     epochs, most, trained = run.record.epochs, run.record.max_epochs, run.record.trained
-    number = most or trained
-    done = f"{number} epoch{'s' * (number != 1)}"
+    done = plural(most or trained, "epoch")
     done = f"{trained} of up to {done}" if most else done
     if state in ("failed", "stopped"):
         reason = str(run.record.error).partition("\n")[0]

@@ -21,7 +21,7 @@ from fmnist.errors import Pruned
 from fmnist.process.bars import tqdm
 from fmnist.runs.record import GIVEN_UP, Epoch
 from fmnist.runs.run import PRUNED, Run
-from fmnist.runs.text import epoch_label, epoch_line
+from fmnist.runs.text import epoch_label, epoch_line, plural
 from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -149,8 +149,7 @@ class RecordEpochs(Callback):
         if not trainer.sanity_checking:
             self._write(module)
             if (self.run.dir / PRUNED).exists():
-                trained = len(module.history)
-                raise Pruned(f"{GIVEN_UP} after {trained} epoch{'s' * (trained != 1)}")
+                raise Pruned(f"{GIVEN_UP} after {plural(len(module.history), 'epoch')}")
 
     def _write(self, module: Classifier) -> None:
         self.run.write(replace(self.run.record, epochs=list(map(Epoch.of, module.history))))

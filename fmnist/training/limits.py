@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.errors import ConfigError
 from fmnist.runs.predictions import limited
+from fmnist.runs.text import plural
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -65,7 +66,7 @@ def out_of_time(trainer: "Trainer", max_time: Any, steps_per_epoch: float) -> st
     epochs, steps = divmod(trainer.global_step, int(steps_per_epoch))
     if epochs == trainer.max_epochs:  # it came to its end all the same
         return None
-    where = f"after {epochs} epoch{'s' * (epochs != 1)}"
+    where = f"after {plural(epochs, 'epoch')}"
     if steps:
         where = f"in epoch {epochs + 1}, after {steps} of {int(steps_per_epoch)} steps"
     return f"trainer.max_time={max_time} {where}"

@@ -141,11 +141,11 @@ def tell_best(study: "Study") -> int:
     if not done:
         log.error("no trial has a result%s", failed and f": {failed}")
         return 1
-    from fmnist.runs.text import in_eighty
+    from fmnist.runs.text import in_eighty, plural
 
     best = study.best_trial
     words = " ".join(f"{key}={value}" for key, value in best.params.items())
-    counted = f"{len(done)} trial{'s' * (len(done) > 1)} with a result{failed and f', {failed}'}"
+    counted = f"{plural(len(done), 'trial')} with a result{failed and f', {failed}'}"
     log.info("\n%s; the best: val acc %.4f", counted, best.value)
     log.info("%s", in_eighty(words, indent=0))
     return 0
