@@ -26,7 +26,7 @@ from fmnist.reporting.results_page import verdict_lines
 from fmnist.runs.corrupted import METRIC, read_corrupted
 from fmnist.runs.pretrained import PREFIX, load_named, pretrained_names
 from fmnist.runs.record import Record, known, read_record, record_json
-from fmnist.runs.rows import Row
+from fmnist.runs.rows import Row, newest
 from fmnist.runs.run import WEIGHTS, load_run, write_atomically
 from fmnist.runs.text import announcement, epoch_line, metrics_table, threads_text, totals_line
 
@@ -141,7 +141,7 @@ def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]
         | {name: f"{row.metrics[name]:.0f}" for name in ("params", "epochs")}
         | {name.replace("/", "_"): str(row.metrics[name]) for name in ACCURACIES}
         for path in sorted((CONF_DIR / "experiment").glob("accuracy_*.yaml"))
-        for row in rows
+        for row in newest(rows)  # a seed that two studies trained, or one of them twice, is one
         if row.finished and (path.stem, row.facts["seed"]) not in there
         if matches(row, {"experiment": path.stem})
     ]
