@@ -154,22 +154,29 @@ def new_figure(size: tuple[float, float] = HALF) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def is_percent(unit: str) -> bool:
+    """Of an axis's label: "accuracy (%)"."""
+    return unit.endswith("(%)")
+
+
+def in_unit(value: float, unit: str) -> str:
+    """ "89.40 %" of "accuracy (%)", "0.3980" of anything else: beside a bar as in its caption."""
+    return f"{value:.2f} %" if is_percent(unit) else f"{value:.4f}"
+
+
 def bars(
     labels: Sequence[str], values: Sequence[float], colors: Sequence[str], unit: str
 ) -> Figure:
     """What a curve of one epoch would show as single dots.
 
     Args:
-        unit: label of the axis; one that ends in "(%)" goes from 0 to 100.
+        unit: label of the axis; one of percent goes from 0 to 100.
     """
     figure, axes = new_figure((HALF[0], 0.9 + 0.42 * len(values)))
-    percent = unit.endswith("(%)")
-    axes.barh(range(len(values)), values, height=0.6, color=colors)
-    for place, value in enumerate(values):
-        text = f"{value:.2f} %" if percent else f"{value:.4f}"
-        axes.text(value, place, f" {text}", va="center", fontsize=8)
+    drawn = axes.barh(range(len(values)), values, height=0.6, color=colors)
+    axes.bar_label(drawn, [in_unit(value, unit) for value in values], padding=4, fontsize=8)
     axes.set_yticks(range(len(values)), labels)
-    axes.set(xlabel=unit, xlim=(0, 100 if percent else 1.2 * max(values) or 1))
+    axes.set(xlabel=unit, xlim=(0, 100 if is_percent(unit) else 1.2 * max(values) or 1))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     return figure

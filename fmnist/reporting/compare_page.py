@@ -16,6 +16,7 @@ from fmnist.reporting.charts import (
     STYLE,
     Chart,
     bars,
+    in_unit,
     legend_above,
     name_on_hover,
     new_figure,
@@ -91,7 +92,7 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
     means = [[mean(values) for values in zip(*each, strict=False)] for each in lines]
     longest = max(len(line) for each in lines for line in each)
     ends = "; ".join(
-        f"{letter} ends at {heights[-1]:.4g}"
+        f"{letter} ends at {in_unit(heights[-1], unit)}"
         for letter, heights in zip(found.letters, means, strict=True)
     )
     if longest == 1:
@@ -118,7 +119,7 @@ def _bars(found: SideBySide, key: str, title: str, unit: str, values: Sequence[f
     """What curves of one epoch would show as single dots."""
     figure = bars(list(found.letters), values, SERIES[: len(values)], unit)
     pairs = zip(found.letters, values, strict=True)
-    said = "; ".join(f"{letter} {value:.4g}" for letter, value in pairs)
+    said = "; ".join(f"{letter} {in_unit(value, unit)}" for letter, value in pairs)
     return Chart(key, f"{title} after one epoch", f"{said}. Means over seeds.", figure)
 
 
@@ -138,10 +139,10 @@ def _class_dots(found: SideBySide) -> Chart:
     axes.set(xlabel="recall (%)")
     axes.grid(visible=False, axis="y")
     legend_above(axes)
-    most = found.classes[0]
+    largest = zip(found.letters, means[:, -1], strict=True)
+    most = "; ".join(f"{letter} {value:.2f} %" for letter, value in largest if not np.isnan(value))
     caption = (
-        f"Largest difference: {most.what}, {' against '.join(most.values)} %. "
-        "Means over seeds, classes by their difference."
+        f"Largest difference: {names[-1]}, {most}. Means over seeds, classes by their difference."
     )
     return Chart("classes", "Recall by class", caption, figure)
 
@@ -174,9 +175,10 @@ def _gallery(
     chosen = _sure_errors(winner, loser)
     if not chosen:
         return None
+    some = f"; shown are the {PICTURES} of which {wrong} is surest" * (len(chosen) > PICTURES)
     caption = (
-        f"Seed {seed}: {plural(len(chosen), 'image')}, those of which {wrong} is "
-        f"surest. Under each: what {wrong} says, and what it is."
+        f"Seed {seed}: {plural(len(chosen), 'image')}{some}. Under each: what {wrong} says, and "
+        "what it is."
     )
     shown = samples(loser, pixels, chosen[:PICTURES])
     return Gallery(f"only_{right}", f"Right in {right}, wrong in {wrong}", caption, shown)

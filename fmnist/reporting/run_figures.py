@@ -20,6 +20,7 @@ from fmnist.reporting.charts import (
     SERIES,
     Chart,
     bars,
+    in_unit,
     legend_above,
     name_on_hover,
     new_figure,
@@ -95,7 +96,8 @@ def _one_epoch(lines: Mapping[str, Sequence[Epoch]], key: str, prefix: str) -> C
     ]
     colors = [SERIES[1] if label.endswith("training") else SERIES[0] for label in lines]
     figure = bars(list(lines), values, colors, UNITS[key])
-    said = "; ".join(f"{label} {value:.4g}" for label, value in zip(lines, values, strict=True))
+    pairs = zip(lines, values, strict=True)
+    said = "; ".join(f"{label} {in_unit(value, UNITS[key])}" for label, value in pairs)
     title = f"{'Loss' if key == 'loss' else 'Accuracy'} after one epoch"
     return Chart(f"{prefix}{key}", title, f"{said}.", figure)
 

@@ -206,15 +206,15 @@ def images_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:
     lines = [
         f"seed {found.seed}: right in {one} alone {m.only_first:,}, in {other} alone "
         f"{m.only_second:,}, in both {m.both:,}, in neither {m.neither:,}",
-        f"  {one} - {other}: {m.difference:+.2f} points [{m.low:+.2f}, {m.high:+.2f}] on other "
-        f"images; McNemar's p {p_words(m.p)}",
+        f"seed {found.seed}: {one} - {other}: {m.difference:+z.2f} points [{m.low:+z.2f}, "
+        f"{m.high:+z.2f}] on other images; McNemar's p {p_words(m.p)}",
     ]
     if found.known > 1:
         low, high = found.mean - found.half, found.mean + found.half
         by = f", by the images of {found.known}" * (found.known < found.seeds)
         lines.append(
-            f"{found.seeds} seeds: {one} - {other}: {found.mean:+.2f} points [{low:+.2f}, "
-            f"{high:+.2f}] on other seeds and images{by}"
+            f"{found.seeds} seeds: {one} - {other}: {found.mean:+z.2f} points [{low:+z.2f}, "
+            f"{high:+z.2f}] on other seeds and images{by}"
         )
     return lines
 

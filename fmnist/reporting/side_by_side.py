@@ -168,7 +168,7 @@ def _line(sides: Sequence[Setting], what: str, metric: str, digits: int) -> Line
     # Over the seeds that both have, as the verdict is.
     ours, theirs = (side.values(metric) for side in sides)
     gains = [theirs[seed] - ours[seed] for seed in ours if seed in theirs]
-    return Line(what, texts, f"{np.mean(gains):+,.{digits}f}" if gains else "")
+    return Line(what, texts, f"{np.mean(gains):+z,.{digits}f}" if gains else "")
 
 
 def _classes(sides: Sequence[Setting]) -> list[Line]:
@@ -209,8 +209,8 @@ def _calibration(evaluations: "Sequence[Evaluation]") -> list[Line]:
     return [
         Line(
             what,
-            [f"{value:{sign}.2f}" for value in values],
-            f"{values[-1] - values[0]:+.2f}" if len(values) == 2 else "",
+            [f"{value:{sign}z.2f}" for value in values],
+            f"{values[-1] - values[0]:+z.2f}" if len(values) == 2 else "",
         )
         for what, values, sign in columns
     ]
@@ -219,9 +219,9 @@ def _calibration(evaluations: "Sequence[Evaluation]") -> list[Line]:
 def verdict_line(found: Comparison, letters: tuple[str, str]) -> str:
     """ "B - A: +0.52 points [+0.10, +0.94], 3 seeds, p 0.03: B is higher"."""
     mean, n = found.difference.mean, found.difference.n
-    words = f"{letters[0]} - {letters[1]}: {mean:+.2f} points"
+    words = f"{letters[0]} - {letters[1]}: {mean:+z.2f} points"
     if n > 1 and not found.excuse:
-        words += f" [{found.low:+.2f}, {found.high:+.2f}]"
+        words += f" [{found.low:+z.2f}, {found.high:+z.2f}]"
     words += f", {plural(n, 'seed')}"
     if (p := p_words(found.p)) and not found.excuse:
         words += f", p {p}"

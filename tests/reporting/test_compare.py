@@ -72,6 +72,8 @@ def test_a_sweep_is_compared_by_its_settings_in_eighty_columns(
     assert "class 4 50.00 ± 35.86 100.00 [64.14, 100.00] +50.00" in table
     assert lines[-1].startswith("B - A: +10.00 points [+6.73, +13.27], 3 seeds, p 0.0011")
     assert lines[-1].endswith("B is higher")
+    assert any(line.strip().startswith("seed 0: B - A: +10.00 points") for line in lines)
+    assert not [line for line in table if line.endswith((" -0", " -0.0", " -0.00"))]
     assert any("right in B alone 2, in A alone 0, in both 14, in neither 4" in t for t in lines)
 
 
@@ -97,6 +99,7 @@ def test_the_numbers_of_many_settings_have_the_whole_page(sweep: Path, tmp_path:
     page = tmp_path / "page.html"
     assert main([str(sweep), "--html", str(page)]) == 0
     assert 'class="sides"' in page.read_text()
+    assert "Largest difference: class 4, A 50.00 %; B 100.00 %." in page.read_text()
     assert main([str(put_six(sweep)), "--html", str(page)]) == 0
     html = page.read_text()
     assert 'class="sides"' not in html
