@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from fmnist.evidence.claim import is_share
 from fmnist.evidence.failed import failed_words
-from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize, welch
+from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, contrast
 from fmnist.evidence.superiority import Chance, beats
 from fmnist.runs.rows import Row
 from fmnist.runs.text import plural
@@ -46,33 +46,18 @@ def one_training(settings: Iterable[str]) -> bool:
     )
 
 
-def contrast(
-    values: Mapping[int, Sequence[float]], signs: Sequence[int] = (1, -1), *,
-    paired: bool = False, resolution: float = RESOLUTION,
-) -> Summary:  # fmt: skip
-    """The signed sum of the sides' means, over seeds.
+def compare_sides(
+    first: str, second: str, values: Mapping[int, Sequence[float]], *, paired: bool,
+    resolution: float,
+) -> "Comparison":  # fmt: skip
+    """Two sides, named, over seeds; see `contrast`.
 
     Args:
         values: by seed, one number a side: see `fmnist.evidence.matching`.
-        signs: of the sides.
-        paired: by seed.
-        resolution: see `summarize`.
     """
-    if paired:
-        sums = [sum(s * x for s, x in zip(signs, v, strict=True)) for v in values.values()]
-        return summarize(sums, resolution)
-    sides = [summarize(side, resolution) for side in zip(*values.values(), strict=True)]
-    return welch(sides, signs)
-
-
-def compare_sides(
-    first: str, second: str, values: Mapping[int, Sequence[float]], *, paired: bool = False,
-    resolution: float = RESOLUTION,
-) -> "Comparison":  # fmt: skip
-    """Two sides, named, over seeds; see `contrast`."""
     a, b = zip(*values.values(), strict=True)
     chance = beats(a, b, paired) if len(a) > 1 else None
-    difference = contrast(values, paired=paired, resolution=resolution)
+    difference = contrast((a, b), paired=paired, resolution=resolution)
     return Comparison(first, second, difference, beats=chance)
 
 

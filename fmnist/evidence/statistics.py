@@ -146,6 +146,26 @@ def welch(sides: Sequence[Summary], signs: Sequence[int] = (1, -1)) -> Summary:
     return Summary(mean, math.sqrt(sum(squares)), sum(squares) ** 2 / parts, n)
 
 
+def contrast(
+    sides: Sequence[Sequence[float]], signs: Sequence[int] = (1, -1), *, paired: bool = False,
+    resolution: float, exact: bool = False,
+) -> Summary:  # fmt: skip
+    """The signed sum of the sides' means over seeds; of one side alone its mean.
+
+    Args:
+        sides: of each side one number a seed, at least one.
+        signs: of the sides.
+        paired: by seed.
+        resolution, exact: see `summarize`.
+    """
+    if paired and len(sides) > 1:
+        seeds = zip(*sides, strict=True)
+        sums = [sum(s * x for s, x in zip(signs, seed, strict=True)) for seed in seeds]
+        return summarize(sums, resolution, exact)
+    made = [summarize(side, resolution, exact) for side in sides]
+    return welch(made, signs) if len(made) > 1 else made[0]
+
+
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """95 % interval of an accuracy in [0, 1], a share of `total` images: Wilson's."""
     share, part = correct / total, CENTRAL**2 / total

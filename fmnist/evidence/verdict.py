@@ -61,7 +61,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, permutation, summarize, welch
+from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, contrast, permutation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,12 +125,10 @@ class Part:
 
     def summary(self, n: int | None = None) -> Summary:
         """Of the first `n` seeds; of all of them."""
-        sides = [values[:n] for values in self.sides]
-        if self.paired and len(sides) == 2:
-            differences = [a - b for a, b in zip(*sides, strict=True)]
-            return summarize(differences, self.resolution, self.exact)
-        made = [summarize(values, self.resolution, self.exact) for values in sides]
-        return made[0] if len(made) == 1 else welch(made)
+        return contrast(
+            [values[:n] for values in self.sides],
+            paired=self.paired, resolution=self.resolution, exact=self.exact,
+        )  # fmt: skip
 
     def test(self, n: int) -> P:
         """Of the first `n` seeds."""

@@ -8,15 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
-from fmnist.evidence.effects import (
-    Comparison,
-    compare_sides,
-    contrast,
-    corrected,
-    one_training,
-)  # fmt: skip
+from fmnist.evidence.effects import Comparison, compare_sides, corrected, one_training
 from fmnist.evidence.failed import excuse
-from fmnist.evidence.statistics import FEWEST, Summary
+from fmnist.evidence.statistics import FEWEST, Summary, contrast, summarize
 from fmnist.evidence.study_settings import Grid, Key
 from fmnist.evidence.text import p_words
 from fmnist.reporting.table import SweepSetting
@@ -92,10 +86,12 @@ def level_means(
     together = grid.values(*grid.keys)
     resolution = _resolution(settings)
     means = {
-        key: contrast({s: (v[place],) for s, v in together.items()} or grid.values(key), (1,),
-                      resolution=resolution)
+        key: summarize(
+            [v[place] for v in together.values()] or [v for (v,) in grid.values(key).values()],
+            resolution,
+        )
         for place, key in enumerate(grid.keys)
-    }  # fmt: skip
+    }
     ordered = {key: means[key] for key in product(*(factors[n] for n in names)) if key in means}
     return LevelMeans(ordered, bool(together), *grid.averaged(*grid.keys))
 
@@ -147,7 +143,8 @@ def interactions(
             for c, d in combinations(factors[pair[1]], 2):
                 if values := grid.values((a, c), (b, c), (a, d), (b, d)):
                     words = f"({a} - {b}) with {c}", f"with {d}"
-                    difference = contrast(values, (1, -1, -1, 1), resolution=resolution)
+                    sides = [*zip(*values.values(), strict=True)]
+                    difference = contrast(sides, (1, -1, -1, 1), resolution=resolution)
                     made.append((pair, Comparison(*words, difference, excuse=why)))
     together = corrected([comparison for _, comparison in made])
     strongest = []

@@ -16,9 +16,9 @@ from pathlib import Path
 from fmnist.config.words import near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.claim import EXACT, is_share, unit
-from fmnist.evidence.effects import contrast, one_training, resolution_of
+from fmnist.evidence.effects import one_training, resolution_of
 from fmnist.evidence.failed import excuse
-from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, summarize
+from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, contrast, summarize
 from fmnist.evidence.study_settings import (
     Grid,
     Key,
@@ -133,7 +133,7 @@ def paper_table(rows: Sequence[Row], metrics: Sequence[str], by: Sequence[str] =
                 exact = metric in EXACT
                 summary = summarize(list(by_seed.values()), resolution, exact)
                 lines.setdefault(key, {})[metric] = summary
-        best[metric] = not_beaten(names, values, metric)
+        best[metric] = not_beaten(names, values, metric, resolution)
     failed = {key: _failed(key, names, settings) for key in lines}
     runs = [row for one in settings for row in one.rows.values() if not row.finished]
     counted = frozenset(metric for metric in metrics if not excuse(runs, metric))
@@ -150,9 +150,13 @@ def _failed(key: Key, names: Sequence[str], settings: Sequence[StudySetting]) ->
 
 
 def not_beaten(
-    names: Sequence[str], values: Mapping[Key, Mapping[int, float]], metric: str
+    names: Sequence[str], values: Mapping[Key, Mapping[int, float]], metric: str, resolution: float
 ) -> frozenset[Key]:
-    """The settings that no other is shown to beat; none where there are no others or few seeds."""
+    """The settings that no other is shown to beat; none where there are no others or few seeds.
+
+    Args:
+        resolution: see `summarize`.
+    """
     if metric in EXACT or len(values) < 2 or max(map(len, values.values())) < FEWEST:
         return frozenset()
     sign = 1 if high_is_good(metric) else -1
@@ -161,7 +165,7 @@ def not_beaten(
         for key in values
         if values[key]
         and not any(
-            _p_beats(names, other, key, values, sign) * (len(values) - 1) < LEVEL
+            _p_beats(names, other, key, values, sign, resolution) * (len(values) - 1) < LEVEL
             for other in values
             if other != key
         )
@@ -169,16 +173,17 @@ def not_beaten(
 
 
 def _p_beats(
-    names: Sequence[str], a: Key, b: Key, values: Mapping[Key, Mapping[int, float]], sign: int
-) -> float:
+    names: Sequence[str], a: Key, b: Key, values: Mapping[Key, Mapping[int, float]], sign: int,
+    resolution: float,
+) -> float:  # fmt: skip
     """One-sided p of "a is no better than b", over the seeds that both have."""
     first, second = values[a], values[b]
-    both = {seed: (first[seed], second[seed]) for seed in first if seed in second}
+    both = [seed for seed in first if seed in second]
     if len(both) < FEWEST:
         return 1.0
+    sides = [[sign * side[seed] for seed in both] for side in (first, second)]
     differing = [name for name, x, y in zip(names, a, b, strict=True) if x != y]
-    difference = contrast(both, (sign, -sign), paired=one_training(differing))
-    return difference.p_above(0)
+    return contrast(sides, paired=one_training(differing), resolution=resolution).p_above(0)
 
 
 def _mean(summary: Summary, metric: str) -> tuple[str, str]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fmnist.evidence.effects import Comparison, contrast, corrected, one_training
-from fmnist.evidence.statistics import CENTRAL, permutation, summarize
+from fmnist.evidence.effects import Comparison, corrected, one_training
+from fmnist.evidence.statistics import CENTRAL, contrast, permutation, summarize
 from fmnist.evidence.verdict import Part, Statement, can_be_decided, judge
 
 FIRST, SECOND = [91.31, 91.12, 91.55, 91.2, 91.41], [90.9, 91.4, 90.1, 90.75, 91.0]
@@ -38,8 +38,7 @@ def test_a_mean_has_the_interval_and_p_of_the_t_test():
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_a_difference_is_welchs_or_paired(paired):
-    values = dict(enumerate(zip(FIRST, SECOND, strict=True)))
-    found = contrast(values, paired=paired, resolution=0)
+    found = contrast([FIRST, SECOND], paired=paired, resolution=0)
     if paired:
         test = stats.ttest_rel(FIRST, SECOND)
     else:
@@ -263,9 +262,8 @@ def test_a_report_pairs_what_comes_of_one_training():
 
 
 def test_comparisons_of_a_report_are_corrected_for_each_other():
-    values = dict(enumerate(zip(FIRST, SECOND, strict=True)))
-    alone = Comparison("a", "b", contrast(values))
-    single = Comparison("a", "c", contrast({0: (1.0, 2.0)}))
+    alone = Comparison("a", "b", contrast([FIRST, SECOND], resolution=0))
+    single = Comparison("a", "c", contrast([[1.0], [2.0]], resolution=0))
     among = corrected([alone, alone, single])[0]
     assert alone.p == pytest.approx(stats.ttest_ind(FIRST, SECOND, equal_var=False).pvalue)
     assert among.p == pytest.approx(2 * alone.p)
