@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,18 @@ def origins(rows: Sequence[Mapping[str, str]]) -> str:
     if len(found) == 1:
         return next(iter(found))
     return " ".join(
-        f"Row{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}: {sentence}"
+        f"Row{'s' if len(lines) > 1 else ''} {_in_words(lines)}: {sentence}"
         for sentence, lines in found.items()
     )
+
+
+def _in_words(numbers: Sequence[int]) -> str:
+    """ "1 to 3, 5": those that follow one another by their ends."""
+    words = []
+    for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        first, *_, last = [number for _, number in run] * 2
+        words.append(f"{first} to {last}" if first != last else f"{first}")
+    return ", ".join(words)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

@@ -10,7 +10,7 @@ from fmnist.evidence.failed import failed_words
 from fmnist.evidence.outcome import Outcome, published_difference
 from fmnist.evidence.statistics import FEWEST, Summary
 from fmnist.evidence.superiority import Chance, Odds, beats, odds
-from fmnist.evidence.verdict import Part, Statement
+from fmnist.evidence.verdict import Part, Statement, Verdict
 from fmnist.runs.text import plural
 
 
@@ -26,6 +26,7 @@ def scope(sets: Iterable[tuple[str, int | None]] = ()) -> str:
     return "About other seeds, on the test images and the split of these runs"
 
 
+DECIDED: tuple[Verdict, ...] = ("holds", "does not hold")
 ROUNDED = "Differences are taken before rounding: beside rounded numbers a last digit may be 1 off"
 
 
@@ -131,27 +132,33 @@ def _excused(readings: Iterable[Outcome]) -> int:
 def readings_in_words(outcome: Outcome) -> list[str]:
     """In how many readings a comparison comes out as in ours; what a value is where it holds.
 
-    Of an open value: in how many it is refuted, and what it is under the only other one.
+    Of what is open: in how many it is decided, and what a value is under the only other one.
     """
     readings, verdict = outcome.readings, outcome.judgement.verdict
     if (holding := outcome.holds_under) and holding is not readings[0]:
         return [f"under {holding.reading}: {labelled(holding, effect(holding))}"]
-    refuted = sum(item.judgement.verdict == "does not hold" for item in readings)
-    if outcome.claim.about and verdict == "undecided" and refuted:
-        words = [f"does not hold in {refuted} of {len(readings)} readings"]
-        if len(outcome.waiting) == 1 and outcome.waiting[0].statement:
-            waiting = outcome.waiting[0]
+    if verdict == "undecided":
+        words = [f"{text} of {len(readings)} readings" for text in _decided_otherwise(outcome)]
+        waiting = outcome.waiting[0]
+        if words and len(outcome.waiting) == 1 and waiting is not outcome and waiting.statement:
             words.append(f"under {waiting.reading}: {labelled(waiting, effect(waiting))}")
         return words
     judged = sum(item.judgement.look > 0 for item in readings)
-    if outcome.claim.about or verdict not in ("holds", "does not hold") or judged < 2:
+    if outcome.claim.about or verdict not in DECIDED or judged < 2:
         return []
     return [alike_in_words(outcome)]
 
 
+def _decided_otherwise(outcome: Outcome) -> list[str]:
+    """ "does not hold in 1": in how many readings there is another verdict than the claim's."""
+    verdicts = [item.judgement.verdict for item in outcome.readings]
+    others = [verdict for verdict in DECIDED if verdict != outcome.judgement.verdict]
+    return [f"{v} in {verdicts.count(v)}" for v in others if v in verdicts]
+
+
 def alike_in_words(outcome: Outcome) -> str:
-    """In how many of the readings that were judged a comparison comes out as in ours, and what of
-    the others is known; "" where there are no readings.
+    """In how many of the readings that were judged a comparison comes out as in ours, in how many
+    the other way, and what of the others is known; "" where there are no readings.
     """
     readings, verdict = outcome.readings, outcome.judgement.verdict
     if not readings:
@@ -160,7 +167,7 @@ def alike_in_words(outcome: Outcome) -> str:
     if not judged:
         return f"none of {len(readings)} readings judged"
     alike = sum(item.judgement.verdict == verdict for item in judged)
-    said = f"in {alike} of {len(judged)} readings"
+    said = ", ".join([f"in {alike} of {len(judged)} readings", *_decided_otherwise(outcome)])
     short = sum(item.none_came_so_far for item in readings)
     if short:
         said += f", in {short} more no run came so far"

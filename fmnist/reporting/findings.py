@@ -14,12 +14,13 @@ from typing import Any
 import jinja2
 from matplotlib import rc_context
 
-from fmnist.evidence.claim import Claim, ClaimError, is_share, unit
+from fmnist.evidence.claim import MARGIN, Claim, ClaimError, is_share, unit
 from fmnist.evidence.claim_file import CLAIMS_DIR
 from fmnist.evidence.factorial import factorial
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.study_settings import study_settings
 from fmnist.evidence.text import (
+    DECIDED,
     ROUNDED,
     chance_of,
     chance_words,
@@ -66,7 +67,7 @@ class Told:
     @property
     def status(self) -> str:
         """ "holds", "does not hold", or "is open with 5 seeds"."""
-        if self.verdict in ("holds", "does not hold"):
+        if self.verdict in DECIDED:
             return self.verdict
         if not self.outcome.statement:
             return "is not measured"
@@ -87,7 +88,7 @@ class Told:
 
     @property
     def readings(self) -> str:
-        """ " (in 3 of 9 readings)", of a comparison that is decided; "" where none were run."""
+        """ " (in 3 of 9 readings)", of a comparison; "" where none were run, or open as ours is."""
         return "".join(f" ({text})" for text in readings_in_words(self.outcome))
 
     @property
@@ -142,13 +143,20 @@ def findings(
         "in [Claims and verdicts](claims.md), every claim with its remarks in `results/README.md`.",
         f"{scope(row.tested for row in rows)}. An interval is that of the level that decides; "
         "where none is shown, the numbers are whole or exact, or too few seeds are there yet. "
-        "*On other images, too*: the interval that covers other test images besides; it decides "
-        "nothing. P(A > B): how often a run of the first side is above one of the second, with a "
+        "*On other images, too*: the interval that covers other test images besides, and is never "
+        "the narrower one; it decides nothing. P(A > B): how often a run of the first side, or its "
+        "mean of a seed over the settings that it averages, is above one of the second, with a "
         f"95 % interval. {ROUNDED}.",
+        "A comparison *does not hold* when its difference is shown to be below the margin, "
+        f"{MARGIN:g} points where nothing else is said: a smaller one may be there. A published "
+        "value is one run, and *holds* when it is shown to lie where 95 % of our single runs do, "
+        "or our mean within the margin of it: runs that vary widely agree with much, and it may "
+        "lie outside the interval, which is that of our mean.",
         "A *reading* is one way to set what a source left open. A verdict on a comparison is that "
-        "of ours, with the number of readings in which it comes out the same; a published value "
-        "holds under some reading or does not hold under any. Of a claim with several parts the "
-        "one is shown, in brackets, that speaks least for it. Numbers are called as the records "
+        "of ours, with the number of readings in which it comes out the same, or the other way; a "
+        "published value holds under some reading or does not hold under any. Of a claim with "
+        "several parts the one is shown, in brackets, that speaks least for it: of what is open, "
+        "the odds are of that one alone. Numbers are called as the records "
         "call them: `test/acc` is the accuracy of the epoch that validation chose, `_last` of the "
         "last one, `val/acc_best` of the best one, `val/acc_area` the mean over the epochs.",
         f"*Figures of comparisons:* {EFFECTS_LEGEND}",
@@ -248,7 +256,7 @@ def found_words(items: Sequence[Told]) -> str:
 
 
 def _group(verdict: str) -> str:
-    return verdict if verdict in ("holds", "does not hold") else ""
+    return verdict if verdict in DECIDED else ""
 
 
 def counted(outcomes: Iterable[Outcome]) -> dict[str, int]:
@@ -278,7 +286,8 @@ def sentence(item: Told) -> str:
     if wider := wider_words(outcome):
         words += f" On other images, too: {wider}."
     for text in readings_in_words(outcome):
-        words += f" {text[0].upper()}{text[1:]}." if claim.about else f" The same verdict {text}."
+        same = not claim.about and item.verdict in DECIDED
+        words += f" The same verdict {text}." if same else f" {text[0].upper()}{text[1:]}."
     if chance := chance_of(outcome):
         words += f" P(A > B) {chance_words(chance)}."
     if left := odds_of(outcome):

@@ -146,6 +146,7 @@ def test_rows_of_two_measurements_each_say_where_they_are_from():
     other = one | {"commit": "b" * 40}
     assert origins([one, one]).startswith("Medians of 2 interleaved rounds at commit `aaaaaaaaa`")
     assert origins([one, other, one]).startswith("Rows 1, 3: Medians")
+    assert origins([one, one, one, other, one]).startswith("Rows 1 to 3, 5: Medians")
     assert "Row 2: Medians of 2 interleaved rounds at commit `bbbbbbbbb`" in origins([one, other])
 
 

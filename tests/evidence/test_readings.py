@@ -15,6 +15,7 @@ from fmnist.evidence.study import first_seed, misfit, sweep_of_readings
 from fmnist.evidence.text import (
     alike_in_words,
     effect,
+    readings_in_words,
     remarks,
     verdict_words,
 )
@@ -241,19 +242,20 @@ def test_a_comparisons_verdict_is_that_of_our_reading():
     outcome = judged("s3_baseline_better", [*baseline, *better])
     # With momentum the baseline beats the better net, which has no such reading.
     assert verdict_words(outcome) == "holds, by more than 0.2 points"
-    assert "in 3 of 4 readings" in remarks(outcome)
+    assert "in 3 of 4 readings, does not hold in 1" in remarks(outcome)
     momentum = next(item for item in outcome.readings if item.reading == "optim.momentum=0.9")
     assert momentum.judgement.verdict == "does not hold"
     alone = judged("s3_baseline_better", [r for r in [*baseline, *better]
                                           if r.settings["model.width"] == "0.25"])  # fmt: skip
     assert alone.judgement == outcome.judgement
-    assert "in 2 of 3 readings, 1 to run" in remarks(alone)
+    assert "in 2 of 3 readings, does not hold in 1, 1 to run" in remarks(alone)
     few = judged("s3_baseline_better", [*measured([75], range(1, 3)), *better])
     assert alike_in_words(few) == "none of 4 readings judged"
     waiting = [replace(item, judgement=few.judgement) for item in outcome.readings[:3]]
     waiting = [replace(i, judgement=replace(i.judgement, look=5)) for i in waiting]
     still_open = replace(few, readings=(*waiting, momentum))
-    assert alike_in_words(still_open) == "in 3 of 4 readings"
+    assert alike_in_words(still_open) == "in 3 of 4 readings, does not hold in 1"
+    assert readings_in_words(still_open) == ["does not hold in 1 of 4 readings"]
     shown = {line[1]: line[2] for line in readings_lines([outcome])}
     assert shown["optim.momentum=0.9"].startswith("-5.00 [")
 

@@ -124,9 +124,11 @@ def test_a_finding_says_in_how_many_readings_it_comes_out_the_same():
     ]
     outcomes = evaluate(CLAIMS, rows)
     of_s2 = [o for o in outcomes if o.claim.source == "S2"]
-    assert "best model holds (in 1 of 2 readings, 7 to run): +3.00" in finding("S2", of_s2, CLAIMS)
+    assert "best model holds (in 1 of 2 readings, does not hold in 1, 7 to run): +3.00" in finding(
+        "S2", of_s2, CLAIMS
+    )
     said = told(of_s2, CLAIMS)["s2_best_worst"]
-    assert "The same verdict in 1 of 2 readings, 7 to run." in sentence(said)
+    assert "The same verdict in 1 of 2 readings, does not hold in 1, 7 to run." in sentence(said)
     unread = [item for item in rows if "flip" not in str(item.settings["aug"])]
     (alone,) = [o for o in evaluate(CLAIMS, unread) if o.claim.name == "s2_best_worst"]
     assert "reading" not in sentence(told([alone], CLAIMS)["s2_best_worst"])
