@@ -292,9 +292,8 @@ def _unmatched(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
         | ({"seed": [str(row.seed) for row in pair]} if pair[0].seed != pair[1].seed else {})
         for pair in pairs
     ]
-    if not (
-        least := min(differing, key=len)
-    ):  # alike, but not all that the claim averages is there
+    least = min(differing, key=len)
+    if not least:  # alike, but not all that the claim averages is there
         return ""
     said = [f"{key}={' and '.join(values)}" for key, values in sorted(least.items())]
     return f"no runs of its sides are alike: {'; '.join(said)}; run {claim.sweep} without changes"

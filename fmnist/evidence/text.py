@@ -89,10 +89,10 @@ def _possible(outcome: Outcome, ends: tuple[float, float]) -> tuple[float, float
 
 def effect(outcome: Outcome) -> str:
     """ "+0.48 [0.31, 0.65] points" of a difference, "91.20 [91.05, 91.35] %" of a value."""
-    part, metric, statement = outcome.part, shown_metric(outcome), outcome.statement
-    if part is None or statement is None:
+    metric, statement = shown_metric(outcome), outcome.statement
+    if statement is None:
         return ""
-    difference, mean = not outcome.claim.values, part.summary(statement.shown).mean
+    difference, mean = not outcome.claim.values, statement.summary.mean
     if interval := possible_interval(outcome):
         text = measured(mean, interval, metric, difference)
     else:
@@ -247,38 +247,38 @@ def remarks(outcome: Outcome) -> list[str]:
     if outcome.aside:
         made.append(f"{plural(outcome.aside, 'seed')} left out: not all that the others average")
     made += outcome.codes
-    part, statement = outcome.part, outcome.statement
-    if part and statement and not statement.exact and (gaps := counted_seeds(part, statement)):
+    statement = outcome.statement if outcome.statement and not outcome.statement.exact else None
+    if statement and (gaps := counted_seeds(statement)):
         made.append(gaps)
     made += readings_in_words(outcome)
     made += likelihoods(outcome)
-    if part and statement and not statement.exact:
-        made.append(worst_seed(part, shown_metric(outcome)))
+    if statement:
+        part, metric = statement.weakest, shown_metric(outcome)
+        made.append(worst_seed(part, metric))
         made += looks_apart(outcome)
         if (extra := len(part.seeds) - statement.last) > 0:
-            mean = number(part.summary().mean, shown_metric(outcome))
-            do = "seeds do" if extra > 1 else "seed does"
+            do, mean = "seeds do" if extra > 1 else "seed does", number(part.summary().mean, metric)
             made.append(f"{extra} more {do} not count yet: {mean} with all")
     return made + ([outcome.claim.note] if outcome.claim.note else [])
 
 
 def looks_apart(outcome: Outcome) -> list[str]:
     """Where the looks leave no number together: which one is shown, and what the others gave."""
-    part, statement = outcome.part, outcome.statement
-    if part is None or statement is None or statement.agree:
+    statement = outcome.statement
+    if statement is None or statement.agree:
         return []
     made = []
     for look in statement.taken:
         if look != statement.shown:
             ends = _possible(outcome, statement.interval([look]))
-            mean, metric = part.summary(look).mean, shown_metric(outcome)
+            mean, metric = statement.weakest.summary(look).mean, shown_metric(outcome)
             made.append(f"{measured(mean, ends, metric, not outcome.claim.values)} at {look}")
     return [f"shown at {statement.shown} seeds, as the looks disagree: {', '.join(made)}"]
 
 
-def counted_seeds(part: Part, statement: Statement) -> str:
+def counted_seeds(statement: Statement) -> str:
     """Which seeds were judged, where that is not so many one after the other."""
-    seeds = part.seeds[: statement.shown]
+    seeds = statement.weakest.seeds[: statement.shown]
     gaps = bool(statement.taken) and seeds[-1] - seeds[0] >= len(seeds)
     return f"judged with the seeds {', '.join(map(str, seeds))}" if gaps else ""
 
@@ -305,11 +305,11 @@ def wider_words(outcome: Outcome) -> str:
     """The interval that covers other images, too: "[0.19, 0.53]", or "[0.19, 0.53], by the images
     of 4 seeds" where not all have kept them; "" where there is none.
     """
-    wider = outcome.judgement.wider
-    part, statement = outcome.part, outcome.statement
-    if wider is None or part is None or statement is None:
+    wider, statement = outcome.judgement.wider, outcome.statement
+    if wider is None or statement is None:
         return ""
     ends = ", ".join(number(end, shown_metric(outcome)) for end in _possible(outcome, wider))
+    part = statement.weakest
     known = sum(seed in part.right_seeds for seed in part.seeds[: statement.shown])
     return f"[{ends}]" + f", by the images of {known} seeds" * (known < statement.shown)
 
@@ -328,21 +328,22 @@ def likelihoods(outcome: Outcome) -> list[str]:
 
 def chance_of(outcome: Outcome) -> Chance | None:
     """P(A > B) of the part that is shown; None where there are no two sides, or one seed."""
-    part, statement = outcome.part, outcome.statement
-    if part is None or statement is None or len(part.sides) != 2 or statement.exact:
+    statement = outcome.statement
+    if statement is None or len(statement.weakest.sides) != 2 or statement.exact:
         return None
-    a, b = (values[: statement.shown] for values in part.sides)
-    return beats(a, b, part.paired) if len(a) > 1 else None
+    a, b = (values[: statement.shown] for values in statement.weakest.sides)
+    return beats(a, b, statement.weakest.paired) if len(a) > 1 else None
 
 
 def odds_of(outcome: Outcome) -> Odds | None:
     """What is likely where a comparison is undecided."""
-    part, statement = outcome.part, outcome.statement
-    if outcome.judgement.verdict != "undecided" or part is None or statement is None:
+    statement = outcome.statement
+    if outcome.judgement.verdict != "undecided" or statement is None or not outcome.claim.margin:
         return None
-    if len(part.sides) != 2 or part.whole or not outcome.claim.margin:
+    part = statement.weakest
+    if len(part.sides) != 2 or part.whole:
         return None
-    return odds(part.summary(statement.shown), outcome.claim.margin)
+    return odds(statement.summary, outcome.claim.margin)
 
 
 def chance_words(chance: Chance) -> str:

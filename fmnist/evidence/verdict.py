@@ -258,6 +258,11 @@ class Statement:
         kind = self.size or {"holds": "shown", "does not hold": "refuted"}.get(self.verdict)
         return min(self.taken, key=lambda n: getattr(self.test(n), kind)) if kind else self.last
 
+    @property
+    def summary(self) -> Summary:
+        """Of the part and the seeds that are shown."""
+        return self.weakest.summary(self.shown)
+
     @cached_property
     def agree(self) -> bool:
         """Whether what all looks leave together has the mean of the last in it."""

@@ -82,7 +82,7 @@ def to_csv(outcomes: Iterable[Outcome]) -> str:
     rows: list[Sequence[object]] = [CSV_COLUMNS]
     for outcome in outcomes:
         claim, judgement, part = outcome.claim, outcome.judgement, outcome.part
-        mean = part.summary(outcome.statement.shown).mean if part and outcome.statement else ""
+        mean = outcome.statement.summary.mean if outcome.statement else ""
         ends = (*(judgement.interval or ("", "")), *(judgement.wider or ("", "")))
         numbers = [round(x, 6) if isinstance(x, float) else x for x in (mean, *ends)]
         rows.append([

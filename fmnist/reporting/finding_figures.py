@@ -48,10 +48,8 @@ def effects_figure(
     axes.axvspan(-MARGIN, MARGIN, color=GRID, linewidth=0, alpha=0.6)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     for place, outcome in enumerate(shown):
-        part, statement = outcome.part, outcome.statement
-        assert part is not None
-        assert statement is not None
-        mean = part.summary(statement.shown).mean
+        assert outcome.statement is not None
+        mean = outcome.statement.summary.mean
         color = COLORS.get(outcome.judgement.verdict, SERIES[6])
         interval = possible_interval(outcome)
         if interval:

@@ -81,10 +81,9 @@ class Told:
     @property
     def signed(self) -> str:
         """The mean alone, with its sign and unit."""
-        part, statement = self.outcome.part, self.outcome.statement
-        if part is None or statement is None:
+        if self.outcome.statement is None:
             return "not measured"
-        return _signed(part.summary(statement.shown).mean, shown_metric(self.outcome))
+        return _signed(self.outcome.statement.summary.mean, shown_metric(self.outcome))
 
     @property
     def readings(self) -> str:
@@ -134,8 +133,19 @@ def findings(
         ClaimError: a template is wrong or names a claim that is not there.
     """
     charts: list[Chart] = []
-    outcomes = evaluate(claims, rows)
-    parts = [
+    outcomes, parts = evaluate(claims, rows), opening(rows)
+    for source in SOURCES:
+        own = [o for o in outcomes if o.claim.source == source]
+        if not own:
+            continue
+        template = _template(source, own, claims, charts, factorials)
+        parts.append(_rendered(source, lambda t=template: t.render()).strip())
+    return "\n\n".join(parts) + "\n", charts
+
+
+def opening(rows: Sequence[Row]) -> list[str]:
+    """What the page is about, and how to read it: its first paragraphs."""
+    return [
         "# Findings",
         "Five sources, each a story of a few networks trained once on Fashion-MNIST, and what "
         "became of their claims when every network was trained again with several seeds. Written "
@@ -162,13 +172,6 @@ def findings(
         f"*Figures of comparisons:* {EFFECTS_LEGEND}",
         f"*Figures of published values:* {VALUES_LEGEND}",
     ]
-    for source in SOURCES:
-        own = [o for o in outcomes if o.claim.source == source]
-        if not own:
-            continue
-        template = _template(source, own, claims, charts, factorials)
-        parts.append(_rendered(source, lambda t=template: t.render()).strip())
-    return "\n\n".join(parts) + "\n", charts
 
 
 def heading(source: str) -> str:
@@ -345,9 +348,10 @@ def _under_readings(outcome: Outcome) -> list[tuple[float, str]]:
 
     Classes may stand in another order; what else a claim says has the reading in its label.
     """
-    means, part, statement = [], outcome.part, outcome.statement
-    if part is None or statement is None:
+    means, statement = [], outcome.statement
+    if statement is None:
         return []
+    part = statement.weakest
     place = next(number for number, own in enumerate(statement.parts) if own is part)
     for item in outcome.readings:
         if item.statement:
