@@ -2,13 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn
 
-from fmnist.errors import RunError, UserError
+from fmnist.errors import UserError
 from fmnist.process.terminal import forgiving_terminal, leave
 from fmnist.runs.foreign_text import escaped
 
@@ -54,19 +53,6 @@ def for_each(items: Iterable[str], do: Callable[[str], int]) -> int:
             refuse(error)
             codes.append(UserError.exit_code)
     return max(codes)
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Around what writes the files that somebody asked for.
-
-    Raises:
-        RunError: one cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{error.filename}: cannot be written: {error.strerror}") from error
 
 
 def start(main: Callable[..., int]) -> NoReturn:

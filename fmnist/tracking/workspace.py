@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmnist.config.folders import conf_folders, option_file, options_of
 from fmnist.errors import UserError
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_text
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import Report
@@ -231,7 +231,7 @@ def build_and_save(
         upload(workspace, reports)
     else:
         content = specification(workspace, reports)
-        write_atomically(file, json.dumps(content, indent=1).encode())
+        write_text(file, json.dumps(content, indent=1))
         print(f"{file}: {len(workspace.sections)} sections, {len(reports)} report drafts")
 
 

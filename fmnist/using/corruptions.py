@@ -25,7 +25,6 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from fmnist.data.batches import Normalize
-from fmnist.runs.command import writing
 from fmnist.runs.corrupted import (
     CORRUPTED,
     KINDS,
@@ -36,7 +35,7 @@ from fmnist.runs.corrupted import (
 )  # fmt: skip
 from fmnist.runs.pretrained import FOLDER
 from fmnist.runs.record import known
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_atomically, writing
 from fmnist.training.predict import loss_and_accuracy, predict
 
 if TYPE_CHECKING:

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from fmnist.data.facts import DatasetFacts
 from fmnist.errors import RunError, UserError
-from fmnist.runs.command import writing
 from fmnist.runs.record import known
-from fmnist.runs.run import WEIGHTS, write_atomically
+from fmnist.runs.run import WEIGHTS, write_atomically, writing
 from fmnist.runs.text import shown
 from fmnist.training.tta import mean_logits
 

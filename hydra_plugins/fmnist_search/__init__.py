@@ -214,16 +214,18 @@ class SearchSweeper(SearchOptions, CellSweeper):
         import optuna
         from hydra.utils import instantiate
 
+        from fmnist.config.words import in_one_line
         from fmnist.errors import ConfigError
 
+        sampler = instantiate(self.sampler)
+        pruner = instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner()
         try:
             return optuna.create_study(
                 study_name=" ".join(filter(None, [self.study_name, name])), storage=self.storage,
-                direction=self.direction, sampler=instantiate(self.sampler), load_if_exists=True,
-                pruner=instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner(),
+                direction=self.direction, sampler=sampler, load_if_exists=True, pruner=pruner,
             )  # fmt: skip
-        except (RuntimeError, ValueError) as error:  # Optuna says which
-            message = " ".join(str(error).split())
+        except Exception as error:  # Optuna's, the database's or its driver's
+            message = in_one_line(error)
             raise ConfigError(f"hydra.sweeper.storage={self.storage}: {message}") from error
 
     def _require_same(self, study: "Study", space: "Space", fixed: list[str]) -> None:

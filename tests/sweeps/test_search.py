@@ -152,9 +152,12 @@ def test_a_study_of_an_optuna_that_this_one_cannot_read_is_refused_in_one_line(t
     database.close()
     sweeper = SearchSweeper(**A_SEARCH | {"storage": storage})
     sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
-    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
-        sweeper._study()
-    assert len(str(raised.value).splitlines()) == 1
+    for content in (None, b"no database"):  # a file of somebody else's, too
+        if content:
+            (tmp_path / "study.db").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
+            sweeper._study()
+        assert len(str(raised.value).splitlines()) == 1
 
 
 class Job:

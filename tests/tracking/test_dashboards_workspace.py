@@ -123,6 +123,10 @@ def test_mistakes_are_one_line(capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().err.startswith("error: W&B has no API key: wandb login first")
     assert main(["--report", "s2_activatoin"]) == 2
     assert capsys.readouterr().err.startswith("error: s2_activatoin: no such study; there are")
+    (tmp_path / "file").touch()
+    assert main(["--json", str(tmp_path / "file/x.json")]) == 2
+    said = f"error: {tmp_path}/file/x.json: cannot be written: Not a directory\n"
+    assert capsys.readouterr().err == said
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert main(["--json", str(tmp_path / "x.json")]) == 2
     assert capsys.readouterr().err == "error: pip install 'fmnist[workspaces]' first\n"
