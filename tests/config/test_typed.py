@@ -40,7 +40,6 @@ MISTAKES = [
     ("hydra.run.dir=full", "{cwd}/full: holds other things (thesis.tex); choose another"),
     ("-m hydra.sweep.dir= seed=0,1", "hydra.sweep.dir=: should name a folder"),
     ("-m seed=glob(*)", "the sweep has no cell"),
-    ("~hydra.callbacks.check optim.lr=-1", "optim.lr=-1: should be greater than 0"),
     ("hydra.mode=SWEEP", "hydra.mode=SWEEP: Invalid value 'SWEEP'"),
     ("hydra/job_logging=nope", "hydra/job_logging=nope: no such option"),
     (
