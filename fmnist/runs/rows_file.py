@@ -19,12 +19,17 @@ from fmnist.runs.run import write_atomically
 
 
 def is_rows_file(path: Path) -> bool:
-    """Whether a CSV file holds rows of this module."""
-    try:
-        with _opened(path) as file:
-            return file.readline(1000).startswith(",".join(FACTS))
-    except (Damaged, UnicodeDecodeError):
-        return False
+    """Whether a CSV file holds rows of this module.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    with reading(path, "is no table"):
+        try:
+            with _opened(path) as file:
+                return file.readline(1000).startswith(",".join(FACTS))
+        except (Damaged, UnicodeDecodeError):
+            return False
 
 
 def _opened(path: Path) -> TextIO:
@@ -40,8 +45,7 @@ def read_tables(folder: Path) -> tuple[list[Row], list[Path]]:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such directory")
     paths = sorted(folder.glob("*.csv"))
-    with reading(folder, "holds a table that is no text"):
-        tables = [path for path in paths if is_rows_file(path)]
+    tables = [path for path in paths if is_rows_file(path)]
     others = [path for path in paths if path not in tables]
     return [row for path in tables for row in read_rows(path)], others
 

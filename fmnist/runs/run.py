@@ -132,7 +132,7 @@ class Run:
         from hydra.errors import InstantiationException
         from omegaconf.errors import OmegaConfBaseException
 
-        from fmnist.config.build import build_node, sized
+        from fmnist.config.build import build_node, cause_of, sized
         from fmnist.config.trusted import Untrusted, missing_code, refuse_untrusted
 
         node = self.config[group]
@@ -149,9 +149,7 @@ class Run:
         ) as error:  # fmt: skip
             if missing := missing_code(node):
                 raise RunError(f"{self.dir}: config.{group}: {missing}") from error
-            cause = error if isinstance(error, ImportError) else error.__cause__ or error
-            while isinstance(cause, ImportError) and cause.__cause__:  # Hydra wraps them
-                cause = cause.__cause__
+            cause = cause_of(error)
             reason = " ".join(str(cause).split()) or type(cause).__name__
             raise RunError(f"{self.dir}: config.{group} cannot be built: {reason}") from error
 
@@ -318,7 +316,7 @@ def write_text(path: Path, text: str) -> None:
         RunError: it cannot be written.
     """
     with writing():
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode(errors="backslashreplace"))  # a name that is no text
 
 
 @contextmanager

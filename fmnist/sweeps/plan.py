@@ -11,13 +11,12 @@ from pathlib import Path, PurePath
 from filelock import FileLock
 from omegaconf import DictConfig
 
-from fmnist.config.check import check
-from fmnist.config.devices import check_devices
+from fmnist.config.folders import read_yaml, yaml_files
 from fmnist.config.readings import key_of
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.schema import config_hash
 from fmnist.config.signature import source_file
-from fmnist.config.trial import try_out
+from fmnist.config.trial import check_all
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.manifest import SWEEP, Cell, Manifest, listed_cells, manifest_json
 from fmnist.runs.run import finished_run, load_run, write_atomically
@@ -32,14 +31,14 @@ def fingerprint(folders: Iterable[Path]) -> str:
     """
     texts, targets = [Path(config_module).read_text()], set[str]()
     for folder in folders:
-        for path in sorted(folder.rglob("*.yaml")):
-            texts += [str(path.relative_to(folder)), text := path.read_text(encoding="utf-8")]
+        for path in yaml_files(folder):
+            texts += [str(path.relative_to(folder)), text := read_yaml(path)]
             texts += [
                 f"{name}={os.environ.get(name)}" for name in re.findall(r"oc\.env:(\w+)", text)
             ]
             targets |= {*re.findall(r"_target_: *([\w.]+)", text)}
     files = {file for target in targets if (file := source_file(target)) is not None}
-    texts += [file.read_text(encoding="utf-8") for file in sorted(files)]
+    texts += [file.read_text(encoding="utf-8", errors="replace") for file in sorted(files)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
@@ -82,10 +81,7 @@ def plan(
         cell = planned.get(tuple(overrides))
         if cell is None:
             try:
-                plain = check(config := compose(overrides))
-                if here:
-                    check_devices(plain)
-                try_out(plain)
+                plain = check_all(config := compose(overrides), here)
             except ConfigError as error:
                 raise ConfigError(f"{error} (in the cell {' '.join(overrides)})") from error
             digest = config_hash(plain)
