@@ -23,6 +23,7 @@ from fmnist.config.signature import Parameter, read_signature, undefined
 from fmnist.config.words import near, near_or_all, show
 from fmnist.errors import ConfigError
 
+NUMBER = frozenset({"int", "float"})
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 # Lightning's words. Those of TESTED are what the tests here train with.
@@ -299,14 +300,8 @@ def _check_required(path: str, node: dict[str, Any], signature: dict[str, Parame
 
 
 def _check_range(key: str, value: Any, text: str) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{key}={show(value)}: should be a number")
-    bounds = interval(text)
-    assert bounds is not None
-    if value not in bounds:
-        raise ConfigError(f"{key}={show(value)}: should be {bounds.words(value)}")
+    if value is not None:
+        _check_value(key, value, Parameter(types=NUMBER, interval=interval(text)))
 
 
 def _check_limit(key: str, value: Any) -> None:

@@ -11,8 +11,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +98,8 @@ def export(run: "Run", path: Path, kind: str) -> Exported:
     with torch.inference_mode():
         wanted = net(pixels)
     try:
-        with _quiet():
+        # What exporters say of their own libraries is nothing that a user could act on.
+        with warnings.catch_warnings(action="ignore"):
             two = pixels[:1].repeat(2, 1, 1, 1)  # of one exporters take the number for a constant
             content, compute = WRITERS[kind](net, two, metadata(run))
             found = compute(pixels)
@@ -149,14 +149,6 @@ def _test_pixels(run: "Run") -> Tensor:
 
 def _difference(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What exporters say of their own libraries is nothing that a user could act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _as_pt2(net: nn.Module, example: Tensor, says: dict[str, str]) -> tuple[bytes, Compute]:

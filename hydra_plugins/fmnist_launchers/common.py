@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from fmnist.errors import ConfigError
+
 
 def check_timeout(seconds: float | None) -> None:
     """Refuse what is no time.
@@ -12,7 +14,6 @@ def check_timeout(seconds: float | None) -> None:
     Raises:
         ConfigError: it is neither null nor a number greater than 0.
     """
-    from fmnist.errors import ConfigError
 
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if seconds is not None and not (number and 0 < seconds < float("inf")):

@@ -16,6 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from fmnist.errors import ConfigError, UserError
 from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ class MachineLauncher(Launcher):
         Raises:
             ConfigError: there is no such number of cells, or the timeout is no time.
         """
-        from fmnist.errors import ConfigError
 
         if self.n_jobs is not None and (not isinstance(self.n_jobs, int) or self.n_jobs == 0):
             message = "a number of cells, -1 for one a core, or null for what fills the machine"
@@ -129,7 +129,6 @@ class MachineLauncher(Launcher):
 
     def _wait_for_one(self, running: "Running", share: "CellShare") -> None:
         """Wait until a cell has ended, or several, and complete their jobs, or try them again."""
-        from fmnist.errors import UserError
         from fmnist.runs.run import finished_run
         from fmnist.sweeps.process import CellProcess, wait_for_one
 

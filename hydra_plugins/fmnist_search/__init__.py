@@ -18,6 +18,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from fmnist.config.words import in_one_line
+from fmnist.errors import ConfigError
+from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
+from fmnist.runs.manifest import Cell, listed_cells
+from fmnist.runs.text import in_eighty, shown
 from hydra_plugins.fmnist_search.space import brief, search_space, with_seeds
 from hydra_plugins.fmnist_search.study import (
     alone,
@@ -32,7 +37,6 @@ from hydra_plugins.fmnist_sweeper import CellSweeper, Options
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-    from fmnist.runs.manifest import Cell
     from hydra_plugins.fmnist_search.space import Space
 
     Asked = tuple[Trial, list[list[str]]]  # and the overrides of its cells
@@ -82,7 +86,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         Raises:
             ConfigError: Optuna is not installed, or there is no such number of trials.
         """
-        from fmnist.errors import ConfigError
 
         try:
             import optuna
@@ -102,9 +105,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
-        from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
-        from fmnist.runs.manifest import listed_cells
-        from fmnist.runs.text import shown
         from fmnist.sweeps.data import refuse_other_data
         from fmnist.sweeps.launch import finished
 
@@ -138,7 +138,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
             ConfigError: there is no such setting to search for each value of.
         """
         from fmnist.config.readings import key_of
-        from fmnist.errors import ConfigError
 
         if self.seeds > 1 and "seed" in space:
             raise ConfigError("seed: is searched; should be a number, from which seeds are counted")
@@ -174,7 +173,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _confirm(self, sides: Mapping[str, list[str]]) -> None:
         """Train every side on fresh seeds, and say which of them is better."""
         from fmnist.runs.run import ended_run
-        from fmnist.runs.text import in_eighty
         from fmnist.sweeps.confirm import compare_all, comparison_in_words
 
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
@@ -214,9 +212,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         import optuna
         from hydra.utils import instantiate
 
-        from fmnist.config.words import in_one_line
-        from fmnist.errors import ConfigError
-
         sampler = instantiate(self.sampler)
         pruner = instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner()
         try:
@@ -231,7 +226,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _require_same(self, study: "Study", space: "Space", fixed: list[str]) -> None:
         """See `require_kind`."""
         from fmnist.config.schema import config_hash, look_up, resolve
-        from fmnist.errors import ConfigError
 
         def hash_of(trial: list[str]) -> str:
             plain = resolve(self.load([*trial, *fixed]))
@@ -292,9 +286,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """
         import optuna
 
-        from fmnist.errors import ConfigError
-        from fmnist.runs.text import in_eighty
-
         trials = [study.ask(space) for _ in range(count)]
         asked, planned = list["Asked"](), dict[str, "Cell"]()  # by folder: two may be equal
         for number, trial in enumerate(trials, ended + 1):
@@ -314,7 +305,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
     def _has_trials(self, study: "Study", space: "Space", fixed: Sequence[str]) -> bool:
         """Whether any trial can be; if none, what is wrong is a setting that all of them have."""
-        from fmnist.errors import ConfigError
 
         if any(trial.value is not None for trial in study.trials):
             return True
@@ -358,7 +348,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
             names: of them, for people, by folder; None: what tells a trial's from others.
         """
         from fmnist.config.readings import key_of
-        from fmnist.runs.text import in_eighty
         from fmnist.sweeps.launch import error_of
         from fmnist.sweeps.plan import write_manifest
         from fmnist.sweeps.watch import outcome, watch

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmnist.errors import ConfigError, RunBusy, RunError
+from fmnist.runs.text import in_eighty, plural, shown
+
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
@@ -28,9 +31,6 @@ def alone(folder: Path) -> Iterator[None]:
         RunError: the folder cannot be written.
     """
     from filelock import FileLock, Timeout
-
-    from fmnist.errors import RunBusy, RunError
-    from fmnist.runs.text import shown
 
     lock = FileLock(folder / LOCK)
     try:
@@ -95,8 +95,6 @@ def require_kind(study: "Study", kind: Mapping[str, Any], direction: str, folder
     Raises:
         ConfigError: they are of another kind.
     """
-    from fmnist.errors import ConfigError
-    from fmnist.runs.text import shown
 
     now = {DIRECTION: direction, **kind}
     then = {DIRECTION: study.direction.name.lower(), **study.user_attrs.get(KIND, kind)}
@@ -141,7 +139,6 @@ def tell_best(study: "Study") -> int:
     if not done:
         log.error("no trial has a result%s", failed and f": {failed}")
         return 1
-    from fmnist.runs.text import in_eighty, plural
 
     best = study.best_trial
     words = " ".join(f"{key}={value}" for key, value in best.params.items())

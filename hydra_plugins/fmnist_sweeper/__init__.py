@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -15,10 +15,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from fmnist.errors import ConfigError
+from fmnist.runs.manifest import Cell, listed_cells
 from hydra_plugins.fmnist_launchers.machine import MachineLauncher
-
-if TYPE_CHECKING:
-    from fmnist.runs.manifest import Cell
 
 # Launchers whose cells may find their data and devices on another machine.
 ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
@@ -63,7 +62,6 @@ class CellSweeper(Options, Sweeper):
             ConfigError: there is no such number of retries, or no such kind of another setting.
         """
         from fmnist.config.readings import check_wanted
-        from fmnist.errors import ConfigError
 
         retries, stop = self.retries, self.stop_on_failure
         if type(retries) is not int or retries < 0:
@@ -136,7 +134,6 @@ class ResumeSweeper(CellSweeper):
     """Re-running the same command finishes the sweep."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fmnist.runs.manifest import listed_cells
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.data import refuse_other_data, require_data
