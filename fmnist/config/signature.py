@@ -182,10 +182,11 @@ def module_file(name: str) -> Path | None:
     spec = PathFinder.find_spec(top)
     if spec is None or not spec.submodule_search_locations:
         return Path(spec.origin) if spec and spec.origin and not rest else None
-    path = Path(next(iter(spec.submodule_search_locations))).joinpath(*rest)
-    for candidate in (path / "__init__.py", path.with_suffix(".py")):
-        if candidate.is_file():
-            return candidate
+    for location in spec.submodule_search_locations:  # several of a namespace: hydra_plugins
+        path = Path(location).joinpath(*rest)
+        for candidate in (path / "__init__.py", path.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
     return None
 
 

@@ -30,7 +30,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmitit
 from omegaconf import DictConfig, OmegaConf
 
 from fmnist.errors import ConfigError
-from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
+from hydra_plugins.fmnist_launchers.common import job_config
 
 SETTLED = 20  # seconds after which a job that is said to have ended has
 
@@ -58,17 +58,6 @@ class LocalLauncher(BaseSubmititLauncher):  # type: ignore[misc]
     def __init__(self, timeout: float | None = None, **params: Any) -> None:
         super().__init__(**params)
         self.timeout = timeout
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Before anything is launched.
-
-        Raises:
-            ConfigError: the timeout is no time.
-        """
-        check_timeout(self.timeout)
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
 
 class SlurmLauncher(LocalLauncher):
@@ -139,7 +128,6 @@ class RayLauncher(Launcher):
         except ModuleNotFoundError as error:
             message = "hydra/launcher=ray: Ray is not installed: pip install 'fmnist[ray]'"
             raise ConfigError(message) from error
-        check_timeout(self.timeout)
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
@@ -67,11 +67,11 @@ class SearchOptions(Options):
     direction: Literal["minimize", "maximize"]
     storage: str
     study_name: str
-    n_trials: int
-    n_jobs: int
-    seeds: int = 1
+    n_trials: Annotated[int, "[1, inf)"]
+    n_jobs: Annotated[int, "[1, inf)"]
+    seeds: Annotated[int, "[1, inf)"] = 1
     pruner: DictConfig | None = None
-    confirm: int = 0
+    confirm: Annotated[int, "[0, inf)"] = 0
     each: str | None = None
 
 
@@ -84,7 +84,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """Before anything is launched.
 
         Raises:
-            ConfigError: Optuna is not installed, or there is no such number of trials.
+            ConfigError: Optuna is not installed, or too few seeds are to confirm.
         """
 
         try:
@@ -92,11 +92,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         except ModuleNotFoundError as error:
             message = "hydra/sweeper=optuna: Optuna is not installed: pip install 'fmnist[optuna]'"
             raise ConfigError(message) from error
-        for name, what in (("n_trials", "trials"), ("n_jobs", "trials"), ("seeds", "seeds")):
-            number = getattr(self, name)
-            if not isinstance(number, int) or number < 1:
-                raise ConfigError(f"hydra.sweeper.{name}={number}: a number of {what}, 1 or more")
-        if not isinstance(self.confirm, int) or self.confirm in (1, 2) or self.confirm < 0:
+        if self.confirm in (1, 2):
             message = "should be 0, or 3 or more seeds: fewer show nothing"
             raise ConfigError(f"hydra.sweeper.confirm={self.confirm}: {message}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -127,8 +127,8 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused_in_one_line(texts, w
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: a number of trials, 1 or more"),
-        ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: a number of trials, 1 or more"),
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: should be at least 1"),
+        ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: should be a whole number"),
         ("hydra.sweeper.direction=up", "direction"),
         ("data.select_on=test", "a search chooses by validation, which the test set would then be"),
     ],
