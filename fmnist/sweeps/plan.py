@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-from filelock import FileLock
 from omegaconf import DictConfig
 
 from fmnist.config.folders import read_yaml, yaml_files
@@ -18,6 +17,7 @@ from fmnist.config.schema import config_hash
 from fmnist.config.signature import source_file
 from fmnist.config.trial import check_all
 from fmnist.errors import ConfigError, RunError
+from fmnist.runs.lock import locked
 from fmnist.runs.manifest import SWEEP, Cell, Manifest, listed_cells, manifest_json
 from fmnist.runs.run import finished_run, load_run, write_atomically
 from fmnist.sweeps.names import cell_name, distinct, own_cell_name
@@ -166,23 +166,17 @@ def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
     """
     if all(cell in (there := listed_cells(folder)) for cell in cells) and there:
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            places = {cell.config_hash: cell.dir for cell in cells}
-            kept = [
-                cell
-                for cell in listed_cells(folder)
-                if places.get(cell.config_hash, cell.dir) == cell.dir
-            ]
-            listed = {tuple(cell.overrides): cell for cell in [*kept, *cells]}
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            content = manifest_json(Manifest(list(listed.values()), now))
-            write_atomically(folder / SWEEP, content)
-    except PermissionError as error:
-        raise RunError(
-            f"{folder}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
-        ) from error
+    with locked(folder, "listing the cells of this sweep", seconds=60):
+        places = {cell.config_hash: cell.dir for cell in cells}
+        kept = [
+            cell
+            for cell in listed_cells(folder)
+            if places.get(cell.config_hash, cell.dir) == cell.dir
+        ]
+        listed = {tuple(cell.overrides): cell for cell in [*kept, *cells]}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        content = manifest_json(Manifest(list(listed.values()), now))
+        write_atomically(folder / SWEEP, content)
 
 
 def names_of(cells: Sequence[Cell]) -> dict[str, str]:

@@ -21,11 +21,11 @@ from omegaconf import DictConfig
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
+from fmnist.runs.lock import locked
 from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.runs.text import in_eighty, shown
 from hydra_plugins.fmnist_search.space import brief, search_space, with_seeds
 from hydra_plugins.fmnist_search.study import (
-    alone,
     examples,
     kind_of,
     require_kind,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Asked = tuple[Trial, list[list[str]]]  # and the overrides of its cells
 
 log = logging.getLogger(__name__)
+LOCK = ".search.lock"  # beside `.lock`, which is the list's of the cells
 
 
 @dataclass(kw_only=True, eq=False)
@@ -110,7 +111,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         self.name_cells()
         log.info("search  %s", shown(self.folder))
         try:
-            with sigterm_exits(), alone(self.folder):
+            # Who else searched in this folder would take up the trials that run.
+            with sigterm_exits(), locked(self.folder, "searching there", LOCK, 0):
                 if self.here():
                     cells = listed_cells(self.folder)
                     done = finished(self.folder, cells)

@@ -1,14 +1,13 @@
-"""The study in a search's folder: one process at a time asks it, for trials of one kind."""
+"""The study in a search's folder, which is asked for trials of one kind."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist.errors import ConfigError, RunBusy, RunError
+from fmnist.errors import ConfigError
 from fmnist.runs.text import in_eighty, plural, shown
 
 if TYPE_CHECKING:
@@ -16,36 +15,9 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 log = logging.getLogger(__name__)
-LOCK = ".search.lock"  # beside `.lock`, which is the list's of the cells
 KIND = "kind"  # the study's: what its trials have in common
 TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 SEEDS, DIRECTION = "hydra.sweeper.seeds", "hydra.sweeper.direction"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Nobody else searches in this folder meanwhile: who did would take up the trials that run.
-
-    Raises:
-        RunBusy: somebody does.
-        RunError: the folder cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunBusy(f"{shown(folder)}: another process is searching there") from error
-    except PermissionError as error:
-        raise RunError(
-            f"{shown(folder)}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def kind_of(

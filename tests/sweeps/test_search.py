@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
+from fmnist.runs.lock import locked
 from fmnist.runs.manifest import Cell
-from hydra_plugins.fmnist_search import SearchSweeper
+from hydra_plugins.fmnist_search import LOCK, SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
 from tests.records import A_SEARCH
 from tests.stopping import holding
@@ -305,13 +306,11 @@ def test_a_setting_of_all_trials_that_is_wrong_ends_the_search(search):
 
 
 def test_two_processes_never_search_one_folder(tmp_path):
-    from hydra_plugins.fmnist_search.study import alone
-
-    with alone(tmp_path / "search"):
+    with locked(tmp_path / "search", name=LOCK):
         done = here(*SEARCH, cwd=tmp_path)
     assert done.returncode == 75, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
-    assert line == "error: search: another process is searching there"
+    assert line == f"error: {tmp_path}/search: another process is searching there"
     assert not list(tmp_path.glob("search/*.db"))
 
 
