@@ -37,7 +37,8 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
     if found := re.match(r"Additional config directory '(.*)' not found", text):
         return f"--config-dir {found[1]}: no such folder"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        return _explain_missing(*error.missing_cfg_file.rpartition("/")[::2], error.options)
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        return _explain_missing(group, option, error.options)
     if isinstance(error, HydraException):
         return _explain_file(text, error.__cause__ or error.__context__)
     return None
