@@ -75,8 +75,11 @@ def _read_rows(path: Path) -> list[Row]:
         if not is_rows_file(path):
             raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
                            f"{','.join(FACTS[:3])},...")  # fmt: skip
-        with _opened(path) as file:
-            return [_row(fields) for fields in csv.DictReader(file)]
+        try:
+            with _opened(path) as file:
+                return [_row(fields) for fields in csv.DictReader(file)]
+        except csv.Error as error:
+            raise Damaged(str(error)) from error
 
 
 def _row(cells: dict[str, str]) -> Row:
