@@ -218,7 +218,8 @@ def main() -> None:
     if len(sys.argv) > 1:
         record = load_run(sys.argv[1]).record
         record.config["data"].pop("root", None)  # a folder of that machine, as in the command
-        record = replace(record, command=record.command.rpartition(" && ")[2])
+        words = record.command.partition(" -m fmnist.train")[1:]  # without folders of that machine
+        record = replace(record, command="".join(["python", *words]))
         write_atomically(FIRST_RUN, record_json(record) + b"\n")
     measured = sources()
     for path in DOCUMENTS:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fmnist.errors import UserError
-from fmnist.runs.command import add_config_dir, command, command_parser, start, writing
+from fmnist.runs.command import add_config_dir, command, command_parser, start
 from fmnist.runs.foreign_text import escaped
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_atomically, writing
 from fmnist.runs.text import shown
 
 

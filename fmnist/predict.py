@@ -12,11 +12,11 @@ from pathlib import Path
 from fmnist.config.trusted import TRUST_HELP, trust
 from fmnist.errors import UserError
 from fmnist.process.terminal import say
-from fmnist.runs.command import command, command_parser, start, writing
+from fmnist.runs.command import command, command_parser, start
 from fmnist.runs.foreign_text import escaped
 from fmnist.runs.pretrained import PREFIX, PRETRAINED_HELP, load_named
 from fmnist.runs.record import known
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_atomically, writing
 
 
 @command

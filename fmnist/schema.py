@@ -9,20 +9,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmnist.config.folders import read_yaml, yaml_files
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
 from fmnist.runs.command import command, command_parser, start
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_atomically, writing
 from fmnist.runs.text import shown
-
-OTHERS = ("wandb_sweep",)  # files of another program
 
 
 def write_schemas(folder: Path) -> Path:
     """The schemas of a folder of configurations, its own targets among them; where they lie.
 
     Raises:
-        ConfigError: there is no such folder, or they cannot be written.
+        ConfigError, RunError: there is no such folder; they cannot be written.
     """
     from fmnist.config.json_schema import schemas
 
@@ -30,13 +29,11 @@ def write_schemas(folder: Path) -> Path:
         raise ConfigError(f"{folder}: no such folder of configurations")
     sys.path.insert(0, str(Path.cwd()))  # nets that belong to no package
     out = folder.absolute().parent / ".schema"
-    try:
+    with writing():
         out.mkdir(exist_ok=True)
         for name, schema in schemas(dict.fromkeys([CONF_DIR, folder])).items():
             content = json.dumps(schema, indent=1, ensure_ascii=False)
             write_atomically(out / f"{name}.json", content.encode())
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
     return out
 
 
@@ -44,13 +41,8 @@ def without_line(folder: Path) -> list[tuple[Path, str]]:
     """Files that do not name their schema, and the line that would."""
     from fmnist.config.json_schema import modeline
 
-    files = [
-        p for p in sorted(folder.rglob("*.yaml")) if p.relative_to(folder).parts[0] not in OTHERS
-    ]
-    lines = [(path, modeline(path, folder)) for path in files]
-    return [
-        (p, line) for p, line in lines if line not in p.read_text(encoding="utf-8").splitlines()
-    ]
+    lines = [(path, modeline(path, folder)) for path in yaml_files(folder)]
+    return [(path, line) for path, line in lines if line not in read_yaml(path).splitlines()]
 
 
 @command

@@ -32,7 +32,7 @@ from fmnist.errors import ConfigError
 from fmnist.process.messages import run_log, send_library_messages_to_log
 from fmnist.process.terminal import forgiving_terminal, say, signal_exit_code, sigterm_exits
 from fmnist.runs.before import remove_all_untouched, remove_untouched
-from fmnist.runs.job import Job, hide_from_help, hydra_job
+from fmnist.runs.job import Job, hydra_job
 from fmnist.runs.lock import locked
 from fmnist.runs.record import RESULT, Record, known
 from fmnist.runs.recording import goes_on, recorded, start_run
@@ -295,7 +295,6 @@ def main() -> None:
     """The command: what Hydra says of a mistake in many lines is said here in one."""
     os.environ.setdefault("FMNIST_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes exceptions on
-    hide_from_help("wandb_sweep")
     with forgiving_terminal():
         try:
             sys.argv[1:] = ask_for_sweep(order_arguments(sys.argv[1:]))

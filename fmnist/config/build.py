@@ -42,6 +42,14 @@ def find_target(target: str) -> Any:
         logger.disabled = before
 
 
+def cause_of(error: Exception) -> BaseException:
+    """What went wrong in a constructor or an import, which Hydra wraps, some of it twice."""
+    cause = error if isinstance(error, ImportError) else error.__cause__ or error
+    while isinstance(cause, ImportError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause
+
+
 def as_plain(value: Any) -> Any:
     """Without OmegaConf's containers, which only running code could load from a checkpoint."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

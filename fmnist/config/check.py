@@ -23,6 +23,7 @@ from fmnist.config.signature import Parameter, read_signature, undefined
 from fmnist.config.words import near, near_or_all, show
 from fmnist.errors import ConfigError
 
+NUMBER = frozenset({"int", "float"})
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 # Lightning's words. Those of TESTED are what the tests here train with.
@@ -124,7 +125,7 @@ def check(config: DictConfig) -> dict[str, Any]:
         if isinstance(value, dict):
             _check_node(key, value, chosen)
     for key, text in RANGES.items():
-        _check_range(key, look_up(plain, key), text)
+        check_range(key, look_up(plain, key), text)
     for key in LIMITS:
         _check_limit(key, look_up(plain, key))
     every = look_up(plain, "trainer.val_check_interval")
@@ -237,27 +238,32 @@ def _check_node(path: str, node: dict[str, Any], chosen: Collection[str]) -> Non
             hint = near_or_all(key, options, f"{path}.")
             hint = f"; ~{path}.{key} leaves it out" if path in chosen else hint
             raise ConfigError(f"{path}.{key}: {target} takes no such argument{hint}")
-        _check_value(f"{path}.{key}", value, signature[key])
+        check_value(f"{path}.{key}", value, signature[key])
         if target.startswith("torch."):
             _check_pair(f"{path}.{key}", value, signature[key].default)
     for key, text in ranges(target).items():
         if key in node and text:
             if node[key] is None:
                 raise ConfigError(f"{path}.{key}=null: should be a number")
-            _check_range(f"{path}.{key}", node[key], text)
+            check_range(f"{path}.{key}", node[key], text)
     _check_required(path, node, signature)
 
 
 def _check_grouping(node: dict[str, Any], ours: dict[str, Parameter]) -> None:
     """The settings of an optimiser that are ours."""
     for key in [key for key in ours if key in node]:
-        _check_value(f"optim.{key}", node[key], ours[key])
+        check_value(f"optim.{key}", node[key], ours[key])
     signature = read_signature(node["_target_"])
     if node.get("no_decay") and signature is not None and "weight_decay" not in signature:
         raise ConfigError(f"optim.no_decay=true: {node['_target_']} has no weight_decay")
 
 
-def _check_value(key: str, value: Any, parameter: Parameter) -> None:
+def check_value(key: str, value: Any, parameter: Parameter) -> None:
+    """Refuse a value that an argument's annotation does not allow.
+
+    Raises:
+        ConfigError: naming the key, the value and what would be right.
+    """
     if not parameter.accepts(value):
         hint = near(str(value), map(str, parameter.choices))
         raise ConfigError(f"{key}={show(value)}: should be {parameter.expectation()}{hint}")
@@ -298,15 +304,10 @@ def _check_required(path: str, node: dict[str, Any], signature: dict[str, Parame
             )
 
 
-def _check_range(key: str, value: Any, text: str) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{key}={show(value)}: should be a number")
-    bounds = interval(text)
-    assert bounds is not None
-    if value not in bounds:
-        raise ConfigError(f"{key}={show(value)}: should be {bounds.words(value)}")
+def check_range(key: str, value: Any, text: str) -> None:
+    """Refuse what is neither null nor a number in an interval, see `check_value`."""
+    if value is not None:
+        check_value(key, value, Parameter(types=NUMBER, interval=interval(text)))
 
 
 def _check_limit(key: str, value: Any) -> None:

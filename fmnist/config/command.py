@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fmnist.config.arguments import is_value_key
+from fmnist.config.check import check_range, check_value
 from fmnist.config.folders import refuse_hidden
 from fmnist.config.readings import key_of
 from fmnist.config.schema import GROUPS, SEVERAL
@@ -66,15 +67,21 @@ def check_command(config: DictConfig) -> None:
 
 
 def _check_hydras_node(path: str, node: Any) -> None:
-    """A key that its target does not take: `parms:` in an ablation's file."""
+    """What its target does not take: a key, as `parms:` in an ablation's file, or a value."""
+    check_range(f"{path}.timeout", node.get("timeout"), "(0, inf)")  # submitit's take any key
     signature = read_signature(str(node.get("_target_")))
     if signature is None:
         return
-    for key in node:
-        if key not in signature and not str(key).startswith("_"):
+    settings: Any = OmegaConf.to_container(node, resolve=False)
+    for key, value in settings.items():
+        if str(key).startswith("_"):
+            continue
+        if key not in signature:
             raise ConfigError(
                 f"{path}.{key}: no such setting{near_or_all(str(key), signature, f'{path}.')}"
             )
+        if "${" not in str(value):
+            check_value(f"{path}.{key}", value, signature[key])
 
 
 def _check_factors(params: Any) -> None:

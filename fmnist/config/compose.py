@@ -5,12 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fmnist.config.check import check
 from fmnist.config.command import ALONE, check_files, check_overrides
-from fmnist.config.devices import check_devices
 from fmnist.config.explain import explain
 from fmnist.config.schema import CONF_DIR
-from fmnist.config.trial import try_out
+from fmnist.config.trial import check_all
 from fmnist.errors import ConfigError
 
 
@@ -43,10 +41,7 @@ def compose_run(overrides: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str
                 raise ConfigError(
                     f"{group}={choices[group]}: many runs: fmnist train {group}={choices[group]}"
                 )
-        plain = check(config)
-    check_devices(plain)
-    try_out(plain)
-    return plain, choices
+        return check_all(config), choices
 
 
 def chosen_options(hydra: Any) -> dict[str, str]:

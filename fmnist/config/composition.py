@@ -5,7 +5,7 @@ file where a plus sign is too many, and blames no override where one of them is 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fmnist.config.folders import options_of
 from fmnist.config.schema import SCALARS
-from fmnist.config.words import near
+from fmnist.config.words import near_or_all
 
 # Groups whose files set other groups.
 GLOBAL = ("experiment", "ablation", "search", "without", "local")
@@ -36,24 +36,20 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
         return f"~{found[1]}: there is no such setting to leave out"
     if found := re.match(r"Additional config directory '(.*)' not found", text):
         return f"--config-dir {found[1]}: no such folder"
-    if isinstance(error, MissingConfigException) and not error.options:
-        if error.missing_cfg_file:
-            group, _, option = error.missing_cfg_file.rpartition("/")
-            return (
-                f"{group}={option}: no such option{_shipped(group, option)}"
-                if group
-                else f"{option}.yaml: in no folder of configurations"
-            )
-        return None
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        return _explain_missing(group, option, error.options)
     if isinstance(error, HydraException):
         return _explain_file(text, error.__cause__ or error.__context__)
     return None
 
 
-def _shipped(group: str, option: str) -> str:
-    """Of a group that has several, where Hydra says none: those of conf/."""
-    names = options_of(group)
-    return near(option, names) or (f"; fmnist has {', '.join(names)}" if names else "")
+def _explain_missing(group: str, option: str, found: Sequence[str] | None) -> str:
+    """Of a group that takes several options, Hydra has found none: there are those of conf/."""
+    if not group:
+        return f"{option}.yaml: in no folder of configurations"
+    options = [name.removesuffix(".yaml") for name in found] if found else options_of(group)
+    return f"{group}={option}: no such option{near_or_all(option, options)}"
 
 
 def _explain_no_option(typed: list[str]) -> str:

@@ -13,7 +13,6 @@ from hydra.errors import (
     ConfigCompositionException,
     HydraException,
     InstantiationException,
-    MissingConfigException,
     OverrideParseException,
 )
 from omegaconf import DictConfig
@@ -23,10 +22,11 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from fmnist.config.build import cause_of
 from fmnist.config.composition import explain_composition
 from fmnist.config.groups import grouping_settings
 from fmnist.config.signature import read_signature
-from fmnist.config.words import in_one_line, near_or_all, show
+from fmnist.config.words import in_one_line, near_or_all, not_utf8, show
 from fmnist.errors import UserError
 from fmnist.process.terminal import say
 
@@ -68,8 +68,6 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
     if line := explain_composition(error, overrides):
         return line
     cause = error.__cause__ or error.__context__
-    if isinstance(error, MissingConfigException):
-        return _explain_missing(error)
     if isinstance(error, OverrideParseException):
         return f"{error.override}: should be key=value, brackets closed, special characters quoted"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
@@ -88,6 +86,8 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
         return f"trainer: {in_one_line(error)}"
     if type(error).__module__.startswith("yaml."):
         return " ".join(str(error).split())
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of configurations {not_utf8(error)}"
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         words = describe(cause) if isinstance(cause, OSError) else in_one_line(cause or error)
         return f"hydra.job_logging: {in_one_line(error).lower()}: {words}"
@@ -144,14 +144,6 @@ def _write_to_logs(error: Exception) -> list[str]:
     return [os.path.relpath(handler.baseFilename) for handler in files]
 
 
-def _explain_missing(error: MissingConfigException) -> str:
-    group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group or not error.options:
-        return " ".join(str(error).split())
-    options = [name.removesuffix(".yaml") for name in error.options]
-    return f"{group}={option}: no such option{near_or_all(option, options)}"
-
-
 def _explain_key(error: OmegaConfBaseException) -> str:
     """A key that does not exist, or a field of `Config` that is given another type."""
     path, parent = str(error.full_key), error.parent_node
@@ -172,10 +164,7 @@ def _explain_key(error: OmegaConfBaseException) -> str:
 
 def _explain_constructor(error: InstantiationException) -> str:
     """A target that cannot be found, or whose constructor fails."""
-    cause = error.__cause__
     target = re.search(r"'([\w.]+)'", str(error))
-    if cause is None or target is None:
+    if error.__cause__ is None or target is None:
         return in_one_line(error)
-    while isinstance(cause, ImportError) and cause.__cause__ is not None:  # Hydra wraps them
-        cause = cause.__cause__
-    return f"{target[1]}: {describe(cause)}"
+    return f"{target[1]}: {describe(cause_of(error))}"

@@ -10,6 +10,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from fmnist.config.schema import CONF_DIR
+from fmnist.config.words import not_utf8
 from fmnist.errors import ConfigError
 
 K = TypeVar("K", bound=Hashable)
@@ -69,6 +70,23 @@ def conf_folders() -> list[Path]:
     return [CONF_DIR, *OwnFolders.folders]
 
 
+def yaml_files(folder: Path) -> list[Path]:
+    """Those that there are, at any depth: the lock of an editor is a link to no file."""
+    return [path for path in sorted(folder.rglob("*.yaml")) if path.is_file()]
+
+
+def read_yaml(path: Path) -> str:
+    """The text of a file of configurations.
+
+    Raises:
+        ConfigError: it is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {not_utf8(error)}") from error
+
+
 def option_file(group: str, option: str) -> Path | None:
     """The file of an option; None: there is none."""
     files = (folder / group / f"{option}.yaml" for folder in conf_folders())
@@ -95,7 +113,7 @@ def refuse_hidden(folders: Sequence[Path]) -> None:
     behind = folders[folders.index(CONF_DIR) + 1 :] if CONF_DIR in folders else []
     for folder in behind:
         # By our names: one's own folder may be a link, or hold a link to a group, or be large.
-        for taken in filter(Path.is_file, sorted(CONF_DIR.rglob("*.yaml"))):
+        for taken in yaml_files(CONF_DIR):
             name = taken.relative_to(CONF_DIR)
             path = folder / name
             if path.is_file() and taken.read_bytes() != path.read_bytes():

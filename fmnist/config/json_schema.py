@@ -16,6 +16,7 @@ import yaml
 
 from fmnist.config.check import CHOICES, GIVEN_TO, LIMITS, RANGES
 from fmnist.config.composition import GLOBAL
+from fmnist.config.folders import read_yaml, yaml_files
 from fmnist.config.groups import grouping_settings
 from fmnist.config.hashing import HYDRAS
 from fmnist.config.interval import interval
@@ -58,7 +59,7 @@ def schemas(folders: Iterable[Path] = (CONF_DIR,)) -> dict[str, Schema]:
 def schema_of(path: Path, folder: Path) -> str:
     """Which schema a file of a folder of configurations has."""
     inside = path.relative_to(folder).parts
-    if len(inside) == 1 or "@package _global_" in path.read_text(encoding="utf-8")[:200]:
+    if len(inside) == 1 or "@package _global_" in read_yaml(path)[:200]:
         return "global"
     return inside[0] if inside[0] in GROUPS else "hydra"
 
@@ -73,10 +74,10 @@ def _targets(folders: Iterable[Path], group: str) -> list[str]:
     """Every `_target_` of a group's options, of nodes inside them too, each once."""
     found: list[Any] = []
     for folder in folders:
-        for path in sorted((folder / group).glob("*.yaml")):
+        for path in yaml_files(folder / group):
             try:
-                found += targets_of(yaml.safe_load(path.read_text(encoding="utf-8")))
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                found += targets_of(yaml.safe_load(read_yaml(path)))
+            except yaml.YAMLError as error:
                 raise ConfigError(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
     return list(dict.fromkeys(target for target in found if isinstance(target, str)))
 

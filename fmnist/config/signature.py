@@ -85,7 +85,7 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
             return _arguments(tree, item, skip=1)
     match node.bases:
         case [ast.Name(id=base), *_]:  # whose constructor it has, or whose fields besides its own
-            inherited = read_signature(_origin(tree, module, base))
+            inherited = read_signature(f"{module}.{base}")  # imported there, maybe
         case _:
             inherited = None
     if not any("dataclass" in ast.unparse(item) for item in node.decorator_list):
@@ -97,16 +97,6 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
         for item in node.body
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
     }
-
-
-def _origin(tree: ast.Module, module: str, name: str) -> str:
-    """The dotted name of what a module knows as `name`: its own, or imported by its full name."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return f"{node.module}.{alias.name}"
-    return f"{module}.{name}"
 
 
 def source_file(target: str) -> Path | None:
@@ -162,7 +152,7 @@ def undefined(target: str) -> tuple[str, str, list[str]] | None:
     path = module_file(module)
     if path is None or path.suffix != ".py":
         return None
-    tree, text = _parse(path), path.read_text(encoding="utf-8")
+    tree, text = _parse(path), path.read_text(encoding="utf-8", errors="replace")
     if re.search(rf"\b{name}\b|import \*|\b(__getattr__|globals|setattr|exec)\b", text):
         return None
     names = []
@@ -192,10 +182,11 @@ def module_file(name: str) -> Path | None:
     spec = PathFinder.find_spec(top)
     if spec is None or not spec.submodule_search_locations:
         return Path(spec.origin) if spec and spec.origin and not rest else None
-    path = Path(next(iter(spec.submodule_search_locations))).joinpath(*rest)
-    for candidate in (path / "__init__.py", path.with_suffix(".py")):
-        if candidate.is_file():
-            return candidate
+    for location in spec.submodule_search_locations:  # several of a namespace: hydra_plugins
+        path = Path(location).joinpath(*rest)
+        for candidate in (path / "__init__.py", path.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
     return None
 
 

@@ -19,8 +19,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
+from omegaconf import DictConfig
 
-from fmnist.config.build import build_node, maker
+from fmnist.config.build import build_node, cause_of, maker
+from fmnist.config.check import check
+from fmnist.config.devices import check_devices
 from fmnist.config.explain import describe
 from fmnist.config.groups import split_grouping
 from fmnist.config.known import is_known
@@ -54,6 +57,22 @@ SHAPES = ((4, 2, 3, 3), (4, 4), (4,))  # of a convolution, a linear layer and a 
 STEPS = 20
 
 
+def check_all(config: DictConfig, here: bool = True) -> dict[str, Any]:
+    """The resolved configuration, when it can be trained.
+
+    Args:
+        here: whether on this machine, whose devices are then counted.
+
+    Raises:
+        ConfigError: see `check`, `check_devices` and `try_out`.
+    """
+    plain = check(config)
+    if here:
+        check_devices(plain)
+    try_out(plain)
+    return plain
+
+
 def try_out(plain: dict[str, Any]) -> None:
     """Build and step what a checked configuration describes.
 
@@ -83,15 +102,12 @@ def _is_plain_augmentation(node: dict[str, Any]) -> bool:
 def _explained(path: str, node: dict[str, Any]) -> Iterator[None]:
     """Whatever goes wrong in it is the node's fault, and said in one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run itself says them
+        with warnings.catch_warnings(action="ignore"):  # the run itself says them
             yield
     except ConfigError:
         raise
     except Exception as error:
-        cause: BaseException = error
-        if isinstance(error, InstantiationException) and error.__cause__ is not None:
-            cause = error.__cause__
+        cause = cause_of(error) if isinstance(error, InstantiationException) else error
         words = " ".join(str(cause).split()) or type(cause).__name__
         known = isinstance(cause, ValueError | TypeError | RuntimeError)
         name = "" if known else f"{type(cause).__name__}: "

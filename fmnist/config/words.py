@@ -35,6 +35,10 @@ def kind(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}{some}"
 
 
+def not_utf8(error: UnicodeDecodeError) -> str:
+    return f"should be UTF-8 text: byte {error.start} is 0x{error.object[error.start]:02x}"
+
+
 def in_one_line(error: BaseException) -> str:
     """The first line of OmegaConf's and Hydra's messages, after the key that it is about."""
     key, lines = getattr(error, "full_key", None), str(error).splitlines()

@@ -1,18 +1,22 @@
-"""The folder of a run, before there is one: what may be there, and that nothing is left of no run.
+"""Before a run or a sweep: a mistake leaves no folder behind, and no run ends in another's.
 
 Hydra makes the folder, its log and its own files before anything of ours is asked; a hook of its
 comes first.
 """
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import env_override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from fmnist.config.command import check_command
 from fmnist.config.explain import fail
-from fmnist.config.schema import config_hash, resolve
+from fmnist.config.schema import config_hash
+from fmnist.config.trial import check_all
 from fmnist.errors import ConfigError, RunBusy, RunError
 from fmnist.runs.lock import LOCK, is_locked
 from fmnist.runs.record import RESULT
@@ -26,24 +30,35 @@ HYDRAS = ("config.yaml", "hydra.yaml", "overrides.yaml")
 _made: dict[Path, list[Path]] = {}
 
 
-class CheckFolder(Callback):
-    """Hydra's hook: what is wrong with the folder that is to be written is said in one line."""
+class CheckBeforeRun(Callback):
+    """Hydra's hook: what is wrong with command, configuration, machine or folder."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        try:
+        with _one_line():
+            # Hydra sets the job's variables later, where PyTorch has read its own.
+            with env_override(config.hydra.job.env_set):
+                check_command(config)
+                plain = check_all(config)
             folder = _named_folder(config, "hydra.run.dir")
-            check_folder(folder, f"{config.hydra.job.name}.log", config_hash(resolve(config)))
+            check_folder(folder, f"{config.hydra.job.name}.log", config_hash(plain))
             _made[folder] = [path for path in (folder, *folder.parents) if not path.exists()]
-        except Exception as error:  # Hydra makes warnings of them; SystemExit passes
-            raise SystemExit(fail(error)) from error
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        try:
+        """The cells are checked by the sweeper, all of them before the first is trained."""
+        with _one_line():
+            check_command(config)
             folder = _named_folder(config, "hydra.sweep.dir")
             if folder.exists() and not folder.is_dir():
                 raise RunError(f"{folder}: not a folder; choose another hydra.sweep.dir")
-        except Exception as error:
-            raise SystemExit(fail(error)) from error
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """An error ends the command here: of a hook's Hydra makes a warning, unless it is this one."""
+    try:
+        yield
+    except Exception as error:
+        raise SystemExit(fail(error)) from error
 
 
 def _named_folder(config: DictConfig, key: str) -> Path:

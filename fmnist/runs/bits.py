@@ -37,18 +37,6 @@ class Right:
             raise ValueError(f"shapes {self.best.shape} and {self.last.shape}: should be one [N]")
 
 
-def _packed(right: Right) -> NDArray[np.uint8]:
-    """uint8 [2, ceil(N / 8)]."""
-    return np.packbits(np.stack([right.best, right.last]), axis=1)
-
-
-def _unpacked(packed: NDArray[np.uint8], count: int) -> Right:
-    if packed.dtype != np.uint8 or packed.shape != (2, -(-count // 8)):
-        raise ValueError(f"{packed.dtype} {list(packed.shape)} are not the bits of {count} images")
-    best, last = np.unpackbits(packed, axis=1, count=count).astype(bool)
-    return Right(best, last)
-
-
 def write_right(path: Path, runs: Mapping[str, Right]) -> None:
     """Write the bits of one run or of many, by name.
 
@@ -58,7 +46,10 @@ def write_right(path: Path, runs: Mapping[str, Right]) -> None:
     counts = {len(right.best) for right in runs.values()}
     if len(counts) != 1:
         raise ValueError(f"numbers of test images {sorted(counts)}: should be one")
-    arrays = {name: _packed(right) for name, right in sorted(runs.items())}
+    arrays = {  # uint8 [2, ceil(N / 8)]
+        name: np.packbits(np.stack([right.best, right.last]), axis=1)
+        for name, right in sorted(runs.items())
+    }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{COUNT: np.array(counts.pop())}, **arrays)
     write_atomically(path, buffer.getvalue())
@@ -76,9 +67,9 @@ def read_right(path: Path) -> dict[str, Right]:
         if not 0 < count <= MOST_IMAGES:
             raise Damaged(f"{count} test images")
         shape, bits = (2, -(-count // 8)), np.dtype(np.uint8)
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        return {
-            name: _unpacked(read_array(archive, name, bits, shape), count)
-            for name in names
-            if name != COUNT
-        }
+        runs = {}
+        for name in (name.removesuffix(".npy") for name in archive.namelist()):
+            if name != COUNT:
+                packed = read_array(archive, name, bits, shape)
+                runs[name] = Right(*np.unpackbits(packed, axis=1, count=count).astype(bool))
+        return runs

@@ -1,14 +1,14 @@
 """What the commands that read runs share: their parser, a mistake in one line, their end."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn
 
-from fmnist.errors import RunError, UserError
+from fmnist.errors import UserError
 from fmnist.process.terminal import forgiving_terminal, leave
 from fmnist.runs.foreign_text import escaped
 
@@ -32,7 +32,7 @@ def refuse(error: UserError) -> int:
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
-    """A mistake of the user's ends it with one line."""
+    """A mistake of the user's ends it with one line, whoever found it."""
 
     @wraps(main)
     def wrapped(arguments: Sequence[str] | None = None) -> int:
@@ -40,8 +40,24 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
             return main(arguments)
         except UserError as error:
             return refuse(error)
+        except Exception as error:
+            message = _found_by_others(error)
+            if message is None:
+                raise
+            return refuse(UserError(message))
 
     return wrapped
+
+
+def _found_by_others(error: Exception) -> str | None:
+    """What Hydra, YAML or the system say of a mistake, as training says it; None: it is a bug."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        return None
+    if isinstance(error, OSError) and error.filename is None:  # the output's: `forgiving_terminal`
+        return None
+    from fmnist.config.explain import explain
+
+    return explain(error, sys.argv[1:])
 
 
 def for_each(items: Iterable[str], do: Callable[[str], int]) -> int:
@@ -54,19 +70,6 @@ def for_each(items: Iterable[str], do: Callable[[str], int]) -> int:
             refuse(error)
             codes.append(UserError.exit_code)
     return max(codes)
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Around what writes the files that somebody asked for.
-
-    Raises:
-        RunError: one cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{error.filename}: cannot be written: {error.strerror}") from error
 
 
 def start(main: Callable[..., int]) -> NoReturn:

@@ -44,9 +44,6 @@ def convergence(rows: Rows, target: float, horizon: int | None = None) -> Conver
         target: validation accuracy in [0, 1].
         horizon: epochs that the run was allowed; None: those that it trained. Runs are comparable
             only with the same one.
-
-    Raises:
-        ValueError: see `curve_area`.
     """
     area = curve_area(rows, horizon)
     epochs = epochs_to(rows, target)
@@ -89,16 +86,9 @@ def curve_area(rows: Rows, horizon: int | None = None) -> float:
     for all (patience=null) need no such assumption.
 
     Args:
-        rows: of the run record.
-        horizon: number of epochs; None: those that the run trained.
-
-    Raises:
-        ValueError: no rows, or a horizon below 1.
+        rows: of the run record; at least one.
+        horizon: number of epochs, at least 1; None: those that the run trained.
     """
-    if not rows:
-        raise ValueError("rows: should be at least one epoch")
-    if horizon is not None and horizon < 1:
-        raise ValueError(f"horizon={horizon}: should be at least 1")
     heights = [row.val_acc for row in epoch_ends(rows)][:horizon]
     missing = (horizon or len(heights)) - len(heights)
     return (sum(heights) + missing * max(heights)) / (len(heights) + missing)

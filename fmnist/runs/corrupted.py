@@ -9,8 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Annotated
 
-from fmnist.errors import RunError
-from fmnist.runs.plain import Between, Damaged, decode, encode, read_json, write_json
+from fmnist.runs.plain import Between, Damaged, decode, encode, read_json, reading, write_json
 from fmnist.runs.record import Record
 
 CORRUPTED = "corruptions.json"
@@ -56,13 +55,11 @@ def read_corrupted(run_dir: Path, record: Record) -> Corrupted | None:
         RunError: the file is damaged.
     """
     path = run_dir / CORRUPTED
-    try:
+    if not path.exists():
+        return None
+    with reading(path, "is no table of accuracies"):
         found: Corrupted = decode(Corrupted, read_json(path)[0])
         if tuple(found.acc) != KINDS or any(len(row) != STRENGTHS for row in found.acc.values()):
             raise Damaged(f"should have {STRENGTHS} accuracies of each of {', '.join(KINDS)}")
-    except FileNotFoundError:
-        return None
-    except (Damaged, OSError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
     same = (found.config_hash, found.tested_at) == (record.config_hash, record.tested_at)
     return found if same else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from fmnist.config.words import near
 from fmnist.errors import RunError
 from fmnist.runs.foreign_text import escaped_values
-from fmnist.runs.plain import Damaged, open_regular, shorten
+from fmnist.runs.plain import open_regular, reading, shorten
 from fmnist.runs.rows import canonical
 
 ENDED_WELL = ("finished", "completed", "success")
@@ -62,13 +62,13 @@ def read_foreign(path: Path, seed: str = "") -> tuple[list[ForeignRun], int]:
     Raises:
         RunError: no such file, no table, or no column of seeds.
     """
-    try:
-        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            names = [escaped_values(name.strip()) for name in next(reader, [])]
-            lines = [(reader.line_num, fields) for fields in reader if any(fields)]
-    except (OSError, UnicodeDecodeError, csv.Error, Damaged) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
+    with (
+        reading(path, "is no CSV table in UTF-8"),
+        io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file,
+    ):
+        reader = csv.reader(file, strict=True)
+        names = [escaped_values(name.strip()) for name in next(reader, [])]
+        lines = [(reader.line_num, fields) for fields in reader if any(fields)]
     if not lines:
         raise RunError(f"{path}: holds no run: should be a header and a line a run")
     twice = sorted({name for name in names if names.count(name) > 1 and name})

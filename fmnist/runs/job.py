@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +65,12 @@ class Job:
         """The command that repeats the job alone, for a shell, from any folder.
 
         It goes to the job's own folder first: relative paths in settings start there, and there
-        Python finds nets that belong to no package. A PYTHONPATH is repeated for the same reason.
+        Python finds nets that belong to no package. A PYTHONPATH is repeated for the same reason,
+        and where Python is, if the shell would find another one, as after `make train`.
         """
-        path = os.environ.get("PYTHONPATH")
-        words = [Path(sys.executable).name, "-m", "fmnist.train", *self.flags, *self.overrides]
+        path, name = os.environ.get("PYTHONPATH"), Path(sys.executable).name
+        python = name if shutil.which(name) == sys.executable else sys.executable
+        words = [python, "-m", "fmnist.train", *self.flags, *self.overrides]
         if self.group is not None:  # an ablation's file asks for a sweep
             words.append("hydra.mode=RUN")
         prefix = f"PYTHONPATH={shlex.quote(path)} " if path else ""
@@ -126,18 +129,3 @@ def _flags(hydra: Any) -> tuple[str, ...]:
     if searched:
         flags.append(f"hydra.searchpath=[{','.join(searched)}]")
     return (*flags, *(text for text in hydra.overrides.hydra if text.startswith(REPEATED)))
-
-
-def hide_from_help(folder: str) -> None:
-    """Hydra lists every folder of conf/ as a group; this one holds files of another program."""
-    try:
-        from hydra._internal.hydra import Hydra
-
-        listed = Hydra.list_all_config_groups
-    except (ImportError, AttributeError):  # private names: without them the folder is listed
-        return
-
-    def others(self: Hydra, parent: str = "") -> list[str]:
-        return [group for group in listed(self, parent) if group != folder]
-
-    Hydra.list_all_config_groups = others  # type: ignore[method-assign]

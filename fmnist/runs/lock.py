@@ -1,4 +1,4 @@
-"""Who trains a run: the lock in its directory, held while the process lives."""
+"""Who works in a folder: the lock in it, held while the process lives. Of a run: who trains it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +13,28 @@ LOCK = ".lock"
 
 
 @contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
-    """Nobody else trains this run meanwhile, on this machine or on another with the same files.
+def locked(
+    folder: Path, what: str = "training this run", name: str = LOCK, seconds: float = 1
+) -> Iterator[None]:
+    """Nobody else does this meanwhile, on this machine or on another with the same files.
+
+    Args:
+        what: is done.
+        name: of the lock.
+        seconds: to wait for it; `is_locked` holds that of a run for a moment.
 
     Raises:
         RunBusy: somebody does.
-        RunError: the directory cannot be written.
+        RunError: the folder cannot be written.
     """
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run_dir / LOCK)
-        lock.acquire(timeout=1)  # `is_locked` holds it for a moment
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / name)
+        lock.acquire(timeout=seconds)
     except Timeout as error:
-        raise RunBusy(f"{run_dir}: another process is training this run") from error
-    except PermissionError as error:
-        raise RunError(f"{run_dir}: cannot be written: {error.strerror}") from error
+        raise RunBusy(f"{folder}: another process is {what}") from error
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror}") from error
     try:
         yield
     finally:

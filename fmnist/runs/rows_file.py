@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +12,24 @@ from typing import TextIO
 from fmnist.errors import RunError
 from fmnist.runs.corrupted import METRIC as CORRUPTED
 from fmnist.runs.foreign_text import csv_text, escaped_values, from_cell
-from fmnist.runs.plain import Damaged, open_regular, shorten
+from fmnist.runs.plain import Damaged, open_regular, reading, shorten
 from fmnist.runs.record import is_accuracy
 from fmnist.runs.rows import ADDED, FACTS, INFERENCE, NUMBERS, Row, is_duration, newest
 from fmnist.runs.run import write_atomically
 
 
 def is_rows_file(path: Path) -> bool:
-    """Whether a CSV file holds rows of this module."""
-    try:
-        with _opened(path) as file:
-            return file.readline(1000).startswith(",".join(FACTS))
-    except (Damaged, UnicodeDecodeError):
-        return False
+    """Whether a CSV file holds rows of this module.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    with reading(path, "is no table"):
+        try:
+            with _opened(path) as file:
+                return file.readline(1000).startswith(",".join(FACTS))
+        except (Damaged, UnicodeDecodeError):
+            return False
 
 
 def _opened(path: Path) -> TextIO:
@@ -39,10 +45,7 @@ def read_tables(folder: Path) -> tuple[list[Row], list[Path]]:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such directory")
     paths = sorted(folder.glob("*.csv"))
-    try:
-        tables = [path for path in paths if is_rows_file(path)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{folder}: cannot be read: {error}") from error
+    tables = [path for path in paths if is_rows_file(path)]
     others = [path for path in paths if path not in tables]
     return [row for path in tables for row in read_rows(path)], others
 
@@ -68,40 +71,37 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    try:
+    with reading(path, "is no table of runs"):
         if not is_rows_file(path):
             raise RunError(f"{path}: not a file of fmnist.results: its columns should begin with "
                            f"{','.join(FACTS[:3])},...")  # fmt: skip
-        with _opened(path) as file:
-            return [_row(_as_written(fields)) for fields in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
-    except (ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+        try:
+            with _opened(path) as file:
+                return [_row(fields) for fields in csv.DictReader(file)]
+        except csv.Error as error:
+            raise Damaged(str(error)) from error
 
 
-def _as_written(fields: dict[str, str]) -> dict[str, str]:
-    """The names and texts that `write_rows` was given."""
-    return {from_cell(name): from_cell(escaped_values(text)) for name, text in fields.items()}
-
-
-def _row(fields: dict[str, str]) -> Row:
+def _row(cells: dict[str, str]) -> Row:
+    fields = {from_cell(name): from_cell(escaped_values(text)) for name, text in cells.items()}
     given = {name: value for name, value in fields.items() if value != ""}
     row = Row(
         {name: fields[name] for name in FACTS},
         ADDED | {k: v for k, v in given.items() if k not in FACTS and not is_metric(k)},
         {name: _number(name, value) for name, value in given.items() if is_metric(name)},
     )
-    int(row.facts["seed"])
-    if strange := [name for name, value in row.metrics.items() if not math.isfinite(value)]:
-        raise ValueError(f"{strange[0]}: should be a finite number")
+    if not re.fullmatch(r"-?\d+", row.facts["seed"]):
+        raise Damaged(f"seed: {shorten(row.facts['seed'])}: should be a whole number")
     return row
 
 
 def _number(name: str, text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise Damaged(f"{name}: {shorten(text)}: should be a number") from None
     if not math.isfinite(value) or (is_accuracy(name) and not 0 <= value <= 1):
-        raise ValueError(
+        raise Damaged(
             f"{name}: {shorten(text)}: should be {'in [0, 1]' if is_accuracy(name) else 'finite'}"
         )
     return value

@@ -19,8 +19,8 @@ nobody holding its lock was killed.
 
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -132,7 +132,7 @@ class Run:
         from hydra.errors import InstantiationException
         from omegaconf.errors import OmegaConfBaseException
 
-        from fmnist.config.build import build_node, sized
+        from fmnist.config.build import build_node, cause_of, sized
         from fmnist.config.trusted import Untrusted, missing_code, refuse_untrusted
 
         node = self.config[group]
@@ -149,9 +149,7 @@ class Run:
         ) as error:  # fmt: skip
             if missing := missing_code(node):
                 raise RunError(f"{self.dir}: config.{group}: {missing}") from error
-            cause = error if isinstance(error, ImportError) else error.__cause__ or error
-            while isinstance(cause, ImportError) and cause.__cause__:  # Hydra wraps them
-                cause = cause.__cause__
+            cause = cause_of(error)
             reason = " ".join(str(cause).split()) or type(cause).__name__
             raise RunError(f"{self.dir}: config.{group} cannot be built: {reason}") from error
 
@@ -250,13 +248,10 @@ def read_weights(path: Path) -> dict[str, Any]:
     """
     if path.suffix != ".safetensors":
         return kept_weights(read_checkpoint(path)["state_dict"])
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with reading(path, "not a file of tensors"):
         return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -320,10 +315,21 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: it cannot be written.
     """
+    with writing():
+        write_atomically(path, text.encode(errors="backslashreplace"))  # a name that is no text
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around what writes the files that somebody asked for.
+
+    Raises:
+        RunError: one cannot be written.
+    """
     try:
-        write_atomically(path, text.encode())
+        yield
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        raise RunError(f"{error.filename}: cannot be written: {error.strerror}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -333,8 +339,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno is not None:
-            error.filename, error.filename2 = str(path), None
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,11 +1,9 @@
 """The data of a sweep's cells: there, and the same by which its finished cells were trained."""
 
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from fmnist.errors import DataUnavailable, RunError
 from fmnist.runs.manifest import Cell
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
-from fmnist.sweeps.server import start_process
+from fmnist.sweeps.server import ask
 
 # Of a data set: how its images are shared out and fed, which a reader does not see.
 FED = {
@@ -119,23 +117,14 @@ def _sums_now(configs: Sequence[dict[str, Any]]) -> list[dict[str, str] | None]:
     In a process of the server that the cells come from, as `fmnist.sweeps.trial` tries nets.
     """
     nodes = [config["data"] for config in configs]
-    process, line = start_process(_sums_here, nodes, logger=configs[0]["logger"])
-    sums: list[dict[str, str] | None] = []
-    with suppress(EOFError, OSError):  # the process has ended
-        while len(sums) < len(nodes):
-            sums.append(line.recv())
-    process.join()
+    sums, _ = ask(_sums_of, nodes, logger=configs[0]["logger"])
     return sums + [None] * (len(nodes) - len(sums))
 
 
-def _sums_here(nodes: Sequence[dict[str, Any]], line: Connection) -> None:
-    """In the other process: the checksums, one after another."""
-    try:
-        for node in nodes:
-            sums = None
-            # Gone, or damaged, or code of one's own fails: a cell that needs them says so itself.
-            with suppress(Exception):
-                sums = build_node(node).read().checksums
-            line.send(sums)
-    except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended
-        os._exit(1)
+def _sums_of(nodes: Sequence[dict[str, Any]]) -> Iterator[dict[str, str] | None]:
+    for node in nodes:
+        sums = None
+        # Gone, or damaged, or code of one's own fails: a cell that needs them says so itself.
+        with suppress(Exception):
+            sums = build_node(node).read().checksums
+        yield sums

@@ -23,7 +23,8 @@ from fmnist.errors import ConfigError
 from fmnist.sweeps.combine import fixed_text, is_axis
 
 NAMED = ("ablation", "search")  # groups whose options give the sweep its folder
-NAME_LENGTH, NAME_BYTES = 120, 255  # of a folder: ours, and what file systems allow
+NAME_BYTES = 255  # of a folder: what file systems allow
+NAME_LENGTH, MOST_BYTES = 120, 240  # of ours, beside which a cell's has the hash
 
 
 def counts(override: str) -> bool:
@@ -35,9 +36,10 @@ def counts(override: str) -> bool:
 def folder_name(text: str) -> str:
     """A text as the name of a folder, without what shells and file systems treat specially."""
     name = re.sub(r"[^\w.,=+-]+", "_", text)
-    if len(name) <= NAME_LENGTH:
+    if len(name) <= NAME_LENGTH and len(name.encode()) <= MOST_BYTES:
         return name
-    return f"{name[: NAME_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    short = name[: NAME_LENGTH - 9].encode()[: MOST_BYTES - 9].decode(errors="ignore")
+    return f"{short}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def varied_keys(overrides: Sequence[str], params: Iterable[str] | None) -> list[str]:

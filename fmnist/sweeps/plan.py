@@ -8,17 +8,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-from filelock import FileLock
 from omegaconf import DictConfig
 
-from fmnist.config.check import check
-from fmnist.config.devices import check_devices
+from fmnist.config.folders import read_yaml, yaml_files
 from fmnist.config.readings import key_of
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.schema import config_hash
 from fmnist.config.signature import source_file
-from fmnist.config.trial import try_out
+from fmnist.config.trial import check_all
 from fmnist.errors import ConfigError, RunError
+from fmnist.runs.lock import locked
 from fmnist.runs.manifest import SWEEP, Cell, Manifest, listed_cells, manifest_json
 from fmnist.runs.run import finished_run, load_run, write_atomically
 from fmnist.sweeps.names import cell_name, distinct, own_cell_name
@@ -32,14 +31,14 @@ def fingerprint(folders: Iterable[Path]) -> str:
     """
     texts, targets = [Path(config_module).read_text()], set[str]()
     for folder in folders:
-        for path in sorted(folder.rglob("*.yaml")):
-            texts += [str(path.relative_to(folder)), text := path.read_text(encoding="utf-8")]
+        for path in yaml_files(folder):
+            texts += [str(path.relative_to(folder)), text := read_yaml(path)]
             texts += [
                 f"{name}={os.environ.get(name)}" for name in re.findall(r"oc\.env:(\w+)", text)
             ]
             targets |= {*re.findall(r"_target_: *([\w.]+)", text)}
     files = {file for target in targets if (file := source_file(target)) is not None}
-    texts += [file.read_text(encoding="utf-8") for file in sorted(files)]
+    texts += [file.read_text(encoding="utf-8", errors="replace") for file in sorted(files)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
@@ -82,10 +81,7 @@ def plan(
         cell = planned.get(tuple(overrides))
         if cell is None:
             try:
-                plain = check(config := compose(overrides))
-                if here:
-                    check_devices(plain)
-                try_out(plain)
+                plain = check_all(config := compose(overrides), here)
             except ConfigError as error:
                 raise ConfigError(f"{error} (in the cell {' '.join(overrides)})") from error
             digest = config_hash(plain)
@@ -170,23 +166,17 @@ def write_manifest(folder: Path, cells: Sequence[Cell]) -> None:
     """
     if all(cell in (there := listed_cells(folder)) for cell in cells) and there:
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            places = {cell.config_hash: cell.dir for cell in cells}
-            kept = [
-                cell
-                for cell in listed_cells(folder)
-                if places.get(cell.config_hash, cell.dir) == cell.dir
-            ]
-            listed = {tuple(cell.overrides): cell for cell in [*kept, *cells]}
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            content = manifest_json(Manifest(list(listed.values()), now))
-            write_atomically(folder / SWEEP, content)
-    except PermissionError as error:
-        raise RunError(
-            f"{folder}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
-        ) from error
+    with locked(folder, "listing the cells of this sweep", seconds=60):
+        places = {cell.config_hash: cell.dir for cell in cells}
+        kept = [
+            cell
+            for cell in listed_cells(folder)
+            if places.get(cell.config_hash, cell.dir) == cell.dir
+        ]
+        listed = {tuple(cell.overrides): cell for cell in [*kept, *cells]}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        content = manifest_json(Manifest(list(listed.values()), now))
+        write_atomically(folder / SWEEP, content)
 
 
 def names_of(cells: Sequence[Cell]) -> dict[str, str]:

@@ -9,8 +9,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -68,6 +68,36 @@ def start_process(
         finally:
             its.close()
     return process, ours
+
+
+def ask(
+    target: Callable[..., Iterable[Any]], *arguments: Any, logger: dict[str, Any]
+) -> tuple[list[Any], int | None]:
+    """What a function gives, one thing after another, in a process of the server's; its exit code.
+
+    It may crash there: that costs what it had not given yet.
+
+    Args:
+        target, logger: see `start_process`.
+    """
+    process, line = start_process(_say, target, arguments, logger=logger)
+    said = []
+    with suppress(EOFError, OSError):  # the process has ended
+        while True:
+            said.append(line.recv())
+    process.join()
+    return said, process.exitcode
+
+
+def _say(
+    target: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], line: Connection
+) -> None:
+    """In the other process."""
+    try:
+        for answer in target(*arguments):
+            line.send(answer)
+    except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended
+        os._exit(1)
 
 
 def _ensure_server() -> None:

@@ -9,17 +9,15 @@ On GPUs there are as many cells on each as the launcher's setting says.
 """
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 from fmnist.config.devices import count_devices
 from fmnist.config.schema import look_up
 from fmnist.process.machine import free_memory, jobs_at_a_time, memory_of, usable_cores
 from fmnist.sweeps.process import CellProcess
-from fmnist.sweeps.server import start_process
+from fmnist.sweeps.server import ask
 
 GUESS = 700 * 2**20  # bytes that a cell takes, until one has been measured
 THREADS, GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
@@ -91,18 +89,13 @@ def share_out(
 
 def list_gpus(logger: dict[str, Any]) -> list[str]:
     """The GPUs that a cell would see, asked in a process of the server's, which has torch."""
-    process, line = start_process(_count_here, logger=logger)
-    try:
-        count = line.recv()
-    except (EOFError, OSError):  # torch crashed: the cells will say why
-        count = 0
-    process.join()
+    counts, _ = ask(_gpu_count, logger=logger)
+    count = counts[0] if counts else 0  # torch crashed: the cells will say why
     visible = [name for name in os.environ.get(GPUS, "").split(",") if name]
     return visible[:count] or [str(number) for number in range(count)]
 
 
-def _count_here(line: Connection) -> None:
+def _gpu_count() -> Iterator[int]:
     import torch
 
-    with suppress(OSError):  # the sweep has been killed
-        line.send(torch.cuda.device_count())
+    yield torch.cuda.device_count()

@@ -5,10 +5,7 @@ a net may crash it, and the sweep's own process stays small.
 """
 
 import json
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,7 +14,7 @@ from fmnist.config.build import build_node, sized
 from fmnist.config.published import sizes_of
 from fmnist.errors import ConfigError
 from fmnist.sweeps.process import how_it_ended
-from fmnist.sweeps.server import start_process
+from fmnist.sweeps.server import ask
 
 
 def try_nets(cells: Mapping[tuple[str, ...], DictConfig]) -> None:
@@ -43,28 +40,22 @@ def try_nets(cells: Mapping[tuple[str, ...], DictConfig]) -> None:
     if not first:
         return
     logger: Any = OmegaConf.to_container(first[0][1].logger, resolve=True)
-    process, line = start_process(_try_here, list(models.values()), logger=logger)
-    number, message = 0, None  # of the net that is being tried; what is wrong with it
-    with suppress(EOFError, OSError):  # the process has ended
-        while message is None:
-            number, message = line.recv()
-    process.join()
-    if message is None and process.exitcode:
-        message = f"model: {how_it_ended(process.exitcode)} when it was tried"
+    said, code = ask(_try, list(models.values()), logger=logger)
+    number, message = said[-1] if said else (0, None)
+    if message is None and code:
+        message = f"model: {how_it_ended(code)} when it was tried"
     if message is not None:
         raise ConfigError(f"{message} (in the cell {' '.join(first[number][0])})")
 
 
-def _try_here(models: list[tuple[dict[str, Any], Any, int]], line: Connection) -> None:
-    """In the other process: say which net is tried, and what is wrong with it."""
-    try:
-        from fmnist.training.preflight import try_net
+def _try(models: list[tuple[dict[str, Any], Any, int]]) -> Iterator[tuple[int, str | None]]:
+    """The number of the net that is tried next; and once more with what is wrong with it."""
+    from fmnist.training.preflight import try_net
 
-        for number, (node, shape, classes) in enumerate(models):
-            line.send((number, None))
-            try:
-                try_net(lambda: build_node(sized(node, shape, classes)), shape, classes)  # noqa: B023
-            except ConfigError as error:
-                line.send((number, str(error)))
-    except (KeyboardInterrupt, OSError):  # the sweep has had it, too; or has ended
-        os._exit(1)
+    for number, (node, shape, classes) in enumerate(models):
+        yield number, None
+        try:
+            try_net(lambda: build_node(sized(node, shape, classes)), shape, classes)  # noqa: B023
+        except ConfigError as error:
+            yield number, str(error)
+            return

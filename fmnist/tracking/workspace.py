@@ -2,14 +2,15 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fmnist.config.folders import conf_folders, option_file, options_of
+from fmnist.config.folders import conf_folders, option_file, options_of, read_yaml
 from fmnist.errors import UserError
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_text
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import Report
@@ -43,7 +44,7 @@ def read_studies() -> list[Study]:
 
     studies = []
     for path in filter(None, (option_file("ablation", name) for name in options_of("ablation"))):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_yaml(path).splitlines()
         heads = [line for line in lines if not line.startswith(("# @package", "# yaml-language"))]
         end = next((i for i, line in enumerate(heads) if not line.startswith("#")), len(heads))
         params = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
@@ -63,13 +64,6 @@ def curves(factor: str | None = None) -> list[Any]:
     """Loss and accuracy by epoch: the mean of every level; or of every run, with rate and speed."""
     import wandb_workspaces.reports.v2.interface as wr
 
-    grouped: dict[str, Any] = {}
-    if factor is not None:
-        grouped = {
-            "groupby": wr.Config(config_key(factor)),
-            "groupby_aggfunc": "mean",
-            "groupby_rangefunc": "stderr",
-        }
     return [
         wr.LinePlot(
             title=key if factor is None else f"{key} by {factor}",
@@ -77,23 +71,28 @@ def curves(factor: str | None = None) -> list[Any]:
             y=[key],
             title_x="epoch",
             log_y=key == "lr",
-            **grouped,
+            **({} if factor is None else means(factor)),
         )
         for key in (COURSE if factor is None else CURVES)
     ]
+
+
+def means(factor: str) -> dict[str, Any]:
+    """Arguments of a panel that shows the mean of every level, and its standard error."""
+    import wandb_workspaces.reports.v2.interface as wr
+
+    return {
+        "groupby": wr.Config(config_key(factor)),
+        "groupby_aggfunc": "mean",
+        "groupby_rangefunc": "stderr",
+    }
 
 
 def bars(factor: str) -> Any:
     """Mean test accuracy of every level."""
     import wandb_workspaces.reports.v2.interface as wr
 
-    return wr.BarPlot(
-        title=f"test/acc by {factor}",
-        metrics=["test/acc"],
-        groupby=wr.Config(config_key(factor)),
-        groupby_aggfunc="mean",
-        groupby_rangefunc="stderr",
-    )
+    return wr.BarPlot(title=f"test/acc by {factor}", metrics=["test/acc"], **means(factor))
 
 
 def comparison(factors: Sequence[str]) -> list[Any]:
@@ -116,11 +115,6 @@ def comparison(factors: Sequence[str]) -> list[Any]:
             for key in ("train/seconds", "model/params")
         ),
     ]
-
-
-def study_panels(study: Study) -> list[Any]:
-    """For every factor of a study its bars and its curves."""
-    return [panel for factor in study.factors for panel in (bars(factor), *curves(factor))]
 
 
 def build_workspace(entity: str, project: str, studies: Sequence[Study]) -> "Workspace":
@@ -160,6 +154,7 @@ def build_report(entity: str, project: str, study: Study) -> "Report":
 
     # Without entity and project it is the report's own; with them W&B is asked at once.
     runs = wr.Runset(name=study.name, filters=f"Config('ablation') = '{study.name}'")
+    by_factor = [panel for factor in study.factors for panel in (bars(factor), *curves(factor))]
     return wr.Report(
         entity=entity,
         project=project,
@@ -169,7 +164,7 @@ def build_report(entity: str, project: str, study: Study) -> "Report":
             wr.P(study.text),
             wr.CodeBlock(code=f"python -m fmnist.train ablation={study.name}"),
             wr.H2("Factors"),
-            wr.PanelGrid(runsets=[runs], panels=study_panels(study)),
+            wr.PanelGrid(runsets=[runs], panels=by_factor),
             wr.H2("All runs"),
             wr.PanelGrid(runsets=[runs], panels=[*comparison([*study.factors, "seed"])]),
             wr.H2("Conclusion"),
@@ -195,13 +190,19 @@ def upload(workspace: Any, reports: Sequence[Any]) -> None:
     Raises:
         UserError: the server cannot be reached, or refuses.
     """
+    with _asking_server():
+        workspace.save_as_new_view()
+        for report in reports:
+            report.save(draft=True)
+
+
+@contextmanager
+def _asking_server() -> Iterator[None]:
     import requests
     import wandb
 
     try:
-        workspace.save_as_new_view()
-        for report in reports:
-            report.save(draft=True)
+        yield
     except (wandb.Error, requests.RequestException, ValueError) as error:
         raise UserError(f"W&B: {' '.join(str(error).split())}") from error
 
@@ -231,7 +232,7 @@ def build_and_save(
         upload(workspace, reports)
     else:
         content = specification(workspace, reports)
-        write_atomically(file, json.dumps(content, indent=1).encode())
+        write_text(file, json.dumps(content, indent=1))
         print(f"{file}: {len(workspace.sections)} sections, {len(reports)} report drafts")
 
 
@@ -241,14 +242,11 @@ def default_entity() -> str:
     Raises:
         UserError: there is no key, or nobody answers.
     """
-    import requests
     import wandb
 
     from fmnist.tracking.loggers import has_key
 
     if not has_key():
         raise UserError("W&B has no API key: wandb login first; --json FILE needs none")
-    try:
+    with _asking_server():
         return str(wandb.Api(timeout=20).default_entity)
-    except (wandb.Error, requests.RequestException, ValueError) as error:
-        raise UserError(f"W&B: {' '.join(str(error).split())}") from error

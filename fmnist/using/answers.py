@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -13,7 +13,7 @@ from fmnist.data.folder import Folder, decode_picture
 from fmnist.data.pictures import Pixels, prepare, read_picture
 from fmnist.errors import DataError, RunError
 from fmnist.runs.command import refuse
-from fmnist.runs.foreign_text import csv_text
+from fmnist.runs.foreign_text import csv_text, escaped
 from fmnist.runs.plain import write_json
 from fmnist.runs.record import known
 from fmnist.runs.run import Run, write_atomically
@@ -60,7 +60,7 @@ def read_all(paths: Sequence[Path], facts: DatasetFacts, folders: bool) -> dict[
     inputs, (channels, size, _) = {}, facts.shape
     for path in paths:
         try:
-            inputs[str(path)] = (
+            inputs[escaped(path, keep="")] = (
                 decode_picture(path, size, channels)
                 if folders
                 else prepare(read_picture(path), facts.shape, known(facts.look))
@@ -87,32 +87,32 @@ def answers_table(answers: "Sequence[Answer]") -> str:
 
 def as_csv(answers: "Sequence[Answer]", classes: Sequence[str]) -> str:
     """Every probability, in [0, 1]; far and distance are empty where they were not measured."""
-    columns = [f"p({name})" for name in classes]
-    rows: list[list[object]] = [
-        ["file", "class", "probability", "unsure", "far", "distance", "energy", *columns]
-    ]
-    for one in answers:
-        shares = [f"{one.probabilities[name]:.6g}" for name in classes]
-        far = "" if one.far is None else one.far
-        distance = "" if one.distance is None else f"{one.distance:.6g}"
-        facts = [one.name, one.label, f"{one.probability:.6g}", one.unsure, far, distance]
-        rows.append([*facts, f"{one.energy:.6g}", *shares])
-    return csv_text(rows)
+    header = [*KNOWN, *(f"p({name})" for name in classes)]
+    rows = [[*_facts(one), *(one.probabilities[name] for name in classes)] for one in answers]
+    return csv_text([header, *(map(_as_text, row) for row in rows)])
+
+
+KNOWN = ("file", "class", "probability", "unsure", "far", "distance", "energy")
+
+
+def _facts(one: "Answer") -> list[Any]:
+    """Of a picture, as KNOWN lists them."""
+    return [one.name, one.label, one.probability, one.unsure, one.far, one.distance, one.energy]
+
+
+def _as_text(value: Any) -> Any:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
 
 
 def as_json(run: Run, answers: "Sequence[Answer]") -> bytes:
     """The run, and of every picture all that is known."""
     pictures = [
-        {
-            "file": one.name, "class": one.label, "probability": one.probability,
-            "unsure": one.unsure, "far": one.far, "distance": one.distance,
-            "energy": one.energy, "probabilities": one.probabilities,
-        }
+        dict(zip(KNOWN, _facts(one), strict=True)) | {"probabilities": one.probabilities}
         for one in answers
-    ]  # fmt: skip
+    ]
     record = run.record
     return write_json(
-        {"run": str(run.dir), "config_hash": record.config_hash,
+        {"run": escaped(run.dir, keep=""), "config_hash": record.config_hash,
          "dataset": known(record.dataset).name, "pictures": pictures}
     )  # fmt: skip
 

@@ -25,7 +25,6 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from fmnist.data.batches import Normalize
-from fmnist.runs.command import writing
 from fmnist.runs.corrupted import (
     CORRUPTED,
     KINDS,
@@ -36,7 +35,7 @@ from fmnist.runs.corrupted import (
 )  # fmt: skip
 from fmnist.runs.pretrained import FOLDER
 from fmnist.runs.record import known
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import write_atomically, writing
 from fmnist.training.predict import loss_and_accuracy, predict
 
 if TYPE_CHECKING:
@@ -157,7 +156,8 @@ def measure_and_keep(run: "Run") -> Iterator[str]:
     for kind, shares in measure(run):
         acc[kind] = shares
         yield f"{kind:18}" + "".join(f"{share:8.4f}" for share in (*shares, mean(shares)))
-    found = of_run(run, acc)
+    version = torchvision.__version__.partition("+")[0]
+    found = Corrupted(run.record.config_hash, run.record.tested_at, version, acc)
     if not run.dir.resolve().is_relative_to(FOLDER.resolve()):
         with writing():
             write_atomically(run.dir / CORRUPTED, corrupted_json(found))
@@ -184,18 +184,6 @@ def measure(run: "Run") -> Iterator[tuple[str, list[float]]]:
         for strength in range(STRENGTHS):
             damaged = damage(pixels, kind, strength, fill)
             parts = zip(damaged.split(size), labels.split(size), strict=True)  # type: ignore[no-untyped-call]
-            batches = ((_prepared(prepare, part, device), some) for part, some in parts)
+            batches = ((prepare(part.squeeze(1).to(device)), some) for part, some in parts)
             accuracies.append(loss_and_accuracy(*predict(net, batches, device, **run.formats()))[1])
         yield kind, accuracies
-
-
-def _prepared(prepare: Normalize, pixels: Tensor, device: torch.device) -> Tensor:
-    """float [B, C, S, S] on the device."""
-    return prepare(pixels.squeeze(1).to(device))
-
-
-def of_run(run: "Run", acc: dict[str, list[float]]) -> Corrupted:
-    """What `measure` found, for the file beside the record."""
-    record = run.record
-    version = torchvision.__version__.partition("+")[0]
-    return Corrupted(record.config_hash, record.tested_at, version, acc)

@@ -11,8 +11,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 import io
 import json
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +21,8 @@ from torch import Tensor, nn
 
 from fmnist.data.facts import DatasetFacts
 from fmnist.errors import RunError, UserError
-from fmnist.runs.command import writing
 from fmnist.runs.record import known
-from fmnist.runs.run import WEIGHTS, write_atomically
+from fmnist.runs.run import WEIGHTS, write_atomically, writing
 from fmnist.runs.text import shown
 from fmnist.training.tta import mean_logits
 
@@ -100,7 +98,8 @@ def export(run: "Run", path: Path, kind: str) -> Exported:
     with torch.inference_mode():
         wanted = net(pixels)
     try:
-        with _quiet():
+        # What exporters say of their own libraries is nothing that a user could act on.
+        with warnings.catch_warnings(action="ignore"):
             two = pixels[:1].repeat(2, 1, 1, 1)  # of one exporters take the number for a constant
             content, compute = WRITERS[kind](net, two, metadata(run))
             found = compute(pixels)
@@ -150,14 +149,6 @@ def _test_pixels(run: "Run") -> Tensor:
 
 def _difference(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What exporters say of their own libraries is nothing that a user could act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _as_pt2(net: nn.Module, example: Tensor, says: dict[str, str]) -> tuple[bytes, Compute]:

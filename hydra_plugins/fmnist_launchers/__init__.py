@@ -4,6 +4,9 @@ The plugins of joblib, submitit and Optuna register configurations under the nam
 Hydra would merge the files into those and warn at every start that this is deprecated: they are
 removed.
 
+Hydra imports what lies beside this for every application of an environment. Modules of ours that
+register a schema or resolvers are therefore imported in functions.
+
 Ray has a Hydra plugin, which pins cloudpickle < 3 and brings boto3; joblib and others here need
 newer packages. What is needed of it is this module.
 """
@@ -26,7 +29,8 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
+from fmnist.errors import ConfigError
+from hydra_plugins.fmnist_launchers.common import job_config
 
 SETTLED = 20  # seconds after which a job that is said to have ended has
 
@@ -54,17 +58,6 @@ class LocalLauncher(BaseSubmititLauncher):  # type: ignore[misc]
     def __init__(self, timeout: float | None = None, **params: Any) -> None:
         super().__init__(**params)
         self.timeout = timeout
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Before anything is launched.
-
-        Raises:
-            ConfigError: the timeout is no time.
-        """
-        check_timeout(self.timeout)
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
 
 class SlurmLauncher(LocalLauncher):
@@ -133,11 +126,8 @@ class RayLauncher(Launcher):
         try:
             import ray.exceptions  # noqa: F401 (a folder ./ray would pass for a package)
         except ModuleNotFoundError as error:
-            from fmnist.errors import ConfigError
-
             message = "hydra/launcher=ray: Ray is not installed: pip install 'fmnist[ray]'"
             raise ConfigError(message) from error
-        check_timeout(self.timeout)
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(

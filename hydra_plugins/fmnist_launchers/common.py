@@ -6,20 +6,6 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 
-def check_timeout(seconds: float | None) -> None:
-    """Refuse what is no time.
-
-    Raises:
-        ConfigError: it is neither null nor a number greater than 0.
-    """
-    from fmnist.errors import ConfigError
-
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 < seconds < float("inf")):
-        message = "null, or the seconds that a cell may take"
-        raise ConfigError(f"hydra.launcher.timeout={seconds}: should be {message}")
-
-
 def job_config(
     context: HydraContext, config: DictConfig, overrides: Sequence[str], number: int,
     composed: DictConfig | None = None,

@@ -7,7 +7,7 @@ everything once: all that is left to do is to start them and to wait.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.config_store import ConfigStore
@@ -16,7 +16,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.fmnist_launchers.common import check_timeout, job_config
+from fmnist.errors import ConfigError, UserError
+from hydra_plugins.fmnist_launchers.common import job_config
 
 if TYPE_CHECKING:
     from fmnist.sweeps.process import CellProcess
@@ -36,8 +37,9 @@ class MachineLauncher(Launcher):
     """
 
     def __init__(
-        self, n_jobs: int | None = None, cells_per_gpu: int = 1, timeout: float | None = None
-    ) -> None:
+        self, n_jobs: int | None = None, cells_per_gpu: Annotated[int, "[1, inf)"] = 1,
+        timeout: float | None = None,
+    ) -> None:  # fmt: skip
         self.n_jobs, self.cells_per_gpu, self.timeout = n_jobs, cells_per_gpu, timeout
         self.cells: int | None = None  # of the whole sweep; the sweeper knows
         self.composed: dict[tuple[str, ...], DictConfig] = {}  # by it, by the cells' overrides
@@ -48,17 +50,11 @@ class MachineLauncher(Launcher):
         """Before anything is launched.
 
         Raises:
-            ConfigError: there is no such number of cells, or the timeout is no time.
+            ConfigError: there is no such number of cells.
         """
-        from fmnist.errors import ConfigError
-
-        if self.n_jobs is not None and (not isinstance(self.n_jobs, int) or self.n_jobs == 0):
+        if self.n_jobs == 0:
             message = "a number of cells, -1 for one a core, or null for what fills the machine"
             raise ConfigError(f"hydra.launcher.n_jobs={self.n_jobs}: should be {message}")
-        if not isinstance(self.cells_per_gpu, int) or self.cells_per_gpu < 1:
-            message = f"hydra.launcher.cells_per_gpu={self.cells_per_gpu}: should be 1 or more"
-            raise ConfigError(message)
-        check_timeout(self.timeout)
         self.context, self.config, self.task = hydra_context, config, task_function
 
     def launch(
@@ -129,7 +125,6 @@ class MachineLauncher(Launcher):
 
     def _wait_for_one(self, running: "Running", share: "CellShare") -> None:
         """Wait until a cell has ended, or several, and complete their jobs, or try them again."""
-        from fmnist.errors import UserError
         from fmnist.runs.run import finished_run
         from fmnist.sweeps.process import CellProcess, wait_for_one
 

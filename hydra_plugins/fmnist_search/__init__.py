@@ -12,15 +12,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from fmnist.config.words import in_one_line
+from fmnist.errors import ConfigError
+from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
+from fmnist.runs.lock import locked
+from fmnist.runs.manifest import Cell, listed_cells
+from fmnist.runs.text import in_eighty, shown
 from hydra_plugins.fmnist_search.space import brief, search_space, with_seeds
 from hydra_plugins.fmnist_search.study import (
-    alone,
     examples,
     kind_of,
     require_kind,
@@ -32,12 +37,12 @@ from hydra_plugins.fmnist_sweeper import CellSweeper, Options
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-    from fmnist.runs.manifest import Cell
     from hydra_plugins.fmnist_search.space import Space
 
     Asked = tuple[Trial, list[list[str]]]  # and the overrides of its cells
 
 log = logging.getLogger(__name__)
+LOCK = ".search.lock"  # beside `.lock`, which is the list's of the cells
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,11 +68,11 @@ class SearchOptions(Options):
     direction: Literal["minimize", "maximize"]
     storage: str
     study_name: str
-    n_trials: int
-    n_jobs: int
-    seeds: int = 1
+    n_trials: Annotated[int, "[1, inf)"]
+    n_jobs: Annotated[int, "[1, inf)"]
+    seeds: Annotated[int, "[1, inf)"] = 1
     pruner: DictConfig | None = None
-    confirm: int = 0
+    confirm: Annotated[int, "[0, inf)"] = 0
     each: str | None = None
 
 
@@ -80,20 +85,15 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """Before anything is launched.
 
         Raises:
-            ConfigError: Optuna is not installed, or there is no such number of trials.
+            ConfigError: Optuna is not installed, or too few seeds are to confirm.
         """
-        from fmnist.errors import ConfigError
 
         try:
             import optuna
         except ModuleNotFoundError as error:
             message = "hydra/sweeper=optuna: Optuna is not installed: pip install 'fmnist[optuna]'"
             raise ConfigError(message) from error
-        for name, what in (("n_trials", "trials"), ("n_jobs", "trials"), ("seeds", "seeds")):
-            number = getattr(self, name)
-            if not isinstance(number, int) or number < 1:
-                raise ConfigError(f"hydra.sweeper.{name}={number}: a number of {what}, 1 or more")
-        if not isinstance(self.confirm, int) or self.confirm in (1, 2) or self.confirm < 0:
+        if self.confirm in (1, 2):
             message = "should be 0, or 3 or more seeds: fewer show nothing"
             raise ConfigError(f"hydra.sweeper.confirm={self.confirm}: {message}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -102,9 +102,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
-        from fmnist.process.terminal import SIGTERM_CODE, signal_exit_code, sigterm_exits
-        from fmnist.runs.manifest import listed_cells
-        from fmnist.runs.text import shown
         from fmnist.sweeps.data import refuse_other_data
         from fmnist.sweeps.launch import finished
 
@@ -114,7 +111,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         self.name_cells()
         log.info("search  %s", shown(self.folder))
         try:
-            with sigterm_exits(), alone(self.folder):
+            # Who else searched in this folder would take up the trials that run.
+            with sigterm_exits(), locked(self.folder, "searching there", LOCK, 0):
                 if self.here():
                     cells = listed_cells(self.folder)
                     done = finished(self.folder, cells)
@@ -138,7 +136,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
             ConfigError: there is no such setting to search for each value of.
         """
         from fmnist.config.readings import key_of
-        from fmnist.errors import ConfigError
 
         if self.seeds > 1 and "seed" in space:
             raise ConfigError("seed: is searched; should be a number, from which seeds are counted")
@@ -174,7 +171,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
     def _confirm(self, sides: Mapping[str, list[str]]) -> None:
         """Train every side on fresh seeds, and say which of them is better."""
         from fmnist.runs.run import ended_run
-        from fmnist.runs.text import in_eighty
         from fmnist.sweeps.confirm import compare_all, comparison_in_words
 
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
@@ -214,22 +210,20 @@ class SearchSweeper(SearchOptions, CellSweeper):
         import optuna
         from hydra.utils import instantiate
 
-        from fmnist.errors import ConfigError
-
+        sampler = instantiate(self.sampler)
+        pruner = instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner()
         try:
             return optuna.create_study(
                 study_name=" ".join(filter(None, [self.study_name, name])), storage=self.storage,
-                direction=self.direction, sampler=instantiate(self.sampler), load_if_exists=True,
-                pruner=instantiate(self.pruner) if self.pruner else optuna.pruners.NopPruner(),
+                direction=self.direction, sampler=sampler, load_if_exists=True, pruner=pruner,
             )  # fmt: skip
-        except (RuntimeError, ValueError) as error:  # Optuna says which
-            message = " ".join(str(error).split())
+        except Exception as error:  # Optuna's, the database's or its driver's
+            message = in_one_line(error)
             raise ConfigError(f"hydra.sweeper.storage={self.storage}: {message}") from error
 
     def _require_same(self, study: "Study", space: "Space", fixed: list[str]) -> None:
         """See `require_kind`."""
         from fmnist.config.schema import config_hash, look_up, resolve
-        from fmnist.errors import ConfigError
 
         def hash_of(trial: list[str]) -> str:
             plain = resolve(self.load([*trial, *fixed]))
@@ -290,9 +284,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """
         import optuna
 
-        from fmnist.errors import ConfigError
-        from fmnist.runs.text import in_eighty
-
         trials = [study.ask(space) for _ in range(count)]
         asked, planned = list["Asked"](), dict[str, "Cell"]()  # by folder: two may be equal
         for number, trial in enumerate(trials, ended + 1):
@@ -312,7 +303,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
     def _has_trials(self, study: "Study", space: "Space", fixed: Sequence[str]) -> bool:
         """Whether any trial can be; if none, what is wrong is a setting that all of them have."""
-        from fmnist.errors import ConfigError
 
         if any(trial.value is not None for trial in study.trials):
             return True
@@ -356,7 +346,6 @@ class SearchSweeper(SearchOptions, CellSweeper):
             names: of them, for people, by folder; None: what tells a trial's from others.
         """
         from fmnist.config.readings import key_of
-        from fmnist.runs.text import in_eighty
         from fmnist.sweeps.launch import error_of
         from fmnist.sweeps.plan import write_manifest
         from fmnist.sweeps.watch import outcome, watch

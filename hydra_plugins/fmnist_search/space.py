@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Transformer
 
+from fmnist.errors import ConfigError
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
@@ -47,7 +49,6 @@ def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":
     Raises:
         ConfigError: an interval or range that Optuna cannot draw from, or nothing to search.
     """
-    from fmnist.errors import ConfigError
 
     space, fixed = dict[str, "BaseDistribution"](), dict[str, str]()
     for override in OverridesParser.create().parse_overrides(list(texts)):

@@ -1,51 +1,23 @@
-"""The study in a search's folder: one process at a time asks it, for trials of one kind."""
+"""The study in a search's folder, which is asked for trials of one kind."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fmnist.errors import ConfigError
+from fmnist.runs.text import in_eighty, plural, shown
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
 log = logging.getLogger(__name__)
-LOCK = ".search.lock"  # beside `.lock`, which is the list's of the cells
 KIND = "kind"  # the study's: what its trials have in common
 TAKEN_UP = "taken_up"  # the study's: numbers of trials that were asked for again
 SEEDS, DIRECTION = "hydra.sweeper.seeds", "hydra.sweeper.direction"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Nobody else searches in this folder meanwhile: who did would take up the trials that run.
-
-    Raises:
-        RunBusy: somebody does.
-        RunError: the folder cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    from fmnist.errors import RunBusy, RunError
-    from fmnist.runs.text import shown
-
-    lock = FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunBusy(f"{shown(folder)}: another process is searching there") from error
-    except PermissionError as error:
-        raise RunError(
-            f"{shown(folder)}: cannot be written: {error.strerror}; hydra.sweep.dir chooses another"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def kind_of(
@@ -95,8 +67,6 @@ def require_kind(study: "Study", kind: Mapping[str, Any], direction: str, folder
     Raises:
         ConfigError: they are of another kind.
     """
-    from fmnist.errors import ConfigError
-    from fmnist.runs.text import shown
 
     now = {DIRECTION: direction, **kind}
     then = {DIRECTION: study.direction.name.lower(), **study.user_attrs.get(KIND, kind)}
@@ -141,7 +111,6 @@ def tell_best(study: "Study") -> int:
     if not done:
         log.error("no trial has a result%s", failed and f": {failed}")
         return 1
-    from fmnist.runs.text import in_eighty, plural
 
     best = study.best_trial
     words = " ".join(f"{key}={value}" for key, value in best.params.items())

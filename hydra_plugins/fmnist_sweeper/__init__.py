@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -15,10 +15,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from fmnist.runs.manifest import Cell, listed_cells
 from hydra_plugins.fmnist_launchers.machine import MachineLauncher
-
-if TYPE_CHECKING:
-    from fmnist.runs.manifest import Cell
 
 # Launchers whose cells may find their data and devices on another machine.
 ELSEWHERE = (".SlurmLauncher", ".RayLauncher")
@@ -27,7 +25,8 @@ ARRAY = 1000  # jobs; Slurm's own limit of an array is 1001 unless its MaxArrayS
 
 @dataclass(kw_only=True, eq=False)
 class Options:
-    """What every sweeper of ours is told: its fields are the settings that there are.
+    """What every sweeper of ours is told: its fields are the settings that there are, and their
+    annotations say which values may be.
 
     Args:
         max_batch_size: how many cells a launcher is given at once; None: all.
@@ -39,11 +38,11 @@ class Options:
         readings: whether every cell runs under every reading, or which: `fmnist.config.readings`.
     """
 
-    max_batch_size: int | None = None
+    max_batch_size: Annotated[int, "[1, inf)"] | None = None
     params: Mapping[str, Any] | None = field(default_factory=dict)
     zip: Sequence[Any] = field(default_factory=list)
     exclude: Sequence[Any] = field(default_factory=list)
-    retries: int = 0
+    retries: Annotated[int, "[0, inf)"] = 0
     stop_on_failure: bool = False
     readings: Any = False
 
@@ -60,17 +59,10 @@ class CellSweeper(Options, Sweeper):
         """Before anything is launched.
 
         Raises:
-            ConfigError: there is no such number of retries, or no such kind of another setting.
+            ConfigError: there are no such readings.
         """
         from fmnist.config.readings import check_wanted
-        from fmnist.errors import ConfigError
 
-        retries, stop = self.retries, self.stop_on_failure
-        if type(retries) is not int or retries < 0:
-            message = "should be a whole number, 0 or more"
-            raise ConfigError(f"hydra.sweeper.retries={retries}: {message}")
-        if not isinstance(stop, bool):
-            raise ConfigError(f"hydra.sweeper.stop_on_failure={stop}: should be true or false")
         self.readings = check_wanted(self.readings)
         self.context, self.config = hydra_context, config
         self.launcher = Plugins.instance().instantiate_launcher(
@@ -136,7 +128,6 @@ class ResumeSweeper(CellSweeper):
     """Re-running the same command finishes the sweep."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fmnist.runs.manifest import listed_cells
         from fmnist.sweeps.cells import with_readings
         from fmnist.sweeps.combine import asked_cells
         from fmnist.sweeps.data import refuse_other_data, require_data

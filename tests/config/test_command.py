@@ -11,9 +11,9 @@ from fmnist.config.arguments import order_arguments
 from fmnist.config.command import check_command, check_overrides
 from fmnist.config.compose import compose_run
 from fmnist.config.explain import explain
-from fmnist.config.hook import CheckBeforeRun
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import ConfigError
+from fmnist.runs.before import CheckBeforeRun
 from fmnist.sweeps.cells import sweep_of
 from tests.conftest import TINY, composed, here
 
@@ -135,7 +135,7 @@ def test_a_file_of_a_group_that_is_not_what_it_should_be(name: str, tmp_path: Pa
         ("~optim.foo", "~optim.foo: there is no such setting to leave out"),
         (
             "optim=[lr]",
-            "optim=lr: no such option; fmnist has adam, adamw, muon, rmsprop, sgd",
+            "optim=lr: no such option; there are adam, adamw, muon, rmsprop, sgd",
         ),
         ("optim=[adam,sgd]", "optim=[adam,sgd]: should be one option, not a list"),
         ("model=../model/lenet5", "model=../model/lenet5: should be the name of an option, not a "
@@ -214,7 +214,7 @@ def test_what_is_asked_before_a_run_is_asked_with_the_variables_of_the_job(
 ) -> None:
     asked = Mock(side_effect=lambda plain: seen.append(os.environ.get("OMP_NUM_THREADS")))
     seen: list[str | None] = []
-    monkeypatch.setattr("fmnist.config.hook.try_out", asked)
+    monkeypatch.setattr("fmnist.config.trial.try_out", asked)
     with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
         overrides = ["+hydra.job.env_set.OMP_NUM_THREADS=3"]
         config = compose("config", overrides, return_hydra_config=True)

@@ -17,11 +17,7 @@ from fmnist.errors import ConfigError, DataUnavailable
 from tests.conftest import CHECKOUT, composed
 
 FILES = sorted(CONF_DIR.rglob("*.yaml"))
-OPTIONS = sorted(
-    f"{path.parent.name}={path.stem}"
-    for path in CONF_DIR.glob("*/*.yaml")
-    if path.parent.name != "wandb_sweep"
-)
+OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF_DIR.glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("option", OPTIONS)

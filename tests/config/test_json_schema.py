@@ -11,11 +11,9 @@ import yaml
 
 from fmnist.config.json_schema import schema_of, schemas
 from fmnist.config.schema import CONF_DIR, config_hash
-from fmnist.schema import OTHERS, main, without_line
+from fmnist.schema import main, without_line
 
-FILES = [
-    p for p in sorted(CONF_DIR.rglob("*.yaml")) if p.relative_to(CONF_DIR).parts[0] not in OTHERS
-]
+FILES = sorted(CONF_DIR.rglob("*.yaml"))
 NET = '''
 from typing import Annotated, Literal
 

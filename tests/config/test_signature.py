@@ -107,6 +107,16 @@ def test_inherited_constructors_are_not_checked(module: Callable[[str], str]) ->
     )
 
 
+def test_a_namespace_lies_in_several_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("theirs", "ours"):  # as hydra_plugins does: a plugin's comes first
+        (tmp_path / name / "shared_plugins").mkdir(parents=True)
+        monkeypatch.syspath_prepend(tmp_path / name)
+    (tmp_path / "theirs/shared_plugins/mine.py").write_text("def f(x: int = 1): pass\n")
+    assert [*(read_signature("shared_plugins.mine.f") or {})] == ["x"]
+
+
 def test_the_last_definition_holds(module: Callable[[str], str]) -> None:
     name = module("@overload\ndef f(a): ...\n@overload\ndef f(b): ...\ndef f(a=1, b=2): ...")
     assert list(read_signature(f"{name}.f") or ()) == ["a", "b"]

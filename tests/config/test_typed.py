@@ -40,7 +40,15 @@ MISTAKES = [
     ("hydra.run.dir=full", "{cwd}/full: holds other things (thesis.tex); choose another"),
     ("-m hydra.sweep.dir= seed=0,1", "hydra.sweep.dir=: should name a folder"),
     ("-m seed=glob(*)", "the sweep has no cell"),
-    ("~hydra.callbacks.check optim.lr=-1", "optim.lr=-1: should be greater than 0"),
+    ("-m hydra.sweeper.max_batch_size=-1", "hydra.sweeper.max_batch_size=-1: should"),
+    ("-m hydra.sweeper.retries=0.5", "hydra.sweeper.retries=0.5: should be a whole number"),
+    ("-m hydra.sweeper.stop_on_failure=1", "hydra.sweeper.stop_on_failure=1: should"),
+    ("-m hydra.launcher.cells_per_gpu=0", "hydra.launcher.cells_per_gpu=0: should"),
+    ("-m hydra.launcher.timeout=-1", "hydra.launcher.timeout=-1: should be gr"),
+    (
+        "-m hydra/launcher=submitit_local hydra.launcher.timeout=soon",
+        "hydra.launcher.timeout=soon: should be a number",
+    ),
     ("hydra.mode=SWEEP", "hydra.mode=SWEEP: Invalid value 'SWEEP'"),
     ("hydra/job_logging=nope", "hydra/job_logging=nope: no such option"),
     (

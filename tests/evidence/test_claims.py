@@ -949,6 +949,7 @@ def test_of_claims_of_studies_that_did_not_run_no_setting_is_called_unknown(swee
     [
         (["nowhere"], "error: nowhere: no such directory"),
         (["nowhere.csv"], "error: nowhere.csv: cannot be read"),
+        (["--rows", "nowhere.csv"], "nowhere.csv: cannot be read: No such file or directory"),
         (["SWEEP", "--claims", "nowhere"], "error: nowhere: no such folder of claims"),
         (["SWEEP", "--only", "s2_bestworst"], "no such claim; did you mean s2_best_worst?"),
         (["SWEEP", "--csv", "no/where.csv"], "error: no/where.csv: cannot be written"),

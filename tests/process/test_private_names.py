@@ -6,18 +6,12 @@ import re
 import pytest
 
 from fmnist.config.arguments import ask_for_sweep, order_arguments
-from fmnist.runs.job import hide_from_help
 from tests.conftest import CHECKOUT
 
 
 def test_without_hydra_s_parser_the_words_keep_their_order(monkeypatch):
     monkeypatch.delattr("hydra._internal.utils.get_args_parser")
     assert order_arguments(["a=1", "-m", "b=2"]) == ["a=1", "-m", "b=2"]
-
-
-def test_without_hydra_s_list_of_groups_nothing_is_hidden(monkeypatch):
-    monkeypatch.delattr("hydra._internal.hydra.Hydra.list_all_config_groups")
-    hide_from_help("wandb_sweep")
 
 
 def test_without_the_store_s_contents_settings_stay_as_plugins_registered_them(monkeypatch):

@@ -152,12 +152,6 @@ def test_slow_and_fast_runs_of_the_same_end_differ_in_area():
     assert curve_area(rows(0.8, 0.9, 0.9)) > curve_area(rows(0.1, 0.5, 0.9))
 
 
-@pytest.mark.parametrize(("curve", "horizon"), [((), None), ((), 3), ((0.5,), 0), ((0.5,), -1)])
-def test_an_empty_curve_and_an_impossible_horizon_are_refused(curve, horizon):
-    with pytest.raises(ValueError, match="should be at least"):
-        curve_area(rows(*curve), horizon)
-
-
 def test_it_reads_the_rows_of_a_real_record(tmp_path):
     train(composed(*TINY, "trainer.max_epochs=2"), Job(tmp_path / "run"))
     record = load_run(tmp_path / "run").record

@@ -1,5 +1,6 @@
 """Reading runs back: evaluate, load_run, and what a damaged directory gives."""
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -109,11 +110,15 @@ def test_writing_is_atomic(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
     write_atomically(path, b"old")
 
-    def fail(*_):
-        raise OSError("disk full")
+    def fail(one, other):
+        raise OSError(errno.ENOSPC, "No space left on device", str(one), None, str(other))
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="No space") as failed:
         write_atomically(path, json.dumps({"new": 1}).encode())
+    assert str(failed.value) == f"[Errno 28] No space left on device: '{path}'"
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+    with pytest.raises(NotADirectoryError) as failed:  # nor does what is tidied up hide the error
+        write_atomically(path / "x.json", b"new")
+    assert failed.value.filename == str(path / "x.json")

@@ -1,6 +1,7 @@
 """What Hydra says of a job: the command that repeats it, from any folder."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,6 @@ class Mine(nn.Module):
     def forward(self, x):
         return self.linear(x.flatten(1))
 """
-PYTHON = str(Path(sys.executable).parent)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_recorded_command_repeats_the_run_from_any_folder(tmp_path: Path) ->
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     again = subprocess.run(
-        f"PATH={PYTHON}:$PATH; {first['command']} hydra.run.dir={elsewhere}/again",
+        f"{first['command']} hydra.run.dir={elsewhere}/again",
         shell=True, cwd=elsewhere, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
@@ -79,6 +79,15 @@ def test_a_stopped_run_says_the_command_that_goes_on() -> None:
     (word,) = subprocess.run(["bash", "-c", f"printf %s {last}"], capture_output=True, text=True,
                              check=True).stdout.splitlines()  # fmt: skip
     assert OverridesParser.create().parse_override(word).value() == "/x/it's"
+
+
+def test_the_command_names_a_python_that_the_shell_would_not_find(monkeypatch, tmp_path) -> None:
+    here, name = Path(sys.executable).parent, Path(sys.executable).name
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    for path, word in ((here, name), (tmp_path, sys.executable)):
+        monkeypatch.setenv("PATH", str(path))
+        said = Job(Path("x"), cwd=Path("/y")).command
+        assert said == f"cd /y && {shlex.quote(word)} -m fmnist.train"
 
 
 def test_the_command_of_a_cell_runs_it_alone() -> None:

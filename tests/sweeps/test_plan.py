@@ -53,8 +53,16 @@ def test_cells_lie_where_hydras_settings_have_them():
 def test_a_folder_of_ones_own_is_found_and_has_to_be_there(tmp_path, capsys):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment/mine.yaml").write_text("# @package _global_\nseed: 5\n")
-    assert main(["experiment=mine", "--config-dir", str(tmp_path), *TINY]) == 0
+    (tmp_path / "experiment/.#mine.yaml").symlink_to("somebody@machine.42")  # an editor's lock
+    asked = ["experiment=mine", "--config-dir", str(tmp_path), *TINY]
+    assert main(asked) == 0
     assert "cells  1" in capsys.readouterr().out
+    (tmp_path / "experiment/old.yaml").write_bytes("# für alle\n".encode("latin-1"))
+    assert main(asked) == 2
+    said = f"error: {tmp_path}/experiment/old.yaml: should be UTF-8 text: byte 3 is 0xfc\n"
+    assert capsys.readouterr().err == said
+    assert main(["experiment=old", *asked[1:]]) == 2
+    assert capsys.readouterr().err.endswith("should be UTF-8 text: byte 3 is 0xfc\n")
     for command in (main, dataset):
         assert command(["--config-dir", "nosuch", *TINY]) == 2
         assert capsys.readouterr().err == "error: --config-dir nosuch: no such folder\n"
@@ -159,9 +167,14 @@ def test_it_says_what_two_settings_of_any_sweep_can_show():
         (["ablation=s2_poolin"], "ablation=s2_poolin: no such option; did you mean s2_pooling?"),
         (["optim.lr=0.1,-1"], "optim.lr=-1: should be greater than 0"),
         (["modell=lenet5"], "modell"),
+        (["seed=7"], "results/gone.csv: cannot be read: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line(capsys, overrides, message):
+def test_a_mistake_is_one_line(capsys, monkeypatch, tmp_path, overrides, message):
+    if "seed=7" in overrides:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results/gone.csv").symlink_to("nowhere")
     assert main(overrides) == 2
     said = capsys.readouterr().err
     assert message in said

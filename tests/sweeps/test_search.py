@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
+from fmnist.runs.lock import locked
 from fmnist.runs.manifest import Cell
-from hydra_plugins.fmnist_search import SearchSweeper
+from hydra_plugins.fmnist_search import LOCK, SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
 from tests.records import A_SEARCH
 from tests.stopping import holding
@@ -127,8 +128,8 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused_in_one_line(texts, w
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: a number of trials, 1 or more"),
-        ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: a number of trials, 1 or more"),
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0: should be at least 1"),
+        ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: should be a whole number"),
         ("hydra.sweeper.direction=up", "direction"),
         ("data.select_on=test", "a search chooses by validation, which the test set would then be"),
     ],
@@ -152,9 +153,12 @@ def test_a_study_of_an_optuna_that_this_one_cannot_read_is_refused_in_one_line(t
     database.close()
     sweeper = SearchSweeper(**A_SEARCH | {"storage": storage})
     sweeper.sampler = {"_target_": "optuna.samplers.RandomSampler"}
-    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
-        sweeper._study()
-    assert len(str(raised.value).splitlines()) == 1
+    for content in (None, b"no database"):  # a file of somebody else's, too
+        if content:
+            (tmp_path / "study.db").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=sqlite") as raised:
+            sweeper._study()
+        assert len(str(raised.value).splitlines()) == 1
 
 
 class Job:
@@ -302,13 +306,11 @@ def test_a_setting_of_all_trials_that_is_wrong_ends_the_search(search):
 
 
 def test_two_processes_never_search_one_folder(tmp_path):
-    from hydra_plugins.fmnist_search.study import alone
-
-    with alone(tmp_path / "search"):
+    with locked(tmp_path / "search", name=LOCK):
         done = here(*SEARCH, cwd=tmp_path)
     assert done.returncode == 75, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
-    assert line == "error: search: another process is searching there"
+    assert line == f"error: {tmp_path}/search: another process is searching there"
     assert not list(tmp_path.glob("search/*.db"))
 
 

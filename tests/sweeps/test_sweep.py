@@ -21,6 +21,7 @@ from fmnist.runs.manifest import Cell, listed_cells
 from fmnist.runs.record import Record
 from fmnist.runs.run import finished_run, load_run
 from fmnist.sweeps.names import (
+    NAME_BYTES,
     NAME_LENGTH,
     cell_name,
     distinct,
@@ -101,9 +102,13 @@ def test_what_an_axis_is_says_hydras_own_parser():
 
 def test_folders_have_names_that_every_shell_takes_and_that_fit():
     assert folder_name("a b/c:${d}'") == "a_b_c_d_"
-    long = [folder_name("x" * 500 + end) for end in "ab"]
-    assert max(map(len, long)) <= NAME_LENGTH
-    assert long[0] != long[1]
+    for letter in ("x", "é", "語"):  # of one byte, two and three
+        long = [folder_name(letter * 500 + end) for end in "ab"]
+        assert max(map(len, long)) <= NAME_LENGTH
+        assert long[0] != long[1]
+        cell = cell_name([f"model.x={letter * 500}"], ["model.x"], "0123456789ab")
+        assert len(cell.encode()) <= NAME_BYTES
+    assert folder_name("語" * 70) == "語" * 70
 
 
 def test_a_cell_is_named_by_its_levels_and_its_hash():

@@ -21,7 +21,6 @@ import yaml
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
-from fmnist.config.schema import CONF_DIR
 from fmnist.errors import UserError
 from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
@@ -393,7 +392,7 @@ def test_media_and_checkpoint_can_be_left_out(run_tiny, monkeypatch, tmp_path, m
     assert (path / "files/media").exists() == media
 
 
-SWEEPS = sorted((CONF_DIR / "wandb_sweep").glob("*.yaml"))
+SWEEPS = sorted((CHECKOUT / "docs/wandb_sweep").glob("*.yaml"))
 
 
 def rendered(path, level):

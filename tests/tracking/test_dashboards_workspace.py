@@ -123,6 +123,17 @@ def test_mistakes_are_one_line(capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().err.startswith("error: W&B has no API key: wandb login first")
     assert main(["--report", "s2_activatoin"]) == 2
     assert capsys.readouterr().err.startswith("error: s2_activatoin: no such study; there are")
+    (tmp_path / "file").touch()
+    assert main(["--json", str(tmp_path / "file/x.json")]) == 2
+    said = f"error: {tmp_path}/file/x.json: cannot be written: Not a directory\n"
+    assert capsys.readouterr().err == said
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / "ablation/half.yaml").write_text("hydra: [")  # which YAML refuses, not we
+    assert main(["--config-dir", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: while parsing a flow node")
+    assert f'{tmp_path}/ablation/half.yaml", line 1' in said
+    assert said.count("\n") == 1
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert main(["--json", str(tmp_path / "x.json")]) == 2
     assert capsys.readouterr().err == "error: pip install 'fmnist[workspaces]' first\n"

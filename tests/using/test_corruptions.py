@@ -65,7 +65,7 @@ def test_what_was_measured_of_another_run_does_not_count_and_damage_is_said(tiny
     path.write_text(json.dumps(content | {"tested_at": 1.0}))
     assert read_corrupted(run.dir, run.record) is None
     path.write_text(json.dumps(content | {"acc": {"noise": [2.0]}}))
-    with pytest.raises(RunError, match=r"corruptions\.json: cannot be read"):
+    with pytest.raises(RunError, match=r"corruptions\.json: damaged: acc"):
         read_corrupted(run.dir, run.record)
 
 

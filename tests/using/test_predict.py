@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -239,9 +241,15 @@ def test_a_net_of_pictures_in_folders_sees_new_ones_as_it_saw_those(run_tiny, tm
 def test_a_picture_that_cannot_be_read_costs_itself(run_tiny, tmp_path, capsys):
     run = run_tiny("model=logistic")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nonsense")
-    ellipse(40, 80).save(tmp_path / "good.png")
+    # A name that is no text, where a file can have one.
+    good = tmp_path / os.fsdecode(b"good\xff.png" if sys.platform == "linux" else b"good.png")
+    ellipse(40, 80).save(good)
     capsys.readouterr()
-    assert main([str(run.dir), str(tmp_path / "broken.jpg"), str(tmp_path / "good.png")]) == 2
+    written = ["--csv", str(tmp_path / "x.csv"), "--json", str(tmp_path / "x.json")]
+    assert main([str(run.dir), str(tmp_path / "broken.jpg"), str(good), *written]) == 2
+    (picture,) = json.loads((tmp_path / "x.json").read_text())["pictures"]
+    assert picture["file"] in (tmp_path / "x.csv").read_text()
+    assert picture["file"] == str(good).replace("\udcff", r"\udcff")
     out = capsys.readouterr()
     assert len(out.err.splitlines()) == 1
     assert "broken.jpg" in out.err
