@@ -8,6 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -16,7 +17,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationResolutionError,
     OmegaConfBaseException,
@@ -26,7 +27,7 @@ from omegaconf.errors import (
 from fmnist.config.composition import explain_composition
 from fmnist.config.groups import grouping_settings
 from fmnist.config.signature import read_signature
-from fmnist.config.words import in_one_line, near_or_all, show
+from fmnist.config.words import in_one_line, near, near_or_all, near_setting, show
 from fmnist.errors import UserError
 from fmnist.process.terminal import say
 
@@ -69,7 +70,7 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
         return line
     cause = error.__cause__ or error.__context__
     if isinstance(error, MissingConfigException):
-        return _explain_missing(error)
+        return _explain_missing(error, overrides)
     if isinstance(error, OverrideParseException):
         return f"{error.override}: should be key=value, brackets closed, special characters quoted"
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
@@ -144,12 +145,15 @@ def _write_to_logs(error: Exception) -> list[str]:
     return [os.path.relpath(handler.baseFilename) for handler in files]
 
 
-def _explain_missing(error: MissingConfigException) -> str:
+def _explain_missing(error: MissingConfigException, typed: list[str]) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group or not error.options:
         return " ".join(str(error).split())
     options = [name.removesuffix(".yaml") for name in error.options]
-    return f"{group}={option}: no such option{near_or_all(option, options)}"
+    own = re.search(r"(?:--config-dir|-cd)[= ](\S+)", " ".join(typed))
+    lacking = own and group and not (Path(own[1]) / group).is_dir()
+    where = f"; {own[1]} has no folder {group}/" if own and lacking else ""
+    return f"{group}={option}: no such option{near_or_all(option, options)}{where}"
 
 
 def _explain_key(error: OmegaConfBaseException) -> str:
@@ -159,6 +163,8 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     if isinstance(error, ValidationError):
         field = (read_signature("fmnist.config.schema.Config") or {}).get(path)
         words = field.expectation() if field else ""
+        if not words and "is not a ListConfig" in str(error):
+            words = f"a list, as [{show(error.value)}]"
         should = f"should be {words}" if words else str(error).splitlines()[0]
         return f"{path}={show(error.value)}: {should}"
     if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
@@ -166,8 +172,12 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     known = read_signature(str(parent.get("_target_"))) or {}
     if key in known or (above == "optim" and key in grouping_settings()):
         return f"{path}: not in the configuration; +{path}=... adds it"
-    siblings = [str(name) for name in parent if name != "hydra"]
-    return f"{path}: no such setting{near_or_all(key, siblings, above and f'{above}.')}"
+    if not above:
+        plain: Any = OmegaConf.to_container(parent, resolve=False)
+        return f"{path}: no such setting{near_setting(key, plain)}"
+    siblings = [str(name) for name in parent]
+    hint = near(key, [*siblings, *known], f"{above}.") or near_or_all(key, siblings)
+    return f"{path}: no such setting{hint}"
 
 
 def _explain_constructor(error: InstantiationException) -> str:
