@@ -12,8 +12,9 @@ HELP = """usage: fmnist COMMAND ...
 
 {commands}
 
-fmnist COMMAND --help says more of a command. For Tab to complete commands, groups, options and
-settings, put the line for your shell where it reads its settings:
+fmnist COMMAND --help says more of a command, fmnist --version which it is.
+For Tab to complete commands, groups, options and settings, put the line for
+your shell where it reads its settings:
 
   bash  eval "$(fmnist completion bash)"
   zsh   eval "$(fmnist completion zsh)"      (after compinit)
@@ -79,7 +80,7 @@ def start(name: str, *arguments: str) -> NoReturn:
 def completion(arguments: Sequence[str]) -> int:
     """A shell's script, or the words that can end a line.
 
-    Those that follow `fmnist train` and `plan` are Hydra's, asked for as its own scripts ask.
+    Those that follow `fmnist train`, `plan` and `data` are Hydra's, asked for as its scripts do.
     """
     match arguments:
         case [shell] if shell in SCRIPTS:
@@ -89,7 +90,7 @@ def completion(arguments: Sequence[str]) -> int:
             if len(words) < 3 and not (len(words) == 2 and line[-1].isspace()):
                 names = [*commands(), "completion"]
                 print(*(name for name in names if name.startswith("".join(words[1:]))))
-            elif words[1] in ("train", "plan"):
+            elif words[1] in ("train", "plan", "data"):
                 os.environ["COMP_LINE"] = "fmnist.train " + "".join(line.split(maxsplit=2)[2:])
                 start("train", "-sc", "query=bash")
         case _:
@@ -106,6 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             HELP.format(commands="\n".join(f"  {n:{width}}{p}" for n, p in known.items())), end=""
         )
+        return 0
+    if name in ("--version", "-V"):
+        import fmnist
+
+        print(f"fmnist {fmnist.__version__}")
         return 0
     if name == "completion":
         return completion(rest)

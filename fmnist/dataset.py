@@ -16,8 +16,7 @@ from fmnist.runs.text import shown
 
 @command
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = command_parser("dataset", __doc__)
-    parser.prog = "fmnist data"
+    parser = command_parser("data", __doc__)
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for fmnist.train")
     add_config_dir(parser)
     parser.add_argument(

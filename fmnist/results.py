@@ -29,7 +29,9 @@ Said = tuple[list[str], int]  # lines, and the exit code
 def parser_of_all() -> ArgumentParser:
     """The four commands and their arguments."""
     parser = command_parser("results", __doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="collect|render|findings|table", required=True
+    )
     collecting = commands.add_parser("collect", help="add runs to results/STUDY.csv")
     collecting.add_argument("directories", nargs="+", metavar="DIR", help="run or sweep directory")
     collecting.add_argument("--untimed", action="store_true",

@@ -30,7 +30,13 @@ from fmnist.config.schema import CONF_DIR, config_hash
 from fmnist.config.words import in_one_line
 from fmnist.errors import ConfigError
 from fmnist.process.messages import run_log, send_library_messages_to_log
-from fmnist.process.terminal import forgiving_terminal, say, signal_exit_code, sigterm_exits
+from fmnist.process.terminal import (
+    forgiving_terminal,
+    left_at_once,
+    say,
+    signal_exit_code,
+    sigterm_exits,
+)
 from fmnist.runs.before import remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hydra_job
 from fmnist.runs.lock import locked
@@ -314,4 +320,5 @@ if __name__ == "__main__":
     # another __main__.
     from fmnist import train as this
 
-    this.main()
+    with left_at_once():
+        this.main()

@@ -20,7 +20,7 @@ from fmnist.config.interval import interval
 from fmnist.config.known import ranges
 from fmnist.config.schema import BETTER, SEVERAL, Config, look_up, resolve
 from fmnist.config.signature import Parameter, read_signature, undefined
-from fmnist.config.words import near, near_or_all, show
+from fmnist.config.words import near, near_or_all, near_setting, show
 from fmnist.errors import ConfigError
 
 NUMBER = frozenset({"int", "float"})
@@ -146,7 +146,7 @@ def _check_keys(plain: dict[str, Any]) -> None:
     known = {field.name: field for field in fields(Config)}
     for key in plain:
         if key not in known:
-            raise ConfigError(f"{key}: no such setting{near(key, known)}")
+            raise ConfigError(f"{key}: no such setting{near_setting(key, plain)}")
     parameters = read_signature("fmnist.config.schema.Config") or {}
     for key, field in known.items():
         if key not in plain:
@@ -178,6 +178,11 @@ def _check_keys(plain: dict[str, Any]) -> None:
 
 def _check_several(group: str, nodes: dict[str, Any]) -> None:
     """Nodes by name, each with its own target."""
+    if isinstance(nodes.get("_target_"), str):
+        raise ConfigError(
+            f"{group}: has a _target_ but no name: should be below one, as in conf/{group}/, since "
+            f"there may be several {group}"
+        )
     for name, node in nodes.items():
         if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
             raise ConfigError(
@@ -207,7 +212,9 @@ def _check_node(path: str, node: dict[str, Any], chosen: Collection[str]) -> Non
         return
     if lacking := undefined(target):
         module, name, names = lacking
-        where = f"{module} has no {name}" if module else f"no package {name} is installed"
+        here = f"no package {name} is installed, and no {name}.py lies in this folder"
+        here = here if "." in target else f"should be a dotted name, MODULE.{name}"
+        where = f"{module} has no {name}" if module else here
         raise ConfigError(f"{path}._target_={target}: {where}{near(name, names)}")
     if len(modules := namesakes(target)) > 1:
         raise ConfigError(
@@ -218,8 +225,9 @@ def _check_node(path: str, node: dict[str, Any], chosen: Collection[str]) -> Non
     plain = "." not in path or several
     if bool(node.get("_partial_")) != (path in PARTIAL) and (plain or path in PARTIAL):
         right = "should be true" if path in PARTIAL else "should be left out"
-        value = node.get("_partial_")
-        raise ConfigError(f"{path}._partial_={show(value)}: {right}: fmnist.train decides it")
+        value = f"={show(node['_partial_'])}" if "_partial_" in node else ": missing"
+        why = "gives it what is lacking" if path in PARTIAL else "makes it whole"
+        raise ConfigError(f"{path}._partial_{value}: {right}: fmnist.train {why}")
     ours = grouping_settings() if path == "optim" else {}
     if ours:
         _check_grouping(node, ours)

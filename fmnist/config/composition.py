@@ -6,6 +6,7 @@ file where a plus sign is too many, and blames no override where one of them is 
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
@@ -38,7 +39,7 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
         return f"--config-dir {found[1]}: no such folder"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        return _explain_missing(group, option, error.options)
+        return _explain_missing(group, option, error.options) + _lacking(group, typed)
     if isinstance(error, HydraException):
         return _explain_file(text, error.__cause__ or error.__context__)
     return None
@@ -50,6 +51,13 @@ def _explain_missing(group: str, option: str, found: Sequence[str] | None) -> st
         return f"{option}.yaml: in no folder of configurations"
     options = [name.removesuffix(".yaml") for name in found] if found else options_of(group)
     return f"{group}={option}: no such option{near_or_all(option, options)}"
+
+
+def _lacking(group: str, typed: list[str]) -> str:
+    """Where a folder of one's own that was given has none for the group."""
+    own = re.search(r"(?:--config-dir|-cd)[= ](\S+)", " ".join(typed))
+    lacks = own and group and not (Path(own[1]) / group).is_dir()
+    return f"; {own[1]} has no folder {group}/" if own and lacks else ""
 
 
 def _explain_no_option(typed: list[str]) -> str:

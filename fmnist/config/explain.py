@@ -8,6 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -15,7 +16,7 @@ from hydra.errors import (
     InstantiationException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationResolutionError,
     OmegaConfBaseException,
@@ -26,7 +27,7 @@ from fmnist.config.build import cause_of
 from fmnist.config.composition import explain_composition
 from fmnist.config.groups import grouping_settings
 from fmnist.config.signature import read_signature
-from fmnist.config.words import in_one_line, near_or_all, not_utf8, show
+from fmnist.config.words import in_one_line, near, near_or_all, near_setting, not_utf8, show
 from fmnist.errors import UserError
 from fmnist.process.terminal import say
 
@@ -151,6 +152,8 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     if isinstance(error, ValidationError):
         field = (read_signature("fmnist.config.schema.Config") or {}).get(path)
         words = field.expectation() if field else ""
+        if not words and "is not a ListConfig" in str(error):
+            words = f"a list, as [{show(error.value)}]"
         should = f"should be {words}" if words else str(error).splitlines()[0]
         return f"{path}={show(error.value)}: {should}"
     if not isinstance(parent, DictConfig) or not parent:  # OmegaConf emptied it
@@ -158,8 +161,12 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     known = read_signature(str(parent.get("_target_"))) or {}
     if key in known or (above == "optim" and key in grouping_settings()):
         return f"{path}: not in the configuration; +{path}=... adds it"
-    siblings = [str(name) for name in parent if name != "hydra"]
-    return f"{path}: no such setting{near_or_all(key, siblings, above and f'{above}.')}"
+    if not above:
+        plain: Any = OmegaConf.to_container(parent, resolve=False)
+        return f"{path}: no such setting{near_setting(key, plain)}"
+    siblings = [str(name) for name in parent]
+    hint = near(key, [*siblings, *known], f"{above}.") or near_or_all(key, siblings)
+    return f"{path}: no such setting{hint}"
 
 
 def _explain_constructor(error: InstantiationException) -> str:

@@ -2,13 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+ALIKE = 0.6  # difflib's own: at 0.5 every other word of three letters is near
 
 
 def near(word: str, options: Iterable[str], parent: str = "") -> str:
     """ "; did you mean X?", with the full key when `parent` is given, if an option is near."""
-    found = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
+    options = list(dict.fromkeys(options))
+    begin = [option for option in options if len(word) > 1 and option.startswith(word)]
+    found = difflib.get_close_matches(word, options, n=1, cutoff=ALIKE)
+    found = begin if len(begin) == 1 else found  # one that was not typed to its end
     return f"; did you mean {parent}{found[0]}?" if found else ""
 
 
@@ -17,6 +22,28 @@ def near_or_all(word: str, options: Iterable[str], parent: str = "") -> str:
     options = sorted(option for option in options if not option.startswith("_"))
     listed = f"; there are {', '.join(options)}" if 0 < len(options) <= 16 else ""
     return near(word, options, parent) or listed
+
+
+def near_setting(key: str, plain: Mapping[str, Any]) -> str:
+    """The setting that a key without a group may mean: "; did you mean optim.lr?", of `lr`.
+
+    That of a group which is called so, or else what is near: first of all groups and single
+    settings, then of the settings in groups.
+
+    Args:
+        plain: the configuration, nodes as dictionaries.
+    """
+    inner: dict[str, str] = {}
+    for group, node in plain.items():
+        for name in node if isinstance(node, dict) and group != "hydra" else ():
+            inner.setdefault(str(name), f"{group}.{name}")
+    if key in inner:
+        return f"; did you mean {inner[key]}?"
+    if hint := near(key, [name for name in plain if name not in (key, "hydra")]):
+        return hint
+    alike = {name: difflib.SequenceMatcher(None, name, key).ratio() for name in inner}
+    best = max(alike, key=alike.__getitem__, default="")  # the first of equals: max_epochs
+    return f"; did you mean {inner[best]}?" if best and alike[best] >= ALIKE else ""
 
 
 def show(value: Any) -> str:

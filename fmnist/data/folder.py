@@ -100,9 +100,10 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
     if folders["train"] == root and (called := _parts_among(classes)):
         raise _called_otherwise(root, called)
     if len(classes) < 2:
+        some = "one" if classes else "no"
         raise DataError(
-            f"{folders['train']}: pictures of {len(classes)} classes: should hold a folder of "
-            "pictures for each of 2 or more classes"
+            f"{folders['train']}: pictures of {some} class: should hold a folder of pictures for "
+            "each of 2 or more classes"
         )
     for part, of_part in found.items():
         if foreign := sorted(set(of_part) - set(classes)):

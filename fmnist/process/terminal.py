@@ -3,8 +3,11 @@
 And what stops a command, as an exception, so that it may still write down how it ended.
 """
 
+import atexit
 import contextlib
 import errno
+import gc
+import io
 import logging
 import os
 import signal
@@ -51,13 +54,51 @@ def leave(code: int) -> NoReturn:
     them, and a thread that somebody has left behind would keep the process alive. A profiler, a
     debugger or a measurement of coverage has still something to write.
     """
-    if sys.getprofile() is not None or sys.gettrace() is not None:
+    if _is_measured():
         sys.exit(code)
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, *_left_open()):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(code)
+
+
+def _is_measured() -> bool:
+    return sys.getprofile() is not None or sys.gettrace() is not None
+
+
+def _left_open() -> list[Any]:
+    """Files that somebody's code, a callback's say, has opened and not closed: Python would write
+    out what they hold back. Text before bytes, into whose buffers it goes.
+    """
+    found = [each for each in gc.get_objects() if issubclass(type(each), io.IOBase)]
+    return sorted(found, key=lambda each: not issubclass(type(each), io.TextIOBase))
+
+
+@contextlib.contextmanager
+def left_at_once() -> Iterator[None]:
+    """Around a whole process: it ends as by `leave`, but only after the exit hooks of others, in
+    which loggers send what they still have.
+    """
+    try:
+        yield
+        _codes.append(0)
+    except SystemExit as error:
+        said = error.code if isinstance(error.code, int) else int(error.code is not None)
+        _codes.append(said & 0xFF)
+        raise
+
+
+_codes = list[int]()  # of the process, once it is known
+
+
+def _leave_last() -> None:
+    if _codes and not _is_measured():
+        leave(_codes[-1])
+
+
+# Hooks run in the opposite order: here, before torch and multiprocessing have theirs.
+atexit.register(_leave_last)
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -23,6 +23,9 @@ from fmnist.runs.foreign_text import csv_text
 from fmnist.runs.leak import leak_warning
 
 WIDTH = 100  # of the terminal's table
+ELSEWHERE = """\
+They are judged by the runs of their studies: fmnist train ablation=STUDY;
+settings of your own are compared by fmnist compare DIR."""
 NAMED = 12  # claims at most that are named where they were not measured
 
 
@@ -43,14 +46,20 @@ def claims_table(outcomes: Sequence[Outcome], claims: Sequence[Claim], about: st
                                    subsequent_indent="    ")  # fmt: skip
     lines.append(f"{about}.")
     missing = [outcome for outcome in outcomes if outcome.statement is None]
-    if len(missing) == len(outcomes):
+    none = len(missing) == len(outcomes)
+    if none:
         lines = []
     if missing:
         names = ", ".join(outcome.claim.name for outcome in missing)
         told = names if len(missing) <= NAMED else f"{len(missing)} of {len(outcomes)} claims"
         lines += textwrap.wrap(f"not measured: {told}", WIDTH, subsequent_indent="    ",
                                break_on_hyphens=False)  # fmt: skip
-    lines += [f"{o.claim.name}: {o.note}" for o in missing if o.note]
+    if none and len(missing) > NAMED:
+        lines.append(ELSEWHERE)
+    for outcome in missing:
+        if outcome.note:
+            lines += textwrap.wrap(f"{outcome.claim.name}: {outcome.note}", WIDTH,
+                                   subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip
     return "\n".join(lines)
 
 

@@ -12,10 +12,7 @@ WIDTH, LEAST = 80, 8  # of a terminal, and of a column of settings: longer value
 
 def compare_text(found: SideBySide) -> str:
     """Everything, for a terminal."""
-    parts = [
-        f"{letter}  {side.name}   {side.seeds}, {side.place}"
-        for letter, side in zip(found.letters, found.sides, strict=True)
-    ]
+    parts = _heads(found)
     first = found.letters[0]
     if found.settings:
         parts += ["", *columns("settings that differ", found.letters, found.settings)]
@@ -38,6 +35,16 @@ def compare_text(found: SideBySide) -> str:
     parts += [verdict_line(item, (others[item.first], first)) for item in found.against]
     parts += found.remarks
     return "\n".join([*parts, *(in_eighty(f"left out: {note}", 2) for note in found.notes)])
+
+
+def _heads(found: SideBySide) -> list[str]:
+    """Which letter is which; where they lie once, if it is the same place: a sweep's is long."""
+    places = {side.place for side in found.sides}
+    heads = []
+    for letter, side in zip(found.letters, found.sides, strict=True):
+        where = f", {side.place}" if len(places) > 1 else ""
+        heads.append(f"{letter}  {side.name}   {side.seeds}{where}")
+    return heads if len(places) > 1 else [*heads, f"in {places.pop()}"]
 
 
 def _class_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:

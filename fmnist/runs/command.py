@@ -2,26 +2,39 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn
 
+from fmnist.config.words import near
 from fmnist.errors import UserError
 from fmnist.process.terminal import forgiving_terminal, leave
 from fmnist.runs.foreign_text import escaped
 
 
-def command_parser(name: str, doc: str | None) -> argparse.ArgumentParser:
-    """Of `python -m fmnist.NAME`, whose module's docstring begins with what it does."""
-    about = (doc or "").split("\n\n")[0]
-    return argparse.ArgumentParser(prog=f"fmnist.{name}", description=about)
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose usage has several lines: a mistake is one, as it is everywhere else."""
+
+    def error(self, message: str) -> NoReturn:
+        kind, _, word = message.partition(": ")
+        if kind == "unrecognized arguments":
+            flags = re.findall(r"(?<!\w)--[a-z][a-z-]*", self.format_usage())
+            message = f"{word}: no such argument{near(word.split()[0], flags)}"
+        self.exit(2, f"error: {escaped(message, keep='')}; {self.prog} --help\n")
+
+
+def command_parser(name: str, doc: str | None) -> Parser:
+    """Of `fmnist NAME`, whose module's docstring begins with what it does."""
+    about = (doc or "").split("\n\n")[0].partition("`: ")[2]
+    return Parser(prog=f"fmnist {name}", description=about[:1].upper() + about[1:])
 
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
     """Hydra's option, for a command that composes: `fmnist.config.folders.own_folder` takes it."""
-    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="of one's own, as for "
+    parser.add_argument("--config-dir", metavar="DIR", type=Path, help="of your own, as for "
                         "train: options, experiments, studies are found there, too")  # fmt: skip
 
 

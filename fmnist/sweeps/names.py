@@ -131,9 +131,13 @@ OmegaConf.register_new_resolver("fmnist.cell", _cell_name, replace=True)
 
 
 def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """For every cell what tells it from the others: the overrides that not all of them share."""
+    """For every cell what tells it from the others: the overrides that not all of them share.
+
+    Without the pluses that add a setting to the configuration, of which the cell says nothing.
+    """
     common = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
     return [
-        " ".join(text for text in cell if text not in common and counts(text)) or "default"
+        " ".join(text.lstrip("+") for text in cell if text not in common and counts(text))
+        or "default"
         for cell in overrides
     ]

@@ -54,6 +54,14 @@ class FromPixels(nn.Module):
         return mean_logits(self.net, images, self.tta)
 
 
+def in_words(error: Exception) -> str:
+    """Why an exporter failed, in one line."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    if "specialized it to be a constant" in reason:
+        return "it is made for one number of images: len(x) gives that, x.shape[0] any"
+    return reason[:300]
+
+
 @dataclass(frozen=True)
 class Exported:
     """A file that was written, and how near it comes to the run.
@@ -107,8 +115,9 @@ def export(run: "Run", path: Path, kind: str) -> Exported:
     except UserError:
         raise
     except Exception as error:  # exporters raise whatever a net meets in them
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RunError(f"{run.dir}: its net cannot be written as {kind}: {reason[:300]}") from error
+        raise RunError(
+            f"{run.dir}: its net cannot be written as {kind}: {in_words(error)}"
+        ) from error
     compared = [("net's own", found, wanted), ("net's own", alone, wanted[:1])]
     to_record = None
     if not (run.dir / WEIGHTS).is_file():

@@ -20,6 +20,18 @@ MISTAKES = [
     ("optm=adam", "optm: no such setting; did you mean optim?"),
     ("sed=3", "sed: no such setting; did you mean seed?"),
     ("+sed=3", "sed: no such setting; did you mean seed?"),
+    ("lr=0.1", "lr: no such setting; did you mean optim.lr?"),
+    ("+batch_size=32", "batch_size: no such setting; did you mean data.batch_size?"),
+    ("epochs=3", "epochs: no such setting; did you mean trainer.max_epochs?"),
+    ("foo=1", "foo: no such setting"),
+    ("optim.beta=1", "optim.beta: no such setting; did you mean optim.betas?"),
+    ("model.act=relu", "model.act: no such setting; did you mean model.activation?"),
+    (
+        "data=nothere",
+        "data=nothere: no such option; there are cifar10, cifar100, emnist, fashion_mnist, folder, "
+        "kmnist, mnist, npz, qmnist, synthetic",
+    ),
+    ("tags=abc", "tags=abc: should be a list, as [abc]"),
     ("optim.lrr=1", "optim.lrr: no such setting; did you mean optim.lr?"),
     ("+optim.lrr=1", "optim.lrr: torch.optim.Adam takes no such argument; did you mean optim.lr?"),
     (

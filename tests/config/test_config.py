@@ -120,8 +120,10 @@ REFUSED = [
     ),
     (
         "optim._target_=tourch.optim.Adam",
-        "optim._target_=tourch.optim.Adam: no package tourch is installed",
+        "optim._target_=tourch.optim.Adam: no package tourch is installed, and no tourch.py lies "
+        "in this folder",
     ),
+    ("optim._target_=NAdam", "optim._target_=NAdam: should be a dotted name, MODULE.NAdam"),
 ]
 
 

@@ -134,10 +134,14 @@ REFUSED = {
         "optim.lr=inf: should be greater than 0 and finite"
     ),
     # What code gives, and what nothing can stand in for.
-    "optim._partial_=false": "optim._partial_=false: should be true: fmnist.train decides it",
-    "~optim._partial_": "optim._partial_=null: should be true: fmnist.train decides it",
+    "optim._partial_=false": (
+        "optim._partial_=false: should be true: fmnist.train gives it what is lacking"
+    ),
+    "~optim._partial_": (
+        "optim._partial_: missing: should be true: fmnist.train gives it what is lacking"
+    ),
     "+model._partial_=true": (
-        "model._partial_=true: should be left out: fmnist.train decides it"
+        "model._partial_=true: should be left out: fmnist.train makes it whole"
     ),
     "~trainer.max_epochs": "trainer.max_epochs: missing; should be a whole number or null",
     "~data.batch_size": "data.batch_size: missing; should be a whole number",

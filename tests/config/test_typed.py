@@ -17,7 +17,10 @@ from tests.conftest import TINY
 # What is typed, and how the line begins that answers it.
 MISTAKES = [
     ("model", "model: should be key=value"),
-    ("model=lenet5 --config-dir . optim=adm", "optim=adm: no such option; did you mean adam?"),
+    (
+        "model=lenet5 --config-dir . optim=adm",
+        "optim=adm: no such option; did you mean adam?; . has no folder optim/",
+    ),
     ("-m --cfg job", "--multirun and --cfg: one of them at a time"),
     ("--resolve", "--resolve: only with --cfg or --help"),
     ("--multrun", "--multrun: no such flag; did you mean --multirun?"),

@@ -242,6 +242,8 @@ def test_a_class_may_be_called_as_a_part_is(tmp_path):
     put(root / "freight train/0.png", 20, 20, 3)
     put(root / "passenger train/0.png", 20, 20, 3)
     assert "freight train" in Folder().read(Wanted("vehicles", root)).classes
+    with pytest.raises(DataError, match=r"rose: pictures of no class: should hold a folder of pic"):
+        Folder().read(Wanted("rose", root / "rose"))
 
 
 def test_pictures_of_32_bits_are_refused_and_of_16_are_read(tmp_path):

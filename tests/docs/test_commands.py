@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import fmnist
 from fmnist import __main__ as command
 from tests.conftest import CHECKOUT, TINY
 
@@ -38,7 +40,7 @@ def test_help_lists_every_command_in_a_line_and_imports_nothing_of_ours_or_heavy
     assert done.returncode == 0, done.stderr
     listed = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", done.stdout, re.MULTILINE))
     assert files | {"bash", "zsh", "fish"} == set(listed)
-    assert all(len(line) <= 100 for line in done.stdout.splitlines())
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
     code = "import sys, fmnist.__main__ as m; m.main(['--help']); print(sorted(sys.modules))"
     loaded = run(path, sys.executable, "-c", code, cwd=tmp_path).stdout
     assert not {"hydra", "omegaconf", "torch", "numpy"} & set(re.findall(r"'(\w+)'", loaded))
@@ -59,6 +61,29 @@ def test_a_mistyped_command_is_answered_by_the_nearest_in_one_line(capsys):
     assert capsys.readouterr().err == "error: trian: no command; did you mean train?\n"
     assert command.main(["xyz"]) == 2
     assert "there are claims, compare, data, evaluate, " in capsys.readouterr().err
+
+
+def test_which_fmnist_it_is_can_be_asked(capsys):
+    assert command.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fmnist {fmnist.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "line"),
+    [
+        ("predict", ["--pretraind", "x", "y"], "--pretraind: no such argument; did you mean "
+         "--pretrained?; fmnist predict --help"),
+        ("status", [], "the following arguments are required: DIR; fmnist status --help"),
+        ("export", [], "should be given RUN, or --pretrained NAME; fmnist export --help"),
+        ("results", [], "the following arguments are required: collect|render|findings|table; "
+         "fmnist results --help"),
+    ],
+)  # fmt: skip
+def test_a_command_that_lacks_something_says_so_in_one_line(name, typed, line, capsys):
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"fmnist.{name}").main(typed)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {line}\n"
 
 
 def test_a_command_is_what_python_m_runs_with_all_arguments_as_typed(monkeypatch):
@@ -106,6 +131,7 @@ def test_tab_completes_commands_groups_options_and_settings(path, tmp_path):
     options = typed(path, "fmnist train -m optim=adam scheduler=", tmp_path)
     assert {"cosine ", "plateau "} <= set(options)
     assert "trainer.max_epochs=" in typed(path, "fmnist train trainer.max_e", tmp_path)
+    assert "synthetic " in typed(path, "fmnist data data=syn", tmp_path)
     assert typed(path, "fmnist report out", tmp_path) == [""]  # then bash offers files
 
 

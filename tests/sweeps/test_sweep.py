@@ -120,6 +120,7 @@ def test_a_cell_is_named_by_its_levels_and_its_hash():
 def test_cells_are_called_by_what_distinguishes_them():
     assert distinct([["a=1", "b=1"], ["a=1", "b=2"]]) == ["b=1", "b=2"]
     assert distinct([["a=1", "hydra.x=1"]]) == ["a=1"]
+    assert distinct([["++a.b=1", "+c=1"], ["++a.b=2", "+c=1"]]) == ["a.b=1", "a.b=2"]
 
 
 # --- the plan ----------------------------------------------------------------------------------

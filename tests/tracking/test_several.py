@@ -79,6 +79,10 @@ def test_tags_go_to_the_record_and_change_no_hash(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        (
+            "+callbacks._target_=lightning.pytorch.callbacks.Timer",
+            r"callbacks: has a _target_ but no name: should be below one, as in conf/callbacks/",
+        ),
         ("+callbacks.mine=3", r"callbacks\.mine=3: should be a node with a _target_"),
         ("+logger.mine.project=x", r"logger\.mine=.*should be a node with a _target_"),
         ("+callbacks.mine._target_=fmnist.nope.Nope", r"callbacks\.mine\._target_=.*nope"),

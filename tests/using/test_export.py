@@ -12,7 +12,7 @@ from fmnist.config.schema import CONF_DIR
 from fmnist.errors import RunError
 from fmnist.export import main
 from fmnist.runs.run import load_run
-from fmnist.using.export import export
+from fmnist.using.export import WRITERS, export, in_words
 
 NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 LARGE = ("alexnet", "alternativecnn", "cnnmodel5", "googlenet")  # of whose kind are smaller ones
@@ -92,3 +92,14 @@ def test_one_test_image_or_a_part_of_them_is_enough_to_compare(run_tiny, tmp_pat
     assert made.to_record < 1e-4
     program = torch.export.load(tmp_path / "net.pt2").module()
     assert program(torch.zeros(3, 1, 28, 28, dtype=torch.uint8)).shape == (3, 10)
+
+
+def test_a_net_that_asks_for_the_length_of_a_batch_is_told_what_to_ask_for() -> None:
+    class OfOneSize(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return pixels.float().flatten(1) + torch.zeros(1, 1).expand(len(pixels), 4)
+
+    with pytest.raises(Exception, match="constant") as failed:  # the exporter's own error
+        WRITERS["pt2"](OfOneSize(), torch.zeros(2, 1, 2, 2, dtype=torch.uint8), {})
+    assert in_words(failed.value).endswith("len(x) gives that, x.shape[0] any")
+    assert in_words(ValueError("other\nthings")) == "ValueError: other things"
