@@ -19,7 +19,7 @@ from torchmetrics import MeanMetric
 from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.training.average import moving_average
-from fmnist.training.checkpoint import refuse_other_order
+from fmnist.training.checkpoint import begin_next_epoch, refuse_other_order
 from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
@@ -316,6 +316,8 @@ class Classifier(LightningModule):
         """
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
+            if self.trainer.max_steps != -1:
+                begin_next_epoch(checkpoint)
             for name in KEPT:
                 setattr(self, name, checkpoint.get(name, getattr(self, name)))
             self.began = time.perf_counter()
