@@ -71,7 +71,7 @@ def refuse_other_order(there: Mapping[str, Any], own: Mapping[str, Any]) -> None
         )
 
 
-def begin_next_epoch(checkpoint: Mapping[str, Any]) -> None:
+def begin_next_epoch(checkpoint: Mapping[str, Any], max_steps: int) -> None:
     """Put Lightning's counters of an epoch that had ended to the beginning of the next one.
 
     Else, where `max_steps` is given, it ends that epoch once more, and counts it twice: a run that
@@ -79,8 +79,9 @@ def begin_next_epoch(checkpoint: Mapping[str, Any]) -> None:
 
     Args:
         checkpoint: as it is loaded; one from within an epoch, or of weights alone, stays as it is.
+        max_steps: of the Trainer; -1, no limit: Lightning's counters are right as they are.
     """
-    if "loops" not in checkpoint:
+    if max_steps == -1 or "loops" not in checkpoint:
         return
     loop = checkpoint["loops"]["fit_loop"]
     epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]

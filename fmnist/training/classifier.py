@@ -11,7 +11,9 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
@@ -25,7 +27,13 @@ from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
 from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
-from fmnist.training.schedule import CONSTANT, Schedule, follow_a_found_rate, scheduled
+from fmnist.training.schedule import (
+    CONSTANT,
+    Schedule,
+    follow_a_found_rate,
+    lower_if_stalled,
+    scheduled,
+)
 from fmnist.training.tta import mean_logits
 
 Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
@@ -156,17 +164,27 @@ class Classifier(LightningModule):
         """The loss to minimise, [], and the logits, [B, K]."""
         net = self.compiled or self.net
         result = net(images.contiguous(memory_format=self.memory_format))
-        logits, *auxiliary = result if isinstance(result, tuple) else (result,)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        heads = result if isinstance(result, tuple) else (result,)
+        smoothing = self.label_smoothing
+        loss, *auxiliary = (F.cross_entropy(x, labels, label_smoothing=smoothing) for x in heads)
         for extra in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(
-                extra, labels, label_smoothing=self.label_smoothing
-            )
-        return loss, logits
+            loss = loss + AUXILIARY_WEIGHT * extra
+        return loss, heads[0]
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
         super().optimizer_step(*arguments, **named)
         self.update_average()
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Lightning's hook, for bf16, too, where it clips no fused optimiser's: none is scaled."""
+        plugin = self.trainer.precision_plugin
+        if gradient_clip_val and type(plugin) is MixedPrecision and plugin.scaler is None:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def update_average(self) -> None:
         """After every step of the optimiser."""
@@ -285,24 +303,7 @@ class Classifier(LightningModule):
             self._log(self.open_row)
             self.open_seconds += self.train_seconds
             self.began += self.train_seconds  # a last validation may follow, of max_steps
-        self._lower_if_stalled()
-
-    def _lower_if_stalled(self) -> None:
-        """A plateau's step by this epoch's last validation, or by its training where it has none.
-
-        Lightning takes it after the checkpoints: a run that goes on from one would lack it.
-        """
-        scheduler, monitor = self.lr_schedulers(), self.schedule.monitor
-        by_epoch = isinstance(scheduler, ReduceLROnPlateau) and self.schedule.interval == "epoch"
-        if not by_epoch or monitor is None:
-            return
-        row = self.history[-1] if self.history else {}
-        validated = row.get("epoch") == self.current_epoch
-        beside = self.trainer.callback_metrics if validated else {}  # else of an earlier epoch
-        row = row if validated else self.open_row or {}
-        metric = row.get(monitor, beside.get(monitor))
-        if metric is not None:
-            cast("ReduceLROnPlateau", scheduler).step(metric)
+        lower_if_stalled(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update({name: getattr(self, name) for name in KEPT})
@@ -316,8 +317,7 @@ class Classifier(LightningModule):
         """
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
-            if self.trainer.max_steps != -1:
-                begin_next_epoch(checkpoint)
+            begin_next_epoch(checkpoint, self.trainer.max_steps)
             for name in KEPT:
                 setattr(self, name, checkpoint.get(name, getattr(self, name)))
             self.began = time.perf_counter()

@@ -251,6 +251,21 @@ def test_scaled_gradients_are_clipped_step_by_step(clip, reason):
     assert single_steps_because(scaling(clip), module, {}) == reason
 
 
+def test_in_bf16_a_fused_optimiser_is_clipped_as_another_one(run_tiny):
+    """Its gradients are not scaled. SGD, where a small clip shows.
+
+    In groups of steps as one by one: batches are made, and augmented, within Lightning's step.
+    """
+    settings = ("trainer.precision=bf16-mixed", "optim=sgd", "gradient_clip_val=0.01")
+    single, grouped, unfused = (
+        weights(run_tiny(*SMALL, *settings, text))
+        for text in ("steps_per_execution=1", "seed=0", "optim.fused=false")
+    )
+    assert torch.equal(single, grouped)
+    torch.testing.assert_close(single, unfused, rtol=0, atol=1e-4)
+    assert torch.linalg.vector_norm(single - weights(run_tiny(*SMALL, *settings[:2]))) > 0.1
+
+
 def test_a_fused_step_of_scaled_gradients_cannot_clip(monkeypatch, tmp_path):
     monkeypatch.setattr("fmnist.training.trainer.maker", lambda _: lambda **_: scaling(0.5))
     for fused in (False, True):
