@@ -22,7 +22,7 @@ from fmnist.config.check import STRATEGIES
 from fmnist.config.schema import COSMETIC, config_hash
 from fmnist.errors import ConfigError, Diverged
 from fmnist.runs.job import Job
-from fmnist.runs.run import load_run
+from fmnist.runs.run import load_run, read_checkpoint
 from fmnist.train import train
 from fmnist.training.build import build
 from fmnist.training.grouped import single_steps_because
@@ -249,6 +249,15 @@ def scaling(clip):
 def test_scaled_gradients_are_clipped_step_by_step(clip, reason):
     module, _ = build(composed(*TINY, *SMALL))
     assert single_steps_because(scaling(clip), module, {}) == reason
+
+
+def test_evaluations_within_one_step_have_a_checkpoint_each(run_tiny):
+    """Of four batches a step: the first of equal rows is before any, the last within the second."""
+    cut = ("trainer.accumulate_grad_batches=4", "trainer.val_check_interval=1", "optim.lr=1e-9")
+    run = run_tiny(*SMALL, *cut, "patience=5")
+    assert [row.step for row in run.record.epochs] == [0, 0, 0, 1, 1, 1]
+    kept = [read_checkpoint(run.checkpoints / f"{name}.ckpt") for name in ("best", "last")]
+    assert [len(one["history"]) for one in kept] == [1, 6]
 
 
 def test_in_bf16_a_fused_optimiser_is_clipped_as_another_one(run_tiny):
