@@ -11,9 +11,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
-from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
@@ -22,6 +20,7 @@ from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.training.average import moving_average
 from fmnist.training.checkpoint import begin_next_epoch, refuse_other_order
+from fmnist.training.clipping import clip
 from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
@@ -178,13 +177,7 @@ class Classifier(LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Lightning's hook, for bf16, too, where it clips no fused optimiser's: none is scaled."""
-        plugin = self.trainer.precision_plugin
-        if gradient_clip_val and type(plugin) is MixedPrecision and plugin.scaler is None:
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
-            Precision.clip_gradients(plugin, optimizer, gradient_clip_val, algorithm)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        clip(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def update_average(self) -> None:
         """After every step of the optimiser."""
@@ -303,7 +296,11 @@ class Classifier(LightningModule):
             self._log(self.open_row)
             self.open_seconds += self.train_seconds
             self.began += self.train_seconds  # a last validation may follow, of max_steps
-        lower_if_stalled(self)
+        validated = bool(self.history) and self.history[-1]["epoch"] == self.current_epoch
+        row = self.history[-1] if validated else self.open_row or {}
+        logged = validated and self.schedule.monitor  # else it is of an earlier epoch
+        beside = self.trainer.callback_metrics if logged else {}
+        lower_if_stalled(self.schedule, self.lr_schedulers(), {**beside, **row})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update({name: getattr(self, name) for name in KEPT})

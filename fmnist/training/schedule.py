@@ -4,18 +4,15 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmnist.errors import ConfigError
-
-if TYPE_CHECKING:
-    from fmnist.training.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -93,22 +90,15 @@ def follow_a_found_rate(module: LightningModule) -> None:
         module.trainer.strategy.setup_optimizers(module.trainer)
 
 
-def lower_if_stalled(module: "Classifier") -> None:
-    """A plateau's step by this epoch's last validation, or by its training where it has none.
+def lower_if_stalled(schedule: Schedule, scheduler: Any, metrics: Mapping[str, Any]) -> None:
+    """A plateau's step by what an epoch has of its metric; without it there is none.
 
     Lightning takes it after the checkpoints: a run that goes on from one would lack it.
     """
-    scheduler, monitor = module.lr_schedulers(), module.schedule.monitor
-    by_epoch = isinstance(scheduler, ReduceLROnPlateau) and module.schedule.interval == "epoch"
-    if not by_epoch or monitor is None:
-        return
-    row = module.history[-1] if module.history else {}
-    validated = row.get("epoch") == module.current_epoch
-    beside = module.trainer.callback_metrics if validated else {}  # else of an earlier epoch
-    row = row if validated else module.open_row or {}
-    metric = row.get(monitor, beside.get(monitor))
-    if metric is not None:
-        cast("ReduceLROnPlateau", scheduler).step(metric)
+    metric = metrics.get(str(schedule.monitor))
+    by_epoch = isinstance(scheduler, ReduceLROnPlateau) and schedule.interval == "epoch"
+    if by_epoch and metric is not None:
+        scheduler.step(metric)
 
 
 def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:
