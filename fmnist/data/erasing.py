@@ -8,14 +8,15 @@ from torch import Tensor
 
 from fmnist.data.augment import RandomAffine
 
-AREA = (0.02, 0.33)  # share of the image; the paper's and torchvision's defaults, as the next
-ASPECT = (0.3, 1 / 0.3)  # height : width
+AREA = (0.02, 0.33)  # share of the image: torchvision's; the paper's goes up to 0.4
+ASPECT = (0.3, 1 / 0.3)  # height : width, the paper's
 
 
 class RandomErasing:
     """A rectangle of the image becomes the mean pixel (Zhong et al. 2017, arXiv 1708.04896).
 
-    Area and aspect ratio are the paper's; a rectangle that does not fit is cut to the image's size
+    As in torchvision, the area is at most 0.33 (the paper: 0.4), and the aspect ratio uniform in
+    its logarithm (the paper: in itself). A rectangle that does not fit is cut to the image's size
     instead of being drawn again. (The paper's own choice of fill is random values.)
 
     Args:

@@ -9,6 +9,8 @@ negative log likelihood. Chosen here:
   with stride 4 on 224x224, becomes 5x5 with stride 1: 28 pixels are few enough.
 - The paper's widths times `width`: at 1 its hidden layers alone have 21 million parameters for
   images of 784 pixels. Hidden layers are scaled as the convolutions are.
+- Every map sees all maps below it: the paper's second, fourth and fifth convolutions are in two
+  groups, one a GPU.
 - No local response normalisation: later work found it to gain nothing (Simonyan & Zisserman 2014,
   arXiv 1409.1556, section 4.1).
 - Logits, as of every net here: cross-entropy of logits is negative log likelihood of their

@@ -5,10 +5,12 @@ only "modified GoogleNet (Inception modules)". Chosen here, as the field would:
 
 - The stem. The paper brings 224x224 down to 28x28 before its first Inception module; at 28x28 that
   would leave one pixel. The 7x7 stride-2 convolution becomes 3x3 stride 1, and one max-pool
-  of the stem is left out, so that the modules work at 14x14, 7x7 and 4x4.
+  of the stem is left out, so that the modules work at 14x14, 7x7 and 4x4. The other one is 2x2
+  instead of 3x3.
 - The width. The paper's module widths times `width`: the full net has four times the parameters of
   the default, and S4 finds GoogLeNet too complex for this set already.
-- Batch norm after every convolution, as in every implementation since 2015.
+- Batch norm after every convolution, as in every implementation since 2015, and no local response
+  normalisation in the stem.
 - The auxiliary heads (paper: section 5) hang on modules 4a and 4d; off by default. Their 5x5
   average pool becomes an adaptive one to 2x2.
 """

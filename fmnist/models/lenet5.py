@@ -3,7 +3,8 @@
 Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition", in the form
 that the field uses today and that the LeNet-5 factor study (S2) trains: padding 2 in the first
 convolution turns 28x28 into the paper's 32x32, pooling has no weights of its own, every map of
-the second convolution sees every map below it, and the output layer is linear. 61,706 parameters.
+the second convolution sees every map below it, tanh is not scaled (the paper's: 1.7159 tanh(2x/3)),
+weights begin as torch's do, and the output layer is linear. 61,706 parameters.
 """
 
 from typing import Annotated, Literal

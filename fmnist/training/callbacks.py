@@ -32,6 +32,19 @@ INTERVAL = 0.2  # seconds between updates of the bar: what makes it cost nothing
 class Checkpoint(ModelCheckpoint):
     """Lightning's, written at validations and ends of epochs only: no step of it looks at."""
 
+    @property
+    def _last_global_step_saved(self) -> int:
+        """None, or Lightning would leave out the second one within a step.
+
+        An evaluation may cut the batches of a step in two, and its row needs a checkpoint: those
+        in between have moved batch norm's statistics.
+        """
+        return -1
+
+    @_last_global_step_saved.setter
+    def _last_global_step_saved(self, step: int) -> None:
+        pass
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """What was written before lies here, also when the folder was moved or copied."""
 

@@ -1,4 +1,4 @@
-"""How checkpoints are written, whole or not at all, and which are not gone on from."""
+"""How checkpoints are written, whole or not at all, and how one is gone on from."""
 
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
@@ -69,3 +69,24 @@ def refuse_other_order(there: Mapping[str, Any], own: Mapping[str, Any]) -> None
             f"{moved}: stands elsewhere among the net's layers in the checkpoint, which is of "
             "other code: init_from takes its weights, but its training cannot go on"
         )
+
+
+def begin_next_epoch(checkpoint: Mapping[str, Any], max_steps: int) -> None:
+    """Put Lightning's counters of an epoch that had ended to the beginning of the next one.
+
+    Else, where `max_steps` is given, it ends that epoch once more, and counts it twice: a run that
+    was stopped would train an epoch less than `max_epochs`.
+
+    Args:
+        checkpoint: as it is loaded; one from within an epoch, or of weights alone, stays as it is.
+        max_steps: of the Trainer; -1, no limit: Lightning's counters are right as they are.
+    """
+    if max_steps == -1 or "loops" not in checkpoint:
+        return
+    loop = checkpoint["loops"]["fit_loop"]
+    epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+    if epochs["current"]["processed"] == epochs["current"]["ready"] and batches["is_last_batch"]:
+        for counts in epochs.values():
+            counts["completed"] = counts["processed"]
+        batches["current"] = dict.fromkeys(batches["current"], 0)
+        batches["is_last_batch"] = False

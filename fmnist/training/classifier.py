@@ -19,13 +19,20 @@ from torchmetrics import MeanMetric
 from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.training.average import moving_average
-from fmnist.training.checkpoint import refuse_other_order
+from fmnist.training.checkpoint import begin_next_epoch, refuse_other_order
+from fmnist.training.clipping import clip
 from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
 from fmnist.training.groups import parameter_groups
 from fmnist.training.random_state import random_states, restore_random_states
-from fmnist.training.schedule import CONSTANT, Schedule, follow_a_found_rate, scheduled
+from fmnist.training.schedule import (
+    CONSTANT,
+    Schedule,
+    follow_a_found_rate,
+    lower_if_stalled,
+    scheduled,
+)
 from fmnist.training.tta import mean_logits
 
 Batch = tuple[Tensor, Tensor]  # images float [B, C, S, S], labels int64 [B]
@@ -156,17 +163,21 @@ class Classifier(LightningModule):
         """The loss to minimise, [], and the logits, [B, K]."""
         net = self.compiled or self.net
         result = net(images.contiguous(memory_format=self.memory_format))
-        logits, *auxiliary = result if isinstance(result, tuple) else (result,)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        heads = result if isinstance(result, tuple) else (result,)
+        smoothing = self.label_smoothing
+        loss, *auxiliary = (F.cross_entropy(x, labels, label_smoothing=smoothing) for x in heads)
         for extra in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(
-                extra, labels, label_smoothing=self.label_smoothing
-            )
-        return loss, logits
+            loss = loss + AUXILIARY_WEIGHT * extra
+        return loss, heads[0]
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
         super().optimizer_step(*arguments, **named)
         self.update_average()
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        clip(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def update_average(self) -> None:
         """After every step of the optimiser."""
@@ -285,24 +296,11 @@ class Classifier(LightningModule):
             self._log(self.open_row)
             self.open_seconds += self.train_seconds
             self.began += self.train_seconds  # a last validation may follow, of max_steps
-        self._lower_if_stalled()
-
-    def _lower_if_stalled(self) -> None:
-        """A plateau's step by this epoch's last validation, or by its training where it has none.
-
-        Lightning takes it after the checkpoints: a run that goes on from one would lack it.
-        """
-        scheduler, monitor = self.lr_schedulers(), self.schedule.monitor
-        by_epoch = isinstance(scheduler, ReduceLROnPlateau) and self.schedule.interval == "epoch"
-        if not by_epoch or monitor is None:
-            return
-        row = self.history[-1] if self.history else {}
-        validated = row.get("epoch") == self.current_epoch
-        beside = self.trainer.callback_metrics if validated else {}  # else of an earlier epoch
-        row = row if validated else self.open_row or {}
-        metric = row.get(monitor, beside.get(monitor))
-        if metric is not None:
-            cast("ReduceLROnPlateau", scheduler).step(metric)
+        validated = bool(self.history) and self.history[-1]["epoch"] == self.current_epoch
+        row = self.history[-1] if validated else self.open_row or {}
+        logged = validated and self.schedule.monitor  # else it is of an earlier epoch
+        beside = self.trainer.callback_metrics if logged else {}
+        lower_if_stalled(self.schedule, self.lr_schedulers(), {**beside, **row})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.update({name: getattr(self, name) for name in KEPT})
@@ -316,6 +314,7 @@ class Classifier(LightningModule):
         """
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
+            begin_next_epoch(checkpoint, self.trainer.max_steps)
             for name in KEPT:
                 setattr(self, name, checkpoint.get(name, getattr(self, name)))
             self.began = time.perf_counter()

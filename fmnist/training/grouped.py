@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import (
     BatchSizeFinder,
@@ -95,19 +96,25 @@ class GroupedClassifier(Classifier):
         self.clip = {"gradient_clip_val": clip, "gradient_clip_algorithm": algorithm}
 
     def training_step(self, batches: Iterable[Batch], batch_idx: int) -> None:  # type: ignore[override]
+        """Lightning's autocast, which is of a whole group here, is of each forward pass alone."""
+        with torch.autocast(self.device.type, enabled=False):
+            self._steps(batches)
+
+    def _steps(self, batches: Iterable[Batch]) -> None:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         plain = self._is_plain()
         before = self.global_step
         for batch in batches:
             optimizer.zero_grad()
-            loss = super().training_step(batch)["loss"]
+            with self.trainer.precision_plugin.train_step_context():
+                loss = super().training_step(batch)["loss"]
             if plain:
                 loss.backward()  # type: ignore[no-untyped-call]
             else:
                 self.manual_backward(loss)
             if self.clip["gradient_clip_val"]:
-                self.clip_gradients(optimizer.optimizer, **self.clip)  # type: ignore[arg-type]
+                self.configure_gradient_clipping(optimizer.optimizer, **self.clip)
             if plain:
                 self._step_uncalled(optimizer)
             else:

@@ -4,12 +4,13 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmnist.errors import ConfigError
 
@@ -87,6 +88,17 @@ def follow_a_found_rate(module: LightningModule) -> None:
     rate, (optimizer,) = module.lr, module.trainer.optimizers
     if rate is not None and optimizer.defaults["lr"] != rate:
         module.trainer.strategy.setup_optimizers(module.trainer)
+
+
+def lower_if_stalled(schedule: Schedule, scheduler: Any, metrics: Mapping[str, Any]) -> None:
+    """A plateau's step by what an epoch has of its metric; without it there is none.
+
+    Lightning takes it after the checkpoints: a run that goes on from one would lack it.
+    """
+    metric = metrics.get(str(schedule.monitor))
+    by_epoch = isinstance(scheduler, ReduceLROnPlateau) and schedule.interval == "epoch"
+    if by_epoch and metric is not None:
+        scheduler.step(metric)
 
 
 def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:

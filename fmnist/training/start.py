@@ -249,8 +249,8 @@ def files_of(config: dict[str, Any], net: nn.Module) -> tuple[dict[str, Path], f
 
 def _is_within(last: Mapping[str, Any]) -> bool:
     """Whether a checkpoint was written before the last batch of an epoch, as far as it says."""
-    loop = last.get("loops", {}).get("fit_loop", {})
-    return loop.get("epoch_loop.batch_progress", {}).get("is_last_batch") is False
+    batches = last.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {})
+    return batches.get("is_last_batch") is False and batches["current"]["ready"] > 0
 
 
 def refuse_other(config: dict[str, Any], last: Mapping[str, Any], net: nn.Module) -> None:

@@ -94,9 +94,16 @@ def callbacks_of(config: dict[str, Any], checkpoints: Path, run: Run | None) -> 
     """What happens beside training; the arguments are those of `build_trainer`."""
     # Two of them: with save_last=True Lightning writes last.ckpt only when the best one changes.
     # The last one is of an epoch's end, where a run can go on; the best one of any validation.
+    # Lightning takes an evaluation after every batch, 1, for one after every epoch, 1.0.
+    batches = isinstance(config["trainer"].get("val_check_interval"), int)
     callbacks: list[Callback] = [
         Checkpoint(
-            checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False
+            checkpoints,
+            "best",
+            monitor="val/acc",
+            mode="max",
+            enable_version_counter=False,
+            save_on_train_epoch_end=False if batches else None,
         ),
         Checkpoint(checkpoints, "last", enable_version_counter=False, save_on_train_epoch_end=True),
         EpochBar(config["trainer"].get("enable_progress_bar") is not False),

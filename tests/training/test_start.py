@@ -289,11 +289,12 @@ def test_the_best_epoch_stays_where_a_closing_validation_found_it(tmp_path, monk
         save(trainer, path, *given, **named)
 
     every = "trainer.check_val_every_n_epoch=2"
+    short = (every, "trainer.max_epochs=3", "trainer.max_steps=1000")
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "save_checkpoint", killed_at_the_second)
         with pytest.raises(RuntimeError, match="power cut"):
-            trained(tmp_path / "first", every, "trainer.max_epochs=3")
-    first = trained(tmp_path / "first", every, "trainer.max_epochs=3")
+            trained(tmp_path / "first", *short)
+    first = trained(tmp_path / "first", *short)
     assert [row.epoch for row in first.record.epochs] == [1, 2]
     longer = trained(tmp_path / "longer", every, "trainer.max_epochs=4", f"ckpt_path={first.dir}")
     rows = longer.record.epochs

@@ -22,7 +22,7 @@ from fmnist.config.check import STRATEGIES
 from fmnist.config.schema import COSMETIC, config_hash
 from fmnist.errors import ConfigError, Diverged
 from fmnist.runs.job import Job
-from fmnist.runs.run import load_run
+from fmnist.runs.run import load_run, read_checkpoint
 from fmnist.train import train
 from fmnist.training.build import build
 from fmnist.training.grouped import single_steps_because
@@ -204,12 +204,13 @@ def test_a_callback_that_watches_steps_gets_each_of_them(run_tiny, monkeypatch):
     assert not torch.equal(weights(run_tiny(*SMALL)), weights(alone))
 
 
-@pytest.mark.parametrize("first", [1, 16])
-def test_a_stopped_run_goes_on_in_either_way_of_stepping(run_tiny, tmp_path, monkeypatch, first):
-    from fmnist.runs.job import Job
-    from fmnist.train import train
-
-    whole = run_tiny(*SMALL, "scheduler=onecycle", "ema_decay=0.9")
+@pytest.mark.parametrize(("first", "most"), [(1, -1), (16, -1), (16, 1000)])
+def test_a_stopped_run_goes_on_in_either_way_of_stepping(
+    run_tiny, tmp_path, monkeypatch, first, most
+):
+    """Also with a limit of steps, by which Lightning counts an epoch twice that has ended."""
+    settings = (*SMALL, "scheduler=onecycle", "ema_decay=0.9", f"trainer.max_steps={most}")
+    whole = run_tiny(*settings)
 
     class Fail(Callback):
         def on_train_epoch_start(self, trainer, module):
@@ -217,12 +218,11 @@ def test_a_stopped_run_goes_on_in_either_way_of_stepping(run_tiny, tmp_path, mon
                 raise RuntimeError("power cut")
 
     original, job = callbacks_of, Job(tmp_path / "torn")
-    settings = (*TINY, *SMALL, "scheduler=onecycle", "ema_decay=0.9")
     with monkeypatch.context() as patch:
         patch.setattr(CALLBACKS, lambda *a: [*original(*a), Fail()])
         with pytest.raises(RuntimeError, match="power cut"):
-            train(composed(*settings, f"steps_per_execution={first}"), job)
-    train(composed(*settings, f"steps_per_execution={17 - first}"), job)
+            train(composed(*TINY, *settings, f"steps_per_execution={first}"), job)
+    train(composed(*TINY, *settings, f"steps_per_execution={17 - first}"), job)
     run = load_run(job.dir)
     assert run.record.resumed[0].epochs == 2
     assert torch.equal(weights(run), weights(whole))
@@ -249,6 +249,30 @@ def scaling(clip):
 def test_scaled_gradients_are_clipped_step_by_step(clip, reason):
     module, _ = build(composed(*TINY, *SMALL))
     assert single_steps_because(scaling(clip), module, {}) == reason
+
+
+def test_evaluations_within_one_step_have_a_checkpoint_each(run_tiny):
+    """Of four batches a step: the first of equal rows is before any, the last within the second."""
+    cut = ("trainer.accumulate_grad_batches=4", "trainer.val_check_interval=1", "optim.lr=1e-9")
+    run = run_tiny(*SMALL, *cut, "patience=5")
+    assert [row.step for row in run.record.epochs] == [0, 0, 0, 1, 1, 1]
+    kept = [read_checkpoint(run.checkpoints / f"{name}.ckpt") for name in ("best", "last")]
+    assert [len(one["history"]) for one in kept] == [1, 6]
+
+
+def test_in_bf16_a_fused_optimiser_is_clipped_as_another_one(run_tiny):
+    """Its gradients are not scaled. SGD, where a small clip shows.
+
+    In groups of steps as one by one: batches are made, and augmented, within Lightning's step.
+    """
+    settings = ("trainer.precision=bf16-mixed", "optim=sgd", "gradient_clip_val=0.01")
+    single, grouped, unfused = (
+        weights(run_tiny(*SMALL, *settings, text))
+        for text in ("steps_per_execution=1", "seed=0", "optim.fused=false")
+    )
+    assert torch.equal(single, grouped)
+    torch.testing.assert_close(single, unfused, rtol=0, atol=1e-4)
+    assert torch.linalg.vector_norm(single - weights(run_tiny(*SMALL, *settings[:2]))) > 0.1
 
 
 def test_a_fused_step_of_scaled_gradients_cannot_clip(monkeypatch, tmp_path):
