@@ -58,7 +58,7 @@ def standing(directory: str | Path) -> Standing:
     # Once: each looks at a lock.
     states = {run.dir: _state(run) for run in found.runs}
     lines = [
-        (state, name, unfinished(run, state))
+        (state, name, _detail(run, state))
         for run, name in named
         if (state := states[run.dir]) not in OVER
     ]
@@ -79,6 +79,12 @@ def standing(directory: str | Path) -> Standing:
 def _state(run: Run) -> str:
     state = run.status
     return GIVEN_UP if state == "stopped" and (run.dir / PRUNED).exists() else state
+
+
+def _detail(run: Run, state: str) -> str:
+    """A sweep's command finds its cells; to go on with a single run one must know where it is."""
+    said = unfinished(run, state)
+    return said if run.record.group is not None else f"{said}: {shown(run.dir)}"
 
 
 def standing_in_words(directory: str, found: Standing) -> str:

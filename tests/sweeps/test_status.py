@@ -40,7 +40,7 @@ def sweep(tmp_path: Path) -> Path:
     cells = [Cell(f"seed={seed}-x", ["optim=sgd", f"seed={seed}"], "x", "s") for seed in range(5)]
     write_manifest(tmp_path, cells)
     for seed, state in states.items():
-        record = replace(state, overrides=cells[seed].overrides)
+        record = replace(state, overrides=cells[seed].overrides, group="s")
         put_record(tmp_path / cells[seed].dir, record)
     return tmp_path
 
@@ -93,14 +93,21 @@ def test_of_many_cells_that_have_not_begun_the_next_are_named(sweep, capsys, cap
 
 
 def test_a_stopped_cell_says_how_far_it_is(sweep):
-    put_record(sweep / "seed=2-x", a_record("failed", epochs(3), error="terminated", seed=2))
+    cell = a_record("failed", epochs(3), error="terminated", seed=2, group="s")
+    put_record(sweep / "seed=2-x", cell)
     found = standing(sweep)
     assert (found.states["failed"], found.states["stopped"]) == (0, 1)
     state, _, detail = found.lines[0]
     assert (state, detail) == ("stopped", "terminated after 3 of up to 4 epochs")
     one = CONFIG | {"trainer": {"max_epochs": 1}}
-    put_record(sweep / "seed=2-x", a_record("failed", [], error="terminated", seed=2, config=one))
+    put_record(sweep / "seed=2-x", replace(cell, epochs=[], config=one))
     assert standing(sweep).lines[0][2] == "terminated after 0 of up to 1 epoch"
+
+
+def test_a_stopped_run_of_no_sweep_says_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put_record(tmp_path / "outputs/one", a_record("failed", epochs(3), error="interrupted"))
+    assert standing("outputs").lines[0][2] == ("interrupted after 3 of up to 4 epochs: outputs/one")
 
 
 def test_the_best_is_chosen_on_validation(sweep):
@@ -140,7 +147,9 @@ def test_the_command_shows_it_and_its_exit_code_says_whether_all_finished(sweep,
 
 def test_a_long_reason_goes_on_in_the_next_line(sweep, capsys):
     reason = "the loss is inf at epoch 0, step 4: training diverged; a lower optim.lr may help"
-    put_record(sweep / "seed=2-x", a_record("failed", error=reason, overrides=["seed=2"], seed=2))
+    put_record(
+        sweep / "seed=2-x", a_record("failed", error=reason, overrides=["seed=2"], group="s")
+    )
     main([str(sweep)])
     lines = capsys.readouterr().out.splitlines()
     place = next(number for number, line in enumerate(lines) if line.startswith("failed"))
