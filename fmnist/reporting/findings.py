@@ -17,6 +17,7 @@ from matplotlib import rc_context
 from fmnist.evidence.claim import MARGIN, Claim, ClaimError, is_share, unit
 from fmnist.evidence.claim_file import CLAIMS_DIR
 from fmnist.evidence.factorial import factorial
+from fmnist.evidence.mended import touched_words
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.study_settings import study_settings
 from fmnist.evidence.text import (
@@ -169,6 +170,7 @@ def opening(rows: Sequence[Row]) -> list[str]:
         "the odds are of that one alone. Numbers are called as the records "
         "call them: `test/acc` is the accuracy of the epoch that validation chose, `_last` of the "
         "last one, `val/acc_best` of the best one, `val/acc_area` the mean over the epochs.",
+        *([touched] if (touched := touched_words(rows)) else []),
         f"*Figures of comparisons:* {EFFECTS_LEGEND}",
         f"*Figures of published values:* {VALUES_LEGEND}",
     ]

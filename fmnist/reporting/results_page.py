@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fmnist.evidence.claim import Claim, is_cost, unit
 from fmnist.evidence.collect import study_rows
+from fmnist.evidence.mended import touched_words
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.statistics import Summary
 from fmnist.evidence.study import axes, is_ablation
@@ -77,6 +78,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "Written by `python -m fmnist.results render` from the CSV files in this folder and "
             "the claims in `claims/`: no number here was typed.",
             *([f"**Warning:** {leak}."] if leak else []),
+            *([touched] if (touched := touched_words(rows)) else []),
             "## Published against ours",
             "Ours: mean over all seeds, and the standard deviation of one run. The test set is "
             "read once a run, with the epoch that validation chose (`_last`: with the last epoch). "

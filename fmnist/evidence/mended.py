@@ -1,0 +1,64 @@
+"""Rows that a fault of ours has touched: said wherever they are judged, until they are run again.
+
+In bf16, groups of steps once made their batches under Lightning's autocast, so that rotations and
+fractional shifts were computed in bf16, too, and some pixels came from a neighbour of theirs.
+Single steps, fp32, flips and shifts of whole pixels were never touched.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from fmnist.evidence.statistics import contrast
+from fmnist.evidence.text import measured
+from fmnist.runs.rows import Row, newest
+
+MENDED = "2026-11-29T14:00:00+00:00"  # rows that were started before were made with the fault
+
+
+def is_touched(row: Row) -> bool:
+    """Whether it was made by the fault's code, and of what that code got wrong."""
+    turned = float(row.settings.get("aug.degrees", 0)) != 0
+    between = row.settings.get("aug.interpolation") == "bilinear"  # what a fractional shift needs
+    bf16 = row.settings.get("trainer.precision") == "bf16-mixed"
+    return bf16 and (turned or between) and row.facts["started"] < MENDED
+
+
+def touched_words(rows: Iterable[Row]) -> str:
+    """How many of the rows that count were touched, and what it changed where that is known.
+
+    "" where none was.
+    """
+    rows = [row for row in rows if row.finished]
+    counting = newest(rows)
+    studies = Counter(row.facts["study"] for row in counting if is_touched(row))
+    if not studies:
+        return ""
+    listed = ", ".join(f"`{study}` {count}" for study, count in sorted(studies.items()))
+    return (
+        f"**A fault of ours:** {studies.total()} of {len(counting)} runs ({listed}) computed "
+        "rotations and fractional shifts in bf16, so that some pixels came from a neighbour of "
+        f"theirs; they are to be trained again.{_changes(rows)}"
+    )
+
+
+def _changes(rows: Sequence[Row]) -> str:
+    """What became of the accuracy where the same settings were trained again."""
+    before: dict[frozenset[tuple[str, str]], dict[int, Row]] = {}
+    after: dict[frozenset[tuple[str, str]], dict[int, Row]] = {}
+    for row in rows:
+        (before if is_touched(row) else after).setdefault(row.did, {})[row.seed] = row
+    said = []
+    for did in sorted(before.keys() & after.keys(), key=sorted):
+        seeds = before[did].keys() & after[did].keys()
+        sides = [
+            [100 * side[seed].metrics["test/acc"] for seed in seeds]
+            for side in (after[did], before[did])
+        ]
+        found = contrast(sides, resolution=0.01)
+        row = next(iter(after[did].values()))
+        what = f"{row.facts.get('experiment')}, scheduler {row.settings['scheduler']}"
+        effect = measured(found.mean, (found.low, found.high), "test/acc", sign=True)
+        said.append(f"{effect} points over {len(seeds)} seeds ({what})")
+    if not said:
+        return ""
+    return f" Trained again, test accuracy is another by {'; '.join(said)}, with 95 % intervals."
