@@ -12,15 +12,18 @@ from fmnist.evidence.statistics import contrast
 from fmnist.evidence.text import measured
 from fmnist.runs.rows import Row, newest
 
+AFFINE = "fmnist.data.augment.RandomAffine"
 MENDED = "2026-11-29T14:00:00+00:00"  # rows that were started before were made with the fault
 
 
 def is_touched(row: Row) -> bool:
     """Whether it was made by the fault's code, and of what that code got wrong."""
-    turned = float(row.settings.get("aug.degrees", 0)) != 0
-    between = row.settings.get("aug.interpolation") == "bilinear"  # what a fractional shift needs
-    bf16 = row.settings.get("trainer.precision") == "bf16-mixed"
-    return bf16 and (turned or between) and row.facts["started"] < MENDED
+    told = row.settings
+    if told.get("aug._target_") != AFFINE or told.get("trainer.precision") != "bf16-mixed":
+        return False
+    # Bilinear is what a fractional shift needs.
+    wrong = float(told.get("aug.degrees", 0)) != 0 or told.get("aug.interpolation") == "bilinear"
+    return wrong and row.facts["started"] < MENDED
 
 
 def touched_words(rows: Iterable[Row]) -> str:
@@ -50,6 +53,8 @@ def _changes(rows: Sequence[Row]) -> str:
     said = []
     for did in sorted(before.keys() & after.keys(), key=sorted):
         seeds = before[did].keys() & after[did].keys()
+        if len(seeds) < 2:  # no interval
+            continue
         sides = [
             [100 * side[seed].metrics["test/acc"] for seed in seeds]
             for side in (after[did], before[did])

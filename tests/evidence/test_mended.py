@@ -17,6 +17,7 @@ BEFORE, AFTER = "2026-11-28T00:00:00+00:00", "2026-11-30T00:00:00+00:00"
         ((*BF16, "aug=flip_shift"), BEFORE, False),
         (("trainer.precision=32-true", "aug=on"), BEFORE, False),
         ((*BF16, "aug=on"), AFTER, False),
+        ((*BF16, "aug=flip_shift_erase"), BEFORE, False),
     ],
 )
 def test_what_was_computed_in_bf16_by_mistake(overrides, started, touched):
@@ -34,5 +35,7 @@ def test_the_rows_that_count_are_told_and_what_another_training_gave():
     assert words.startswith("**A fault of ours:** 1 of 3 runs ")
     assert "Trained again, test accuracy is another by -0.50 [" in words
     assert "points over 2 seeds" in words
+    another = row(*BF16, "aug=on", seed=7, started=AFTER, test_acc=89.0)
+    assert touched_words([*old, another]).endswith("they are to be trained again.")
     third = row(*BF16, "aug=on", seed=2, started=AFTER, test_acc=89.7)
     assert touched_words([*old, *new, third]) == ""
