@@ -38,7 +38,7 @@ def touched_words(rows: Iterable[Row]) -> str:
         return ""
     listed = ", ".join(f"`{study}` {count}" for study, count in sorted(studies.items()))
     return (
-        f"**A fault of ours:** {studies.total()} of {len(counting)} runs ({listed}) computed "
+        f"**A fault of ours:** {studies.total():,} of {len(counting):,} runs ({listed}) computed "
         "rotations and fractional shifts in bf16, so that some pixels came from a neighbour of "
         f"theirs; they are to be trained again.{_changes(rows)}"
     )
@@ -66,4 +66,4 @@ def _changes(rows: Sequence[Row]) -> str:
         said.append(f"{effect} points over {len(seeds)} seeds ({what})")
     if not said:
         return ""
-    return f" Trained again, test accuracy is another by {'; '.join(said)}, with 95 % intervals."
+    return f" Trained again, test accuracy changed by {'; '.join(said)}, with 95 % intervals."

@@ -33,7 +33,7 @@ def test_the_rows_that_count_are_told_and_what_another_training_gave():
     new = [row(*BF16, "aug=on", seed=s, started=AFTER, test_acc=89.5 + s / 10) for s in range(2)]
     words = touched_words([*old, *new])
     assert words.startswith("**A fault of ours:** 1 of 3 runs ")
-    assert "Trained again, test accuracy is another by -0.50 [" in words
+    assert "Trained again, test accuracy changed by -0.50 [" in words
     assert "points over 2 seeds" in words
     another = row(*BF16, "aug=on", seed=7, started=AFTER, test_acc=89.0)
     assert touched_words([*old, another]).endswith("they are to be trained again.")
