@@ -38,13 +38,12 @@ def compare_text(found: SideBySide) -> str:
 
 
 def _heads(found: SideBySide) -> list[str]:
-    """Which letter is which; where they lie once, if it is the same place: a sweep's is long."""
-    places = {side.place for side in found.sides}
+    """Which letter is which."""
     heads = []
     for letter, side in zip(found.letters, found.sides, strict=True):
-        where = f", {side.place}" if len(places) > 1 else ""
+        where = "" if found.place else f", {side.place}"
         heads.append(f"{letter}  {side.name}   {side.seeds}{where}")
-    return heads if len(places) > 1 else [*heads, f"in {places.pop()}"]
+    return [*heads, f"in {found.place}"] if found.place else heads
 
 
 def _class_lines(found: SameImages, letters: tuple[str, str]) -> list[str]:

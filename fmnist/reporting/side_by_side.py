@@ -83,6 +83,12 @@ class SideBySide:
         return "ABCDEF"[: len(self.sides)]
 
     @property
+    def place(self) -> str:
+        """Where all sides lie, to be said once: a sweep's is long; "" where they lie apart."""
+        places = {side.place for side in self.sides}
+        return places.pop() if len(places) == 1 else ""
+
+    @property
     def remarks(self) -> list[str]:
         """What the failed runs of each side count as, and where their code or machines differ."""
         failed = [

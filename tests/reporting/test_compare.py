@@ -100,6 +100,7 @@ def test_the_numbers_of_many_settings_have_the_whole_page(sweep: Path, tmp_path:
     assert main([str(sweep), "--html", str(page)]) == 0
     assert 'class="sides"' in page.read_text()
     assert "Largest difference: class 4, A 50.00 %; B 100.00 %." in page.read_text()
+    assert page.read_text().count(f"In {sweep}.") == 1
     assert main([str(put_six(sweep)), "--html", str(page)]) == 0
     html = page.read_text()
     assert 'class="sides"' not in html
