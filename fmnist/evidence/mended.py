@@ -26,22 +26,21 @@ def is_touched(row: Row) -> bool:
     return wrong and row.facts["started"] < MENDED
 
 
-def touched_words(rows: Iterable[Row]) -> str:
-    """How many of the rows that count were touched, and what it changed where that is known.
-
-    "" where none was.
+def touched_words(rows: Iterable[Row]) -> list[str]:
+    """A paragraph: how many of the rows that count were touched, and what became of those that were
+    trained again; none where none was touched.
     """
     rows = [row for row in rows if row.finished]
     counting = newest(rows)
     studies = Counter(row.facts["study"] for row in counting if is_touched(row))
     if not studies:
-        return ""
+        return []
     listed = ", ".join(f"`{study}` {count}" for study, count in sorted(studies.items()))
-    return (
+    return [
         f"**A fault of ours:** {studies.total():,} of {len(counting):,} runs ({listed}) computed "
         "rotations and fractional shifts in bf16, so that some pixels came from a neighbour of "
         f"theirs; they are to be trained again.{_changes(rows)}"
-    )
+    ]
 
 
 def _changes(rows: Sequence[Row]) -> str:

@@ -14,15 +14,13 @@ from typing import Any
 import jinja2
 from matplotlib import rc_context
 
-from fmnist.evidence.claim import MARGIN, Claim, ClaimError, is_share, unit
+from fmnist.evidence.claim import Claim, ClaimError, is_share, unit
 from fmnist.evidence.claim_file import CLAIMS_DIR
 from fmnist.evidence.factorial import factorial
-from fmnist.evidence.mended import touched_words
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.study_settings import study_settings
 from fmnist.evidence.text import (
     DECIDED,
-    ROUNDED,
     chance_of,
     chance_words,
     effect,
@@ -33,7 +31,6 @@ from fmnist.evidence.text import (
     percent,
     published_words,
     readings_in_words,
-    scope,
     shown_metric,
     signed,
     verdict_words,
@@ -41,12 +38,8 @@ from fmnist.evidence.text import (
 )  # fmt: skip
 from fmnist.reporting.charts import STYLE, Chart, lone_svg
 from fmnist.reporting.factorial_figure import factorial_figure, largest_in_words
-from fmnist.reporting.finding_figures import (
-    EFFECTS_LEGEND,
-    VALUES_LEGEND,
-    effects_figure,
-    values_figure,
-)  # fmt: skip
+from fmnist.reporting.finding_figures import effects_figure, values_figure
+from fmnist.reporting.how_to_read import opening
 from fmnist.runs.rows import Row
 from fmnist.runs.run import write_text
 from fmnist.runs.text import plural
@@ -142,38 +135,6 @@ def findings(
         template = _template(source, own, claims, charts, factorials)
         parts.append(_rendered(source, lambda t=template: t.render()).strip())
     return "\n\n".join(parts) + "\n", charts
-
-
-def opening(rows: Sequence[Row]) -> list[str]:
-    """What the page is about, and how to read it: its first paragraphs."""
-    return [
-        "# Findings",
-        "Five sources, each a story of a few networks trained once on Fashion-MNIST, and what "
-        "became of their claims when every network was trained again with several seeds. Written "
-        "by `make results` from the rows in `results/`: no number of ours was typed. The rules are "
-        "in [Claims and verdicts](claims.md), every claim with its remarks in `results/README.md`.",
-        f"{scope(row.tested for row in rows)}. An interval is that of the level that decides; "
-        "where none is shown, the numbers are whole or exact, or too few seeds are there yet. "
-        "*On other images, too*: the interval that covers other test images besides, and is never "
-        "the narrower one; it decides nothing. P(A > B): how often a run of the first side, or its "
-        "mean of a seed over the settings that it averages, is above one of the second, with a "
-        f"95 % interval. {ROUNDED}.",
-        "A comparison *does not hold* when its difference is shown to be below the margin, "
-        f"{MARGIN:g} points where nothing else is said: a smaller one may be there. A published "
-        "value is one run, and *holds* when it is shown to lie where 95 % of our single runs do, "
-        "or our mean within the margin of it: runs that vary widely agree with much, and it may "
-        "lie outside the interval, which is that of our mean.",
-        "A *reading* is one way to set what a source left open. A verdict on a comparison is that "
-        "of ours, with the number of readings in which it comes out the same, or the other way; a "
-        "published value holds under some reading or does not hold under any. Of a claim with "
-        "several parts the one is shown, in brackets, that speaks least for it: of what is open, "
-        "the odds are of that one alone. Numbers are called as the records "
-        "call them: `test/acc` is the accuracy of the epoch that validation chose, `_last` of the "
-        "last one, `val/acc_best` of the best one, `val/acc_area` the mean over the epochs.",
-        *([touched] if (touched := touched_words(rows)) else []),
-        f"*Figures of comparisons:* {EFFECTS_LEGEND}",
-        f"*Figures of published values:* {VALUES_LEGEND}",
-    ]
 
 
 def heading(source: str) -> str:

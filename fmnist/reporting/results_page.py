@@ -78,7 +78,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
             "Written by `python -m fmnist.results render` from the CSV files in this folder and "
             "the claims in `claims/`: no number here was typed.",
             *([f"**Warning:** {leak}."] if leak else []),
-            *([touched] if (touched := touched_words(rows)) else []),
+            *touched_words(rows),
             "## Published against ours",
             "Ours: mean over all seeds, and the standard deviation of one run. The test set is "
             "read once a run, with the epoch that validation chose (`_last`: with the last epoch). "

@@ -27,15 +27,15 @@ def test_what_was_computed_in_bf16_by_mistake(overrides, started, touched):
 
 def test_the_rows_that_count_are_told_and_what_another_training_gave():
     old = [row(*BF16, "aug=on", seed=s, started=BEFORE, test_acc=90.0 + s / 10) for s in range(3)]
-    words = touched_words(old)
+    (words,) = touched_words(old)
     assert words.startswith("**A fault of ours:** 3 of 3 runs ")
     assert words.endswith("they are to be trained again.")
     new = [row(*BF16, "aug=on", seed=s, started=AFTER, test_acc=89.5 + s / 10) for s in range(2)]
-    words = touched_words([*old, *new])
+    (words,) = touched_words([*old, *new])
     assert words.startswith("**A fault of ours:** 1 of 3 runs ")
     assert "Trained again, test accuracy changed by -0.50 [" in words
     assert "points over 2 seeds" in words
     another = row(*BF16, "aug=on", seed=7, started=AFTER, test_acc=89.0)
-    assert touched_words([*old, another]).endswith("they are to be trained again.")
+    assert touched_words([*old, another])[0].endswith("they are to be trained again.")
     third = row(*BF16, "aug=on", seed=2, started=AFTER, test_acc=89.7)
-    assert touched_words([*old, *new, third]) == ""
+    assert touched_words([*old, *new, third]) == []
