@@ -24,6 +24,7 @@ from fmnist.reporting.label_check import labels_csv
 from fmnist.reporting.sections import Page, many_runs, one_run, probable_mistakes
 from fmnist.reporting.table import Table, read_table, runs_csv
 from fmnist.reporting.titles import title_of
+from fmnist.runs.foreign_text import escaped
 from fmnist.runs.run import write_atomically
 from fmnist.runs.text import duration, shown
 
@@ -46,7 +47,7 @@ def write_report(
         RunError: nothing to report, unknown runs to compare, or a folder that cannot be written.
     """
     table = read_table(paths)
-    names = ", ".join(path.resolve().name for path in paths)
+    names = ", ".join(escaped(path.resolve().name) for path in paths)
     with rc_context(STYLE):
         records = [row.record for row in table.rows if row.run]
         page = Page(title_of(records, [*table.factors]) or names, table, target)

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -303,6 +305,14 @@ def test_a_record_that_cannot_be_shown_is_listed(
     text = text_of((tmp_path / "report" / "report.html").read_text())
     assert "1 damaged" in text
     assert reason in text.replace("&#39;", "'")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems refuse such a name")
+def test_a_folder_whose_name_is_no_text_is_reported(trained: Run, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xffn")
+    edit(put_run(trained, folder / "bad", {}, 0, 0.5), lambda record: record.pop("metrics"))
+    assert main([str(folder), "--out", str(tmp_path / "out")]) == 2  # nothing else is there
+    assert r"r\udcffn" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_two_named_runs_are_compared(
