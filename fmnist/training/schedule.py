@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -108,10 +109,18 @@ def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:
         per_epoch: steps of an epoch.
 
     Raises:
-        ConfigError: neither epochs nor steps are limited.
+        ConfigError: neither epochs nor steps are limited, or epochs have other numbers of steps.
     """
     epochs = trainer.max_epochs
     steps = math.inf if epochs in (None, -1) else epochs * per_epoch
+    # Epochs are converted to steps, or steps to epochs.
+    converted = math.isfinite(steps) if schedule.interval == "step" else trainer.max_steps != -1
+    if converted and _accumulates_by_epoch(trainer):
+        raise ConfigError(
+            f"scheduler.horizon={schedule.horizon}: a schedule that ends with the run needs the "
+            "steps of an epoch, which GradientAccumulationScheduler changes: use the Trainer's "
+            "accumulate_grad_batches, or another schedule"
+        )
     steps = min(steps, trainer.max_steps if trainer.max_steps != -1 else math.inf)
     length = steps if schedule.interval == "step" else steps / per_epoch
     if not math.isfinite(length):
@@ -120,3 +129,10 @@ def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:
             "needs the run's length: give trainer.max_epochs or trainer.max_steps"
         )
     return max(1, math.ceil(length))
+
+
+def _accumulates_by_epoch(trainer: Trainer) -> bool:
+    """Whether the Trainer's own number is replaced at the beginning of an epoch."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    adds = [one for one in callbacks if isinstance(one, GradientAccumulationScheduler)]
+    return any(one.going_to_accumulate_grad_batches() for one in adds)

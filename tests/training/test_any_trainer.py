@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import (
     EarlyStopping,
+    GradientAccumulationScheduler,
     LearningRateFinder,
     LearningRateMonitor,
     ModelCheckpoint,
@@ -21,6 +22,7 @@ from fmnist.data.datamodule import ImageData
 from fmnist.errors import ConfigError, RunError
 from fmnist.training.build import build
 from fmnist.training.classifier import Classifier
+from fmnist.training.schedule import run_length
 from tests.conftest import TINY, composed, once
 
 pytestmark = pytest.mark.filterwarnings(
@@ -102,6 +104,30 @@ def test_arguments_of_the_trainer_are_carried_out(tmp_path, arguments):
         assert [row["step"] for row in module.history] == [2, 4, 6, 8]
     if "check_val_every_n_epoch" in arguments:
         assert [row["epoch"] for row in module.history] == [1]
+
+
+@pytest.mark.filterwarnings("ignore:.*overriding `LightningModule.optimizer_")
+@pytest.mark.parametrize(
+    ("interval", "limits", "length"),
+    [
+        ("step", {}, None),
+        ("step", {"max_epochs": -1, "max_steps": 5}, 5),
+        ("epoch", {}, 2),
+        ("epoch", {"max_steps": 5}, None),
+    ],
+)
+def test_a_schedule_that_steps_of_unequal_epochs_would_end_is_refused(
+    tmp_path, interval, limits, length
+):
+    """It would end at other steps than the run."""
+    module, data = built("scheduler=cosine", f"scheduler.interval={interval}")
+    adds = GradientAccumulationScheduler({1: 4})
+    trainer = plain(tmp_path, callbacks=[adds], **limits)
+    if length is None:
+        with pytest.raises(ConfigError, match=r"T_max: .* GradientAccumulationScheduler changes"):
+            trainer.fit(module, data)
+    else:
+        assert run_length(module.schedule, trainer, per_epoch=4) == length
 
 
 @pytest.mark.parametrize("scheduler", ["none", "plateau", "step", "cosine", "onecycle"])
