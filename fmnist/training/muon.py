@@ -68,11 +68,15 @@ class MuonAdamW(Optimizer):
         for group, inner in zip(self.param_groups, self.inner, strict=True):
             (own,) = inner.param_groups
             own.update({key: group[key] for key in FOLLOWED if key in own})
-            if group["muon"]:
-                for tensor, view in zip(group["params"], own["params"], strict=True):
-                    grad = tensor.grad
-                    view.grad = None if grad is None else _as_matrix(grad, tensor)
+            pairs = [*zip(group["params"], own["params"], strict=True)] if group["muon"] else []
+            for tensor, view in pairs:
+                grad = tensor.grad
+                view.data = _as_matrix(tensor.detach(), tensor)  # the net may have been moved
+                view.grad = None if grad is None else _as_matrix(grad, tensor)
             inner.step()
+            for tensor, view in pairs:
+                if view.data_ptr() != tensor.data_ptr():
+                    tensor.copy_(view.view(tensor.shape))
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -87,8 +91,10 @@ class MuonAdamW(Optimizer):
 def _as_matrix(values: Tensor, like: Tensor) -> Tensor:
     """[out, in, height, width] as [out, rest], a view of `like`'s own memory in either format.
 
-    The order of the columns is that of the memory, which Muon's result does not depend on.
+    The order of the columns is that of the memory, which Muon's result does not depend on. Of
+    memory in any other order, such as a transposed tensor's, it is a copy.
     """
-    if like.ndim == 4 and not like.is_contiguous():  # channels-last
+    last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    if last and not like.is_contiguous():
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(values), -1)

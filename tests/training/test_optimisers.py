@@ -106,6 +106,31 @@ def test_muon_turns_a_step_of_a_hidden_matrix_into_an_orthogonal_one(
     assert (after["1.bias"] - before["1.bias"]).abs().max() < 0.0011
 
 
+LAYOUTS = {
+    "transposed": lambda like: like.transpose(0, 1).contiguous().transpose(0, 1),
+    "of a larger tensor": lambda like: nn.functional.pad(like, (1, 1))[..., 1:-1],
+    "moved since": lambda like: like,
+}
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3), (6, 8, 3, 3), (6, 8, 3, 3, 3)])
+def test_muon_trains_a_weight_however_its_memory_lies(shape: tuple[int, ...], case: str) -> None:
+    torch.manual_seed(0)
+    start, head = torch.randn(shape), torch.randn(2, 2)
+    plain, laid = nn.Parameter(start.clone()), nn.Parameter(LAYOUTS[case](start))
+    optimizers = [MuonAdamW([tensor, nn.Parameter(head)]) for tensor in (plain, laid)]
+    if case == "moved since":
+        laid.data = start.clone()
+    for _ in range(2):
+        plain.grad = torch.randn(shape)
+        laid.grad = plain.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    assert not torch.equal(plain, start)
+    torch.testing.assert_close(laid, plain)
+
+
 def test_muon_goes_on_from_its_saved_state_as_if_it_had_never_stopped() -> None:
     whole, first, second = a_net(), a_net(), a_net()
     one = MuonAdamW(whole.parameters())
