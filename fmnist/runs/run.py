@@ -6,6 +6,7 @@
     train.log                  the log of the run, Lightning's included
     metrics.csv                one row an epoch, those of callbacks, then one with the test metrics
     checkpoints/best.ckpt      the epoch with the highest val/acc; last.ckpt: the last one
+    checkpoints/best.before.ckpt  from a new best.ckpt to the next last.ckpt: the one before
     predictions.npz            test logits of best.ckpt, float32 [N, C], and labels, int64 [N]
     right.npz                  which test images best.ckpt and last.ckpt are right about, a bit each
     result.json                the record: `fmnist.runs.record` says what is in it

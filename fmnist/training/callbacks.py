@@ -22,6 +22,7 @@ from fmnist.process.bars import tqdm
 from fmnist.runs.record import GIVEN_UP, Epoch
 from fmnist.runs.run import PRUNED, Run
 from fmnist.runs.text import epoch_label, epoch_line, plural
+from fmnist.training.checkpoint import back_to_rows
 from fmnist.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,18 @@ class Checkpoint(ModelCheckpoint):
         )
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """The best so far is that of the rows: a closing validation is no callback's."""
+        """The best so far is that of the rows: a closing validation is no callback's.
+
+        Nor is that of an epoch which is trained again.
+        """
         super().on_train_start(trainer, module)
         rows = module.history if isinstance(module, Classifier) else []
         if self.monitor is None or not rows:
             return
-        best = torch.tensor(max(row[self.monitor] for row in rows))
+        first = max(rows, key=lambda row: row[str(self.monitor)])  # of equals
+        if trainer.is_global_zero:
+            back_to_rows(Path(str(self.dirpath)), first)
+        best = torch.tensor(first[self.monitor])
         if self.best_model_score is None or self.best_model_score < best:
             path = str(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
             self.best_model_path = self.kth_best_model_path = path

@@ -4,6 +4,7 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
 import io
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from fmnist.errors import RunError
-from fmnist.runs.run import write_atomically
+from fmnist.runs.run import read_checkpoint, write_atomically
+
+BEFORE = "best.before.ckpt"  # of last.ckpt's rows, once a later one is best.ckpt
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -30,8 +33,40 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if not self.verified:  # once: later checkpoints of a run hold the same kinds of things
             verify(buffer)
             self.verified = True
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(path), buffer.getvalue())
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.name == "best.ckpt":
+            keep_before(file)
+        write_atomically(file, buffer.getvalue())
+        if file.name == "last.ckpt":
+            file.with_name(BEFORE).unlink(missing_ok=True)
+
+
+def keep_before(best: Path) -> None:
+    """A run that is killed before its next last.ckpt goes on from rows whose best one this is."""
+    before = best.with_name(BEFORE)
+    if before.exists() or not (best.exists() and best.with_name("last.ckpt").exists()):
+        return
+    try:
+        before.hardlink_to(best)
+    except OSError:  # a file system that has no links
+        write_atomically(before, best.read_bytes())
+
+
+def back_to_rows(folder: Path, best: Mapping[str, float]) -> None:
+    """Undo what was written as best.ckpt in an epoch that a kill took back.
+
+    Trained again it may score less, where hardware does not repeat itself.
+
+    Args:
+        best: of the rows that the run goes on from.
+    """
+    before = folder / BEFORE
+    if not before.exists():
+        return
+    if read_checkpoint(before)["history"][-1] == best:
+        os.replace(before, folder / "best.ckpt")
+    before.unlink(missing_ok=True)  # killed after last.ckpt, or two links of one file
 
 
 def verify(buffer: io.BytesIO) -> None:

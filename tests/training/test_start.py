@@ -305,6 +305,31 @@ def test_the_best_epoch_stays_where_a_closing_validation_found_it(tmp_path, monk
     assert longer.record.inherited_seconds == pytest.approx(first.record.train_seconds)
 
 
+def test_an_epoch_that_a_kill_took_back_is_not_the_best(tmp_path, monkeypatch):
+    """Trained again it scores less, as it may on hardware that does not repeat itself."""
+    accuracies = iter([0.5, 0.7, 0.4])
+    monkeypatch.setattr(
+        Classifier, "_evaluation_metrics", lambda *_: {"val/loss": 1.0, "val/acc": next(accuracies)}
+    )
+    save, written = Trainer.save_checkpoint, []
+
+    def killed_at_the_second_last(trainer, path, *given, **named):
+        written.append(path)
+        if len(written) == 4:
+            raise RuntimeError("power cut")
+        save(trainer, path, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save_checkpoint", killed_at_the_second_last)
+        with pytest.raises(RuntimeError, match="power cut"):
+            trained(tmp_path / "run", "trainer.max_epochs=2")
+    run = trained(tmp_path / "run", "trainer.max_epochs=2")
+    assert [row.val_acc for row in run.record.epochs] == [0.5, 0.4]
+    best = read_checkpoint(run.checkpoints / "best.ckpt")
+    assert (best["global_step"], run.record.best_epoch) == (run.record.epochs[0].step, 0)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
 STUCK = ("optim.lr=1e-9", "trainer.max_epochs=6")  # the first of equal epochs is the best
 
 
