@@ -384,6 +384,7 @@ class Classifier(LightningModule):
     def _mean_of(self, values: Tensor, weights: Tensor | float = 1.0) -> float:
         """Over all processes. Hits are 0 or 1."""
         self.mean.reset()  # first: spawned processes share the memory of what it was given
+        self.mean.set_dtype(torch.float32)  # a Trainer in bf16-true has converted it
         self.mean.update(values, weights)
         return float(self.mean.compute())
 

@@ -214,6 +214,12 @@ def test_only_training_that_goes_on_takes_rows_and_generators_from_a_checkpoint(
     assert again.restored_states is None
 
 
+def test_means_are_exact_also_in_a_net_of_half_precision():
+    module, _ = built()
+    module.to(torch.bfloat16)  # as Lightning does it for precision="bf16-true"
+    assert module._mean_of(torch.tensor([1.0, 0.0, 0.0])) == pytest.approx(1 / 3, abs=1e-6)
+
+
 def test_another_trainer_validates_what_was_trained_without_validation(tmp_path):
     module, data = built()
     plain(tmp_path, limit_val_batches=0).fit(module, data)
