@@ -20,7 +20,7 @@ from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.training.average import moving_average
 from fmnist.training.buffers import share_buffers
-from fmnist.training.checkpoint import begin_next_epoch, refuse_other_order
+from fmnist.training.checkpoint import begin_next_epoch, lay_out_states, refuse_other_order
 from fmnist.training.clipping import clip
 from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
@@ -316,6 +316,7 @@ class Classifier(LightningModule):
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
             begin_next_epoch(checkpoint, self.trainer.max_steps)
+            lay_out_states(checkpoint, self.memory_format)
             for name in KEPT:
                 setattr(self, name, checkpoint.get(name, getattr(self, name)))
             self.began = time.perf_counter()
