@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from fmnist.errors import RunError
 from fmnist.runs.run import read_checkpoint, write_atomically
@@ -104,6 +105,23 @@ def refuse_other_order(there: Mapping[str, Any], own: Mapping[str, Any]) -> None
             f"{moved}: stands elsewhere among the net's layers in the checkpoint, which is of "
             "other code: init_from takes its weights, but its training cannot go on"
         )
+
+
+def lay_out_states(checkpoint: Mapping[str, Any], memory_format: torch.memory_format) -> None:
+    """Bring what optimisers keep into the memory format of the net that goes on.
+
+    A fused step goes through weights, gradients and state as they lie in memory: in two formats it
+    would take one weight's state for another's, and say nothing.
+
+    Args:
+        checkpoint: as it is loaded.
+        memory_format: of the net's weights.
+    """
+    for optimizer in checkpoint.get("optimizer_states", ()):
+        for state in filter(lambda kept: isinstance(kept, dict), optimizer["state"].values()):
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.ndim == 4:
+                    state[name] = value.contiguous(memory_format=memory_format)
 
 
 def begin_next_epoch(checkpoint: Mapping[str, Any], max_steps: int) -> None:

@@ -19,7 +19,8 @@ from torchmetrics import MeanMetric
 from fmnist.config.build import as_plain, build_node, maker
 from fmnist.config.groups import split_grouping
 from fmnist.training.average import moving_average
-from fmnist.training.checkpoint import begin_next_epoch, refuse_other_order
+from fmnist.training.buffers import share_buffers
+from fmnist.training.checkpoint import begin_next_epoch, lay_out_states, refuse_other_order
 from fmnist.training.clipping import clip
 from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
@@ -315,6 +316,7 @@ class Classifier(LightningModule):
         if self._trains():
             refuse_other_order(checkpoint["state_dict"], self.state_dict())
             begin_next_epoch(checkpoint, self.trainer.max_steps)
+            lay_out_states(checkpoint, self.memory_format)
             for name in KEPT:
                 setattr(self, name, checkpoint.get(name, getattr(self, name)))
             self.began = time.perf_counter()
@@ -333,9 +335,9 @@ class Classifier(LightningModule):
         if self.outputs:
             self.train_seconds = seconds_since(self.began, self.device)
         self.eval_outputs.clear()
+        share_buffers(self)
 
-    def on_test_epoch_start(self) -> None:
-        self.eval_outputs.clear()
+    on_test_epoch_start = on_validation_epoch_start
 
     def validation_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
         """For callbacks: `logits` [B, K]."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from fmnist.training.modes import evaluating
+
 
 def parameter_count(net: nn.Module) -> int:
     """Trainable parameters."""
@@ -23,8 +25,7 @@ def flops(net: nn.Module, shape: Sequence[int]) -> int:
     Args:
         shape: of the image: channels, height, width.
     """
-    training, fast = net.training, torch.backends.mha.get_fastpath_enabled()
-    net.eval()  # auxiliary heads are no part of it, and batch norm must not see the zeros
+    fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # a layer in one piece, which is not counted
     try:
         return _counted(net, torch.zeros(1, *shape))
@@ -32,12 +33,12 @@ def flops(net: nn.Module, shape: Sequence[int]) -> int:
         return _counted(net, torch.zeros(2, *shape)) // 2
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        net.train(training)
 
 
 def _counted(net: nn.Module, images: Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # Auxiliary heads are no part of it, and batch norm must not see the zeros.
+    with evaluating(net), torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(images)
     return int(counter.get_total_flops())

@@ -31,6 +31,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from fmnist.config.trusted import is_below
 from fmnist.config.words import show
 from fmnist.data.datamodule import ImageData
+from fmnist.training.buffers import share_buffers
 from fmnist.training.callbacks import Checkpoint, EpochBar, RecordEpochs, StopAfterStep
 from fmnist.training.classifier import Batch, Classifier
 
@@ -106,6 +107,7 @@ class GroupedClassifier(Classifier):
         plain = self._is_plain()
         before = self.global_step
         for batch in batches:
+            share_buffers(self)  # as DDP does before a step that it sees
             optimizer.zero_grad()
             with self.trainer.precision_plugin.train_step_context():
                 loss = super().training_step(batch)["loss"]

@@ -80,21 +80,57 @@ class MuonAdamW(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"inner": [inner.state_dict() for inner in self.inner]}
+        """Muon's in the shapes of the weights: as matrices they are in the order of this memory."""
+        return super().state_dict() | {
+            "inner": [
+                _turned(inner.state_dict(), group, _as_tensor)
+                for group, inner in zip(self.param_groups, self.inner, strict=True)
+            ]
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({key: v for key, v in state_dict.items() if key != "inner"})
-        for inner, state in zip(self.inner, state_dict["inner"], strict=True):
-            inner.load_state_dict(state)
+        parts = zip(self.param_groups, self.inner, state_dict["inner"], strict=True)
+        for group, inner, state in parts:
+            inner.load_state_dict(_turned(state, group, _as_matrix))
+
+
+def _turned(
+    state: dict[str, Any], group: dict[str, Any], turn: Callable[[Tensor, Tensor], Tensor]
+) -> dict[str, Any]:
+    """The state of a group's optimiser, each tensor of Muon's turned as the weight beside it."""
+    if not group["muon"]:
+        return state
+    weights = group["params"]
+    return state | {
+        "state": {
+            place: {name: turn(value, weights[place]) for name, value in kept.items()}
+            for place, kept in state["state"].items()
+        }
+    }
+
+
+def _as_tensor(values: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `_as_matrix`."""
+    if _is_channels_last(like):
+        count, channels, height, width = like.shape
+        return values.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return values.view(like.shape)
 
 
 def _as_matrix(values: Tensor, like: Tensor) -> Tensor:
     """[out, in, height, width] as [out, rest], a view of `like`'s own memory in either format.
 
     The order of the columns is that of the memory, which Muon's result does not depend on. Of
-    memory in any other order, such as a transposed tensor's, it is a copy.
+    memory in any other order, such as a transposed tensor's, it is a copy. What is a matrix, as in
+    checkpoints of before, stays as it is.
     """
-    last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
-    if last and not like.is_contiguous():
+    if values.ndim == 4 and _is_channels_last(like):
         values = values.permute(0, 2, 3, 1)
     return values.reshape(len(values), -1)
+
+
+def _is_channels_last(like: Tensor) -> bool:
+    """And not contiguous too, as a kernel of one pixel is."""
+    last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    return last and not like.is_contiguous()

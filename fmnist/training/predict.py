@@ -41,7 +41,8 @@ def predict(
     with torch.inference_mode(), autocast:
         parts = []
         for images, labels in batches:
-            images = images.contiguous(memory_format=memory_format)
+            # A copy: a net may work in place on what it is given, and batches be given again.
+            images = images.clone().contiguous(memory_format=memory_format)
             parts.append((mean_logits(net, images, tta).float().cpu(), labels.cpu()))
     logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     return logits, labels

@@ -18,6 +18,7 @@ from torch.nn.parameter import UninitializedParameter
 from fmnist.config.explain import describe, explain
 from fmnist.config.words import kind
 from fmnist.errors import ConfigError
+from fmnist.training.modes import evaluating
 from fmnist.training.random_state import same_random_states
 
 if TYPE_CHECKING:
@@ -94,15 +95,15 @@ def takes_channels_last(net: nn.Module, image: Sequence[int]) -> bool:
         net: which works otherwise; its memory is contiguous afterwards.
         image: shape of one.
     """
-    training, last = net.training, torch.channels_last
-    with same_random_states(), torch.no_grad():
+    last = torch.channels_last
+    with same_random_states(), evaluating(net), torch.no_grad():
         try:
             images = torch.zeros(BATCH, *image).contiguous(memory_format=last)
-            net.eval().to(memory_format=last)(images)
+            net.to(memory_format=last)(images)
         except RuntimeError:
             return False
         finally:
-            net.train(training).to(memory_format=torch.contiguous_format)
+            net.to(memory_format=torch.contiguous_format)
     return True
 
 

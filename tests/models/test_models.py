@@ -327,6 +327,9 @@ def test_flops_count_a_multiply_add_as_two_and_leave_the_net_alone():
     assert flops(net, (1, 28, 28)) == 2 * 784 * 10
     assert net.training
     assert int(net[2].num_batches_tracked) == 0
+    net[2].eval()  # frozen
+    flops(net, (1, 28, 28))
+    assert [part.training for part in net] == [True, True, False]
 
 
 def test_flops_are_counted_of_layers_in_one_piece_and_of_nets_that_take_no_single_image():

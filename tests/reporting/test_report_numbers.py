@@ -98,6 +98,17 @@ def test_ece_is_the_mean_gap_of_the_bins_shown(evaluation: Evaluation) -> None:
     assert evaluation.bin_count.sum() == 800
 
 
+def test_what_is_certain_in_float32_counts_in_the_last_bin_that_is_shown() -> None:
+    """Nets may be too sure there, and not sure enough just below it."""
+    logits, labels = np.zeros((40, 2), "f4"), np.zeros(40, int)
+    logits[:20, 0], logits[20:, 0] = 3, 40
+    labels[-2:] = 1
+    result = evaluate_predictions(logits, labels, ["one", "other"])
+    assert result.bin_count[-1] == 40
+    confidence = (1 / (1 + math.exp(-3)) + 1) / 2
+    assert result.ece == pytest.approx(confidence - 38 / 40, abs=1e-6)
+
+
 def test_a_class_without_images_has_no_area() -> None:
     random = np.random.default_rng(1)
     labels = np.repeat(np.arange(9), 20)

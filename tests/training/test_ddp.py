@@ -6,13 +6,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from fmnist.errors import RunError
 from fmnist.runs.find import find_runs
 from fmnist.runs.run import load_run
+from fmnist.training import classifier, grouped
+from fmnist.training.buffers import share_buffers
 from tests.conftest import CHECKOUT, TINY, command
 
 # SGD and a tail: 520 training images leave 8 for the last batch, 4 a process.
@@ -38,6 +42,27 @@ def single(tmp_path, name, *overrides):
 
     train(composed(*ARGUMENTS, "trainer.accelerator=cpu", *overrides), Job(tmp_path / name))
     return load_run(tmp_path / name)
+
+
+def test_a_net_has_the_first_processs_buffers_in_every_step_and_evaluation(monkeypatch, run_tiny):
+    """Else each validates with batch-norm statistics of its own, which no checkpoint has."""
+    net = nn.Sequential(nn.BatchNorm2d(2))
+    net.trainer = SimpleNamespace(world_size=2)
+
+    def from_the_first(flat, source):
+        assert source == 0
+        flat.copy_(torch.arange(1, len(flat) + 1))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.distributed, "is_initialized", lambda: True)
+        patched.setattr(torch.distributed, "broadcast", from_the_first)
+        share_buffers(net)
+    assert [each.tolist() for each in net.buffers()] == [[1.0, 2.0], [3.0, 4.0], 1]
+    asked = []
+    for module in (classifier, grouped):
+        monkeypatch.setattr(module, "share_buffers", asked.append)
+    run_tiny()
+    assert len(asked) == 16 + 1
 
 
 @pytest.mark.long

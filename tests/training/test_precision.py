@@ -88,11 +88,12 @@ def test_a_net_that_takes_a_view_trains_in_contiguous_memory(run_tiny):
 
 def test_trying_channels_last_leaves_a_net_as_it_was():
     net = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 10))
+    net[1].eval()  # frozen
     before = {name: value.clone() for name, value in net.state_dict().items()}
     state = torch.get_rng_state()
     assert takes_channels_last(net, (2, 4, 4))
     assert torch.equal(torch.get_rng_state(), state)
-    assert net.training
+    assert [part.training for part in (net, *net)] == [True, True, False, True, True]
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name])
         assert value.is_contiguous()

@@ -50,6 +50,17 @@ def test_more_epochs_in_a_new_folder_end_as_if_trained_in_one_go(origin, tmp_pat
     )
 
 
+def test_a_run_that_goes_on_in_another_memory_format_takes_the_optimiser_along(origin, tmp_path):
+    """Its fused steps go through weights and state as they lie in memory."""
+    assert origin.config["optim"]["fused"]
+    ends = [
+        weights(trained(tmp_path / last, *ON, f"ckpt_path={origin.dir}", f"channels_last={last}"))
+        for last in ("true", "false")
+    ]
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_run_goes_on_in_the_formats_that_it_began_with(monkeypatch, tmp_path, elsewhere):
     """Where they are left to net and machine, and later code chooses others."""

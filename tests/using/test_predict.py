@@ -135,6 +135,15 @@ def test_features_are_what_the_last_linear_layer_sees():
     assert not net[3]._forward_pre_hooks
 
 
+def test_a_net_that_works_in_place_leaves_batches_as_they_are():
+    """They are given again, for its features."""
+    net = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(4, 10))
+    images = torch.randn(3, 1, 2, 2)
+    before = images.clone()
+    features_of(net, [(images, torch.zeros(3))], classify.PLAIN)
+    assert torch.equal(images, before)
+
+
 def test_far_is_a_direction_in_which_no_training_image_lies():
     seen = nn.functional.normalize(torch.eye(3)[0] + 0.01 * torch.randn(50, 3), dim=1)
     near, far = Familiar(seen).distances(torch.tensor([[5.0, 0, 0], [0, 5.0, 0]])).tolist()
