@@ -17,6 +17,7 @@ from fmnist.runs.find import find_runs
 from fmnist.runs.run import load_run
 from fmnist.training import classifier, grouped
 from fmnist.training.buffers import share_buffers
+from fmnist.training.predict import loss_and_accuracy, predict
 from tests.conftest import CHECKOUT, TINY, command
 
 # SGD and a tail: 520 training images leave 8 for the last batch, 4 a process.
@@ -90,6 +91,22 @@ def test_two_processes_train_the_same_net_as_one(tmp_path):
         ".lock", "checkpoints", "metrics.csv", "predictions.npz", "result.json",
         "right.npz", "train.log",
     ]  # fmt: skip
+
+
+@pytest.mark.long
+def test_two_processes_validate_the_net_that_is_kept(tmp_path):
+    """Its batch norm, too, of which each counts the statistics of its own images."""
+    done = command(
+        "fmnist.train", "trainer=ddp", *ARGUMENTS, "model=alternativecnn", "hydra.run.dir=ddp",
+        "trainer.precision=32-true", cwd=tmp_path, OMP_NUM_THREADS=None,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = load_run(tmp_path / "ddp")
+    validation = run.same_data().val_dataloader()
+    answers = predict(run.net("last"), validation, torch.device("cpu"), "32-true", False)
+    loss, accuracy = loss_and_accuracy(*answers)
+    last = run.record.epochs[-1]
+    assert (last.val_loss, last.val_acc) == pytest.approx((loss, accuracy), abs=1e-5)
 
 
 # A net whose main process fails in mid-training, while the other one trains on.
