@@ -44,13 +44,13 @@ def touched_words(rows: Iterable[Row]) -> list[str]:
 
 
 def _changes(rows: Sequence[Row]) -> str:
-    """What became of the accuracy where the same settings were trained again."""
+    """What became of the accuracy where the same settings were trained again: least and most."""
     before: dict[frozenset[tuple[str, str]], dict[int, Row]] = {}
     after: dict[frozenset[tuple[str, str]], dict[int, Row]] = {}
     for row in rows:
         (before if is_touched(row) else after).setdefault(row.did, {})[row.seed] = row
-    said = []
-    for did in sorted(before.keys() & after.keys(), key=sorted):
+    changes = []
+    for did in before.keys() & after.keys():
         seeds = before[did].keys() & after[did].keys()
         if len(seeds) < 2:  # no interval
             continue
@@ -60,9 +60,14 @@ def _changes(rows: Sequence[Row]) -> str:
         ]
         found = contrast(sides, resolution=0.01)
         row = next(iter(after[did].values()))
-        what = f"{row.facts.get('experiment')}, scheduler {row.settings['scheduler']}"
+        study, experiment = (row.facts.get(key, "") for key in ("study", "experiment"))
+        what = f"`{study}`: {experiment}, scheduler {row.settings['scheduler']}"
         effect = measured(found.mean, (found.low, found.high), "test/acc", sign=True)
-        said.append(f"{effect} points over {len(seeds)} seeds ({what})")
-    if not said:
+        changes.append((found.mean, f"{effect} points over {len(seeds)} seeds ({what})"))
+    if not changes:
         return ""
-    return f" Trained again, test accuracy changed by {'; '.join(said)}, with 95 % intervals."
+    ends = dict.fromkeys(text for _, text in (min(changes), max(changes)))
+    count = f" in {len(changes)} settings" if len(changes) > 1 else ""
+    return (
+        f" Trained again, test accuracy changed{count} by {' to '.join(ends)}, with 95 % intervals."
+    )

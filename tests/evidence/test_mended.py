@@ -1,5 +1,7 @@
 """Rows that a fault of ours has touched, which was mended since."""
 
+import re
+
 import pytest
 
 from fmnist.evidence.mended import MENDED, is_touched, touched_words
@@ -35,6 +37,13 @@ def test_the_rows_that_count_are_told_and_what_another_training_gave():
     assert words.startswith("**A fault of ours:** 1 of 3 runs ")
     assert "Trained again, test accuracy changed by -0.50 [" in words
     assert "points over 2 seeds" in words
+    for rate, change in (("0.01", -0.2), ("0.1", 0.3)):  # of three settings, least and most
+        for started, more in ((BEFORE, 0.0), (AFTER, change)):
+            new += [row(*BF16, "aug=on", f"optim.lr={rate}", seed=s, started=started,
+                        test_acc=80 + s / 10 + more) for s in range(2)]  # fmt: skip
+    (words,) = touched_words([*old, *new])
+    assert re.search(r"changed in 3 settings by -0.50 \[\S+ \S+ points .*\) to \+0.30 \[", words)
+    new = new[:2]
     another = row(*BF16, "aug=on", seed=7, started=AFTER, test_acc=89.0)
     assert touched_words([*old, another])[0].endswith("they are to be trained again.")
     third = row(*BF16, "aug=on", seed=2, started=AFTER, test_acc=89.7)
