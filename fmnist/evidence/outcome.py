@@ -33,7 +33,7 @@ from fmnist.evidence.readings import experiments, name_of, under_readings
 from fmnist.evidence.study import first_seed
 from fmnist.evidence.verdict import Judgement, Part, Statement, can_be_decided, judge
 from fmnist.runs.own_code import versions_in_words
-from fmnist.runs.rows import INFERENCE, Row, measurements, newest
+from fmnist.runs.rows import INFERENCE, Row, is_duration, measurements, newest
 from fmnist.runs.run import Run
 from fmnist.runs.same_data import data_in_words
 
@@ -131,9 +131,16 @@ def evaluate(
     rows, sizes = list(rows), family_sizes(claims)
     names = asked_by_name(claims, only)
     asked = [claim for claim in claims if claim.name in names]
-    # What another study has run again changes no verdict: a claim's own study counts first.
-    own = {study: newest(rows, study) for study in {claim.study for claim in asked}}
-    return [_outcome(claim, own[claim.study], sizes[claim.source]) for claim in asked]
+    own = {key: newest(rows, key[0], timed=key[1]) for key in {counting(claim) for claim in asked}}
+    return [_outcome(claim, own[counting(claim)], sizes[claim.source]) for claim in asked]
+
+
+def counting(claim: Claim) -> tuple[str, bool]:
+    """Which rows of equal settings count for it, see `newest`: study, and whether seconds matter.
+
+    What another study has run again changes no verdict: a claim's own study counts first.
+    """
+    return claim.study, any(map(is_duration, claim.metrics))
 
 
 def family_sizes(claims: Iterable[Claim]) -> Counter[str]:

@@ -315,7 +315,7 @@ def class_metrics(logits: Any, labels: Any, classes: Sequence[str]) -> dict[str,
     return metrics
 
 
-def newest(rows: Iterable[Row], study: str = "") -> list[Row]:
+def newest(rows: Iterable[Row], study: str = "", *, timed: bool = False) -> list[Row]:
     """One row a configuration: a finished one before a failed one, then the latest.
 
     Equal settings are one, whatever their hash, which counts how updates are rounded.
@@ -325,6 +325,7 @@ def newest(rows: Iterable[Row], study: str = "") -> list[Row]:
         study: whose own runs count before those that another has with the same settings and seed,
             and of others those of the study that was begun first: what a later one trains again
             changes nothing.
+        timed: of equal settings one that has seconds counts before any that was collected without.
     """
     rows = list(rows)
     begun: dict[str, str] = {}
@@ -335,9 +336,10 @@ def newest(rows: Iterable[Row], study: str = "") -> list[Row]:
     order = [*(name for name in order if name != study), study]
     latest: dict[tuple[int, frozenset[tuple[str, str]]], Row] = {}
 
-    def counts(row: Row) -> tuple[bool, int, str]:
+    def counts(row: Row) -> tuple[bool, bool, int, str]:
         place = order.index(row.facts["study"]) if study else 0
-        return row.finished, place, row.facts["started"]
+        has = timed and any(map(is_duration, row.metrics))
+        return row.finished, has, place, row.facts["started"]
 
     for row in sorted(rows, key=counts):
         latest[row.seed, row.did] = row

@@ -373,6 +373,26 @@ def test_what_another_study_runs_again_changes_no_verdict(tmp_path):
     assert beside.judgement == alone.judgement
 
 
+def test_runs_that_are_trained_again_without_a_clock_leave_the_seconds_that_there_are(tmp_path):
+    """A claim about seconds asks those that have them, any other one the latest."""
+    rows, again = [], []
+    for seed in range(5):
+        for aug in ("on", "off"):
+            one = row("model=lenet5", f"aug={aug}", seed=seed, started="1", test_acc=90 + seed)
+            seconds = 9.0 + seed / 9 + 5 * (aug == "on")
+            rows.append(replace(one, metrics=one.metrics | {"train_seconds": seconds}))
+            later = {"test/acc": 0.8 + seed / 100 + 0.05 * (aug == "on")}
+            again.append(replace(one, facts=one.facts | {"started": "2"}, metrics=later))
+    claims = [
+        lenet(tmp_path / "a", AUG),
+        lenet(tmp_path / "b", AUG + "\nmetric: train_seconds\nmargin: 1"),
+    ]
+    accuracy, seconds = evaluate(claims, [*rows, *again])
+    assert accuracy.judgement == evaluate(claims, again)[0].judgement
+    assert seconds.judgement == evaluate(claims, rows)[1].judgement
+    assert [each.judgement.verdict for each in (accuracy, seconds)] == ["holds", "holds"]
+
+
 def test_a_stray_run_of_one_seed_costs_no_other_seed(tmp_path):
     rows = [row("model=lenet5", f"aug={aug}", seed=s, test_acc=90 + (aug == "on"))
             for s in (0, 1, 2) for aug in ("on", "off")]  # fmt: skip
