@@ -131,7 +131,10 @@ def evaluate(
     rows, sizes = list(rows), family_sizes(claims)
     names = asked_by_name(claims, only)
     asked = [claim for claim in claims if claim.name in names]
-    own = {key: newest(rows, key[0], timed=key[1]) for key in {counting(claim) for claim in asked}}
+    own = {
+        (study, timed): newest(rows, study, timed=timed)
+        for study, timed in set(map(counting, asked))
+    }
     return [_outcome(claim, own[counting(claim)], sizes[claim.source]) for claim in asked]
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Checkpoint(ModelCheckpoint):
         rows = module.history if isinstance(module, Classifier) else []
         if self.monitor is None or not rows:
             return
-        first = max(rows, key=lambda row: row[str(self.monitor)])  # of equals
+        first = max(rows, key=itemgetter(self.monitor))  # of equals
         if trainer.is_global_zero:
             back_to_rows(Path(str(self.dirpath)), first)
         best = torch.tensor(first[self.monitor])

@@ -42,7 +42,7 @@ def predict(
         parts = []
         for images, labels in batches:
             # A copy: a net may work in place on what it is given, and batches be given again.
-            images = images.clone().contiguous(memory_format=memory_format)
+            images = images.clone(memory_format=memory_format)
             parts.append((mean_logits(net, images, tta).float().cpu(), labels.cpu()))
     logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     return logits, labels
