@@ -9,6 +9,7 @@ from those rows. What is said of the nets that come with the package is from the
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]
         timed: rows of the speed runs; an experiment's seed that is here is not made anew.
     """
     there = {(row["experiment"], row["seed"]) for row in timed}
+    counted = newest(rows)  # a seed that two studies trained, or one of them twice, is one
     return [
         dict.fromkeys(speedrun.COLUMNS, "")
         | {"experiment": path.stem, "commit": row.facts["git_commit"]}
@@ -141,7 +143,7 @@ def at_size(rows: list[Row], timed: list[dict[str, str]]) -> list[dict[str, str]
         | {name: f"{row.metrics[name]:.0f}" for name in ("params", "epochs")}
         | {name.replace("/", "_"): str(row.metrics[name]) for name in ACCURACIES}
         for path in sorted((CONF_DIR / "experiment").glob("accuracy_*.yaml"))
-        for row in newest(rows)  # a seed that two studies trained, or one of them twice, is one
+        for row in counted
         if row.finished and (path.stem, row.facts["seed"]) not in there
         if matches(row, {"experiment": path.stem})
     ]
@@ -180,20 +182,23 @@ TABLES = {
 }
 
 
-def render(
-    document: str,
+def parts(
     first: Record,
     tables: dict[str, list[dict[str, str]]],
     outcomes: list[Outcome],
     about: str,
-) -> str:
-    """A document with its measured parts."""
+) -> dict[str, str]:
+    """The measured parts of all documents, by the names of their markers."""
     texts = {
         "first-run": first_run(first), "studies": studies(outcomes),
         "comparisons": comparisons(outcomes), "own": own(outcomes, about),
         "pretrained": pretrained(),
     }  # fmt: skip
-    texts |= {name: TABLES[name](rows) for name, rows in tables.items()}
+    return texts | {name: TABLES[name](rows) for name, rows in tables.items()}
+
+
+def render(document: str, texts: Mapping[str, str]) -> str:
+    """A document with its measured parts."""
     for name, text in texts.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- /{name} -->"
@@ -221,9 +226,9 @@ def main() -> None:
         words = record.command.partition(" -m fmnist.train")[1:]  # without folders of that machine
         record = replace(record, command="".join(["python", *words]))
         write_atomically(FIRST_RUN, record_json(record) + b"\n")
-    measured = sources()
+    texts = parts(*sources())
     for path in DOCUMENTS:
-        write_atomically(path, render(path.read_text(), *measured).encode())
+        write_atomically(path, render(path.read_text(), texts).encode())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m benchmarks.records`: results/records.csv, how the times of the speed runs changed.
 
 From the history of results/speedrun.csv in git: a line whenever the runs of an experiment are
-others than before, with the mean over their seeds.
+others than before, with the mean over their seeds. Runs whose seconds were left out are none.
 """
 
 import csv
@@ -40,13 +40,13 @@ def history(folder: Path) -> Iterator[tuple[str, str, Rows]]:
 
 def line(name: str, date: str, subject: str, rows: Sequence[dict[str, str]]) -> dict[str, str]:
     """The runs of an experiment, as a line of the table."""
-    accuracy, seconds = (
-        summarize([float(row.get(key) or row["test_acc"]) for row in rows]).mean
-        for key in ("test_acc_last", "seconds_from_start")
-    )
+    # The first rows had no column of the last epoch.
+    accuracies = [float(row.get("test_acc_last") or row["test_acc"]) for row in rows]
+    seconds = [float(row["seconds_from_start"]) for row in rows]
     last = rows[-1]
     values = (
-        name, date, last["commit"][:9], f"{100 * accuracy:.2f}", f"{seconds:.1f}", len(rows),
+        name, date, last["commit"][:9], f"{100 * summarize(accuracies).mean:.2f}",
+        f"{summarize(seconds).mean:.1f}", len(rows),
         last["params"], last["epochs"], f"{last['device']}, {last['threads']} threads", subject,
     )  # fmt: skip
     return dict(zip(COLUMNS, map(str, values), strict=True))
@@ -58,9 +58,9 @@ def records(folder: Path) -> Rows:
     before: dict[str, set[tuple[str, str]]] = {}
     for date, subject, rows in history(folder):
         for name in sorted({row["experiment"] for row in rows}):
-            mine = [row for row in rows if row["experiment"] == name]
+            mine = [r for r in rows if r["experiment"] == name and r["seconds_from_start"]]
             runs = {(row["test_acc"], row["seconds_from_start"]) for row in mine}
-            if runs != before.get(name):
+            if mine and runs != before.get(name):
                 lines.append(line(name, date, subject, mine))
             before[name] = runs
     return sorted(lines, key=lambda made: made["experiment"])

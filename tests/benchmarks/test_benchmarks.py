@@ -1,10 +1,8 @@
 """Every benchmark runs, and its table follows from its own numbers."""
 
 import csv
-import functools
 import importlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -314,42 +312,10 @@ def test_a_table_is_the_same_on_the_terminal_and_in_the_readme(tmp_path, capsys)
     assert read(tmp_path / "none.csv") == []
 
 
-@functools.cache
-def rendered_from():
-    """All that README is rendered from: read once."""
-    return readme.sources()
-
-
 def test_the_committed_first_run_names_no_folder_of_the_machine_that_made_it():
-    first = rendered_from()[0]
+    first = readme.read_record(readme.FIRST_RUN)
     assert first.command == "python -m fmnist.train model=lenet5 optim=adam"
     assert "root" not in first.config["data"]
-
-
-def test_the_readme_shows_every_table_that_there_is(tmp_path):
-    """Of the roofline the lines with all threads."""
-    first, _, outcomes, about = rendered_from()
-    origin = dict.fromkeys(ORIGIN, "1")
-    tables = {
-        "startup": [{"until": "end", "s": "4.2", **origin}],
-        "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
-    }
-    text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
-    blocks = ("studies", "comparisons", "own", "pretrained")
-    text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in blocks)
-    made = readme.render(text, first, tables, outcomes, about)
-    for source in ("S1", "S2", "fmnist"):
-        asked = [o for o in outcomes if o.claim.source == source and not o.claim.costs]
-        verdicts = [outcome.judgement.verdict for outcome in asked]
-        name = "Our own recipes" if source == "fmnist" else source
-        counts = [len(verdicts), verdicts.count("holds"), verdicts.count("does not hold")]
-        numbers = r" \| ".join(map(str, counts))
-        assert re.search(rf"\| \*\*{name}\*\*[^|]* \| {numbers} \|", made)
-    assert "| end | 4.2 |" in made
-    assert "| `lenet5` | `experiment=accuracy_lenet5` | 61,706 |" in made
-    assert "| x | 2 threads |" in made
-    assert "1 threads" not in made
-    assert made.count("\nold\n") == len(readme.TABLES) - len(tables)
 
 
 def test_committed_tables_have_the_columns_that_the_readme_needs():
@@ -377,6 +343,7 @@ def test_the_history_of_the_records_is_that_of_their_runs(tmp_path):
     commit("a second seed", "50", "40")
     (tmp_path / "other").touch()
     commit("something else", "50", "40")
+    commit("a third seed, beside other work", "50", "40", "")
     found = records.records(tmp_path)
     assert [(row["s from process start"], row["seeds"]) for row in found] == [
         ("50.0", "1"), ("45.0", "2")

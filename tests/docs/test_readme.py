@@ -104,10 +104,43 @@ def test_the_readmes_error_is_the_real_one(tmp_path):
     assert done.stderr.strip() == shown[2]
 
 
-def test_the_documents_numbers_are_those_of_the_committed_files():
-    measured = readme.sources()
+@pytest.fixture(scope="module")
+def measured():
+    """All that documents are rendered from: read once."""
+    return readme.sources()
+
+
+def test_the_documents_numbers_are_those_of_the_committed_files(measured):
+    texts = readme.parts(*measured)
     for name, text in DOCUMENTS.items():
-        assert readme.render(text, *measured) == text, f"{name}: run: python -m benchmarks.readme"
+        assert readme.render(text, texts) == text, f"{name}: run: python -m benchmarks.readme"
+
+
+def test_the_readme_shows_every_table_that_there_is(measured):
+    """Of the roofline the lines with all threads."""
+    first, _, outcomes, about = measured
+    where = ("rounds", "processor", "threads", "torch", "commit", "dirty")
+    origin = dict.fromkeys(where, "1")
+    tables = {
+        "startup": [{"until": "end", "s": "4.2", **origin}],
+        "roofline": [{"net": "x", "device": f"{n} threads", **origin} for n in (1, 2)],
+    }
+    text = "\n".join(f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in readme.TABLES)
+    blocks = ("studies", "comparisons", "own", "pretrained")
+    text += "".join(f"\n<!-- {name} -->\nnone\n<!-- /{name} -->" for name in blocks)
+    made = readme.render(text, readme.parts(first, tables, outcomes, about))
+    for source in ("S1", "S2", "fmnist"):
+        asked = [o for o in outcomes if o.claim.source == source and not o.claim.costs]
+        verdicts = [outcome.judgement.verdict for outcome in asked]
+        name = "Our own recipes" if source == "fmnist" else source
+        counts = [len(verdicts), verdicts.count("holds"), verdicts.count("does not hold")]
+        numbers = r" \| ".join(map(str, counts))
+        assert re.search(rf"\| \*\*{name}\*\*[^|]* \| {numbers} \|", made)
+    assert "| end | 4.2 |" in made
+    assert "| `lenet5` | `experiment=accuracy_lenet5` | 61,706 |" in made
+    assert "| x | 2 threads |" in made
+    assert "1 threads" not in made
+    assert made.count("\nold\n") == len(readme.TABLES) - len(tables)
 
 
 def test_the_table_of_groups_names_every_option_and_no_other():
