@@ -47,8 +47,9 @@ dashboard: setup ## the runs of this folder in the terminal, without an account
 	@test -d wandb || { echo "no runs yet: make train" >&2; exit 1; }
 	$(BIN)/wandb leet
 
+# Hundreds of processes start, here too each would compile anew all that it imports.
 test: setup ## what every change must pass; ARGS="-m long" passes pytest's options
-	$(BIN)/python -m pytest $(if $(filter command environment,$(origin ARGS)),$(ARGS),-m "not long and not timing")
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(if $(filter command environment,$(origin ARGS)),$(ARGS),-m "not long and not timing")
 
 # Exit code 77 of up.sh: no root, no packages, or a Slurm runs here already.
 slurm-test: setup ## sweeps on a real one-node Slurm; needs root and apt-get

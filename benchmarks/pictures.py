@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from sklearn.datasets import load_digits, load_sample_images
 from torch import Tensor
 
 from benchmarks.command import command
@@ -60,6 +59,8 @@ def as_picture(pixels: Tensor) -> Image.Image:
 
 def unknown() -> Iterator[tuple[str, list[Image.Image]]]:
     """Pictures of nothing that a net of clothes knows, by what they are."""
+    from sklearn.datasets import load_digits, load_sample_images
+
     generator = np.random.default_rng(0)
     photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
     crops = []

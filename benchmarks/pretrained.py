@@ -27,7 +27,6 @@ from fmnist.runs.pretrained import FOLDER, SUMS, load_named
 from fmnist.runs.record import RESULT, Record, known, record_json
 from fmnist.runs.run import WEIGHTS, Run, write_atomically
 from fmnist.training.predict import loss_and_accuracy
-from fmnist.using.corruptions import measure_and_keep
 from fmnist.using.reproduce import predict_again
 
 SURE = 0.99  # of a class
@@ -41,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = load_named(options.run)
     record, found = public(run), evaluated(run)
     if read_corrupted(run.dir, run.record) is None:
+        from fmnist.using.corruptions import measure_and_keep  # with torchvision: a second
+
         print(*measure_and_keep(run), sep="\n")
     folder = FOLDER / options.name
     folder.mkdir(parents=True, exist_ok=True)

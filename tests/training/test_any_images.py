@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 
 from fmnist.config.build import build_node, sized
 from fmnist.config.schema import CONF_DIR, config_hash
@@ -15,7 +14,9 @@ from fmnist.reporting.table import Entry
 from fmnist.training.classifier import Classifier
 from fmnist.training.preflight import try_net
 from fmnist.using.reproduce import retest
-from tests.conftest import TINY, composed, here
+from tests.conftest import TINY, Later, composed, here
+
+samples = Later("sklearn.datasets")
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 COLOUR = ("data.size=32", "data.channels=3", "data.classes=30", "data.train_size=320")
@@ -70,7 +71,7 @@ def test_noise_folds_and_long_tails_are_settings_with_hashes_of_their_own():
 
 
 def test_lenet5_learns_real_digits_of_a_file(tmp_path, run_tiny):
-    digits = load_digits()  # 1,797 of 8x8, 0 to 16
+    digits = samples.load_digits()  # 1,797 of 8x8, 0 to 16
     images = (digits.images * 15).astype(np.uint8)
     np.savez(tmp_path / "digits.npz", train_images=images, train_labels=digits.target)
     run = run_tiny(

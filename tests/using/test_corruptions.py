@@ -14,8 +14,9 @@ from fmnist.runs.corrupted import CORRUPTED, KINDS, METRICS, STRENGTHS, read_cor
 from fmnist.runs.record import is_accuracy
 from fmnist.runs.rows import row_of
 from fmnist.runs.rows_file import merged
-from fmnist.using import corruptions
-from fmnist.using.corruptions import damage
+from tests.conftest import Later
+
+corruptions = Later("fmnist.using.corruptions")  # imports torchvision
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -23,13 +24,16 @@ from fmnist.using.corruptions import damage
 def test_damage_grows_with_strength_and_is_the_same_for_every_net(kind, channels):
     images = garments(60, seed=1)[0].unsqueeze(1).repeat(1, channels, 1, 1)
     before = torch.get_rng_state()
-    damaged = [damage(images, kind, strength, [0.0] * channels) for strength in range(STRENGTHS)]
+    damaged = [
+        corruptions.damage(images, kind, strength, [0.0] * channels)
+        for strength in range(STRENGTHS)
+    ]
     assert torch.equal(torch.get_rng_state(), before)
     changes = [float((one.float() - images.float()).abs().mean()) for one in damaged]
     assert changes[0] > 0
     assert changes == sorted(changes)
     assert all(one.shape == images.shape and one.dtype == torch.uint8 for one in damaged)
-    assert torch.equal(damaged[2], damage(images, kind, 2, [0.0] * channels))
+    assert torch.equal(damaged[2], corruptions.damage(images, kind, 2, [0.0] * channels))
 
 
 def test_what_was_measured_stands_beside_the_record_for_rows_claims_and_the_report(
@@ -70,6 +74,8 @@ def test_what_was_measured_of_another_run_does_not_count_and_damage_is_said(tiny
 
 
 def test_a_published_net_is_measured_and_stays_as_it_is(tiny_run, monkeypatch):
+    from fmnist.using import corruptions
+
     monkeypatch.setattr(
         corruptions, "measure", lambda run: ((kind, [0.5] * STRENGTHS) for kind in KINDS)
     )
