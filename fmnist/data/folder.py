@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fmnist.data.pictures import opaque, read_picture
+from fmnist.data.pictures import files_below, opaque, read_picture
 from fmnist.data.source import DataSet, Images, Wanted, data_set_of, refuse_if_too_large
 from fmnist.errors import DataError, DataUnavailable
 from fmnist.process.bars import tqdm
@@ -89,7 +89,7 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
             if not place.is_dir():
                 odd.append(place)
                 continue
-            below = sorted(p for p in place.rglob("*") if p.is_file() and p.name[0] != ".")
+            below = files_below(place)
             pictures = [path for path in below if path.suffix.lower() in ENDINGS]
             odd += [path for path in below if path.suffix.lower() not in ENDINGS]
             if pictures:
@@ -267,7 +267,7 @@ def cache_file(wanted: Wanted) -> Path:
     """One for a folder, a size and a number of channels: of other files it is written anew."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fmnist"
     folder = wanted.root.absolute()
-    key = f"{folder} {wanted.size} {wanted.channels}".encode()
+    key = os.fsencode(f"{folder} {wanted.size} {wanted.channels}")  # a name need not be Unicode
     digest = hashlib.md5(key, usedforsecurity=False).hexdigest()
     return base / f"{folder.name}-{digest[:8]}.npz"
 

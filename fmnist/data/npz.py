@@ -6,6 +6,7 @@ there are any. `numpy.savez(FILE, train_images=..., ...)` writes one.
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,12 @@ from fmnist.data.source import DataSet, Images, Wanted, data_set_of, refuse_if_t
 from fmnist.errors import DataError, DataUnavailable
 
 PARTS = ("train", "val", "test")
+# What files make of themselves that are no .npz, are damaged (zlib), or are packed as NumPy never
+# does (RuntimeError: with a password, or another compression).
+UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Npz:
                     if f"{part}_images" in arrays
                 }
                 names = _names(arrays["classes"]) if "classes" in arrays else []
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: not an .npz file of plain arrays: {reason}") from error
         if "train" not in parts:

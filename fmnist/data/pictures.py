@@ -24,6 +24,19 @@ CLOSE = 0.05  # of the largest distance between two colours: step 2 of the set's
 FRAMED = 0.5  # of a picture's border: with less of one colour in it there is no background to cut
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All of them in order, but for hidden ones and those in hidden folders.
+
+    Viewers and network drives keep small copies of pictures there, as .thumbnails/ or ._1.png.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
     """The files that are named, and those below folders that have the ending of a picture.
 
@@ -34,11 +47,7 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [
-                item
-                for item in sorted(path.rglob("*"))
-                if item.suffix.lower() in Image.EXTENSION and item.is_file()
-            ]
+            inside = [item for item in files_below(path) if item.suffix.lower() in Image.EXTENSION]
             if not inside:
                 raise DataError(f"{path}: holds no pictures, such as .png or .jpg")
             found += inside

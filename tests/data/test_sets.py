@@ -177,7 +177,9 @@ def test_pictures_of_any_size_are_cut_square_and_scaled(tmp_path):
 
 
 def test_pictures_are_decoded_once_and_again_when_a_file_changes(tmp_path, monkeypatch):
-    root = flowers(tmp_path / "flowers")
+    # A name that is no text, where a folder can have one.
+    name = os.fsdecode(b"flowers\xff") if sys.platform == "linux" else "flowers"
+    root = flowers(tmp_path / name)
     decoded = []
     decode = folders.decode_pictures
     monkeypatch.setattr(folders, "decode_pictures", lambda *a: decoded.append(1) or decode(*a))
@@ -194,6 +196,7 @@ def test_pictures_are_decoded_once_and_again_when_a_file_changes(tmp_path, monke
 def test_what_is_odd_is_said_in_a_line_and_what_is_broken_refused(tmp_path):
     root = flowers(tmp_path / "train").parent
     (root / "train/rose/Thumbs.db").write_bytes(b"x")
+    put(root / "train/rose/.thumbnails/0.png", 5, 5, 3)
     (root / "train/weed").mkdir()
     put(root / "test/rose/new.png", 20, 20, 3)
     (root / "test/rose/old.png").write_bytes((root / "train/rose/1.png").read_bytes())
@@ -380,6 +383,13 @@ def test_an_array_alone_and_names_of_classes_that_are_none_are_one_line(tmp_path
     np.save(tmp_path / "alone.npy", arrays["train_images"])
     with pytest.raises(DataError, match=r"alone\.npy: not an \.npz file of plain arrays"):
         Npz().read(Wanted("alone", tmp_path / "alone.npy"))
+    large = arrays | {"train_images": pixels(200, 8, 8) // 6}
+    np.savez_compressed(tmp_path / "damaged.npz", **large)
+    damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
+    damaged[500:540] = b"\xff" * 40
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"damaged\.npz: not an \.npz file .*decompressing"):
+        Npz().read(Wanted("damaged", tmp_path / "damaged.npz"))
     np.savez(tmp_path / "named.npz", **arrays, classes=np.array([b"a", b"b", b"c"]))
     assert Npz().read(Wanted("named", tmp_path / "named.npz")).classes == ["a", "b", "c"]
     for classes, words in (

@@ -14,7 +14,7 @@ from torch import nn
 import fmnist
 from fmnist.data.facts import Look
 from fmnist.data.look import measure_look
-from fmnist.data.pictures import prepare, read_picture
+from fmnist.data.pictures import find_pictures, prepare, read_picture
 from fmnist.data.synthetic import garments
 from fmnist.errors import DataError
 from fmnist.predict import main
@@ -121,6 +121,9 @@ def test_an_empty_picture_is_an_empty_image():
 
 def test_what_is_no_picture_is_said_in_one_line(tmp_path):
     (tmp_path / "notes.png").write_text("no picture")
+    (tmp_path / ".thumbnails").mkdir()
+    (tmp_path / ".thumbnails/small.png").touch()  # a viewer's, and nobody's own picture
+    assert find_pictures([tmp_path]) == [tmp_path / "notes.png"]
     with pytest.raises(DataError, match=r"notes\.png: not a picture") as caught:
         read_picture(tmp_path / "notes.png")
     assert "\n" not in str(caught.value)
