@@ -137,20 +137,20 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """
         from fmnist.config.readings import key_of
 
-        if self.seeds > 1 and "seed" in space:
+        named = {key_of(key): key for key in space}
+        if self.seeds > 1 and "seed" in named:
             raise ConfigError("seed: is searched; should be a number, from which seeds are counted")
-        levels = getattr(space.get(self.each or ""), "choices", None)
+        each = named.get(self.each or "", "")
+        levels = getattr(space.get(each), "choices", None)
         if self.each and not levels and self.each not in map(key_of, fixed):
             message = "should be a setting of the space, with its values"
             raise ConfigError(f"hydra.sweeper.each={self.each}: {message}")
         if not levels:
             return {"": (space, fixed)}
-        rest = {key: item for key, item in space.items() if key != self.each}
+        rest = {key: item for key, item in space.items() if key != each}
         if not rest:
             raise ConfigError(f"hydra.sweeper.each={self.each}: nothing else is searched")
-        return {
-            f"{self.each}={value}": (rest, [f"{self.each}={value}", *fixed]) for value in levels
-        }
+        return {f"{self.each}={value}": (rest, [f"{each}={value}", *fixed]) for value in levels}
 
     def _search(self, name: str, space: "Space", fixed: list[str]) -> list[str] | None:
         """Run the trials of one search that are left: the overrides of its winner, if any."""

@@ -43,6 +43,8 @@ def brief(overrides: Sequence[str]) -> str:
 def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":
     """What is searched, and the overrides that every trial has. A later text replaces an earlier.
 
+    A setting that the configuration lacks is searched under its name with the + that adds it.
+
     Args:
         texts: overrides in Hydra's grammar; those that name several values are searched.
 
@@ -50,9 +52,11 @@ def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":
         ConfigError: an interval or range that Optuna cannot draw from, or nothing to search.
     """
 
-    space, fixed = dict[str, "BaseDistribution"](), dict[str, str]()
+    space, fixed, names = dict[str, "BaseDistribution"](), dict[str, str](), dict[str, str]()
     for override in OverridesParser.create().parse_overrides(list(texts)):
-        key = override.get_key_element().lstrip("+~")
+        name = override.get_key_element()
+        key = name.lstrip("+~")
+        names[key] = name
         space.pop(key, None)
         fixed.pop(key, None)
         if not override.is_sweep_override():
@@ -65,7 +69,7 @@ def search_space(texts: Sequence[str]) -> "tuple[Space, list[str]]":
     if not space:
         message = "nothing to search: give a setting an interval, a range or a choice"
         raise ConfigError(f"hydra/sweeper=optuna: {message}")
-    return space, list(fixed.values())
+    return {names[key]: item for key, item in space.items()}, list(fixed.values())
 
 
 def distribution(override: Override) -> "BaseDistribution":

@@ -133,6 +133,8 @@ def test_a_search_for_each_value_of_a_setting():
         f"model={net}": (["optim.lr"], [f"model={net}", "seed=3"]) for net in ("lenet5", "logistic")
     }
     assert list(searcher()._searches(space, fixed)) == [""]
+    added = searcher(each="optim.eps")._searches({**space, "+optim.eps": space["model"]}, [])
+    assert added["optim.eps=lenet5"] == (space, ["+optim.eps=lenet5"])
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.each=optim: should be a setting"):
         searcher(each="optim")._searches(space, fixed)
     with pytest.raises(ConfigError, match="seed: is searched"):

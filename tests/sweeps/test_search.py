@@ -93,6 +93,7 @@ def test_the_words_of_hydra_s_grammar_are_the_distributions_of_optuna():
         "data.batch_size=int(interval(16,64))", "a=int(tag(log,interval(1,100)))", "optim=sgd,adam",
         "scheduler=choice(none,step)", "b=range(1,4)", "c=range(5,0,-2)", "d=range(0.5,2,0.5)",
         "e=shuffle(range(3))", "seed=3", "+trainer.limit_train_batches=1", "~optim.momentum",
+        "+optim.eps=interval(0,1)", "f=1", "+f=interval(0,1)", "+g=interval(0,1)", "g=2",
     )  # fmt: skip
     assert sorted(space.pop("e").choices) == [0, 1, 2]
     assert space == {
@@ -101,8 +102,9 @@ def test_the_words_of_hydra_s_grammar_are_the_distributions_of_optuna():
         "optim": Choice(["sgd", "adam"]), "scheduler": Choice(["none", "step"]),
         "b": Int(1, 3), "c": Int(1, 5, step=2),
         "d": Float(0.5, 1.5, step=0.5),
+        "+optim.eps": Float(0, 1), "+f": Float(0, 1),  # as a cell takes what is not there yet
     }  # fmt: skip
-    assert fixed == ["seed=3", "+trainer.limit_train_batches=1", "~optim.momentum"]
+    assert fixed == ["seed=3", "+trainer.limit_train_batches=1", "~optim.momentum", "g=2"]
 
 
 def test_what_the_command_line_says_of_a_setting_replaces_what_the_space_says():
