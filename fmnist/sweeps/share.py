@@ -75,11 +75,13 @@ def share_out(
     asked = int(given) if given.isdecimal() and int(given) > 0 else None
     accelerator = look_up(config, "trainer.accelerator") or "auto"
     devices = count_devices(look_up(config, "trainer.devices"), accelerator)
-    gpus = [] if accelerator == "cpu" else list_gpus(config["logger"])
+    gpus = [] if accelerator == "cpu" else list_gpus(config["logger"], env)
     if gpus:
-        alone = devices != 1  # a cell with several GPUs chooses them itself
-        fitting = 1 if alone else len(gpus) * per_gpu
-        gpus = [] if alone else gpus
+        # A cell with several GPUs, or with one that is named by its number, chooses among all.
+        if devices != 1 or not isinstance(look_up(config, "trainer.devices"), int | str):
+            fitting, gpus = per_gpu if devices == 1 else 1, []
+        else:
+            fitting = len(gpus) * per_gpu
     else:
         fitting = max(1, cores // ((devices or 1) * (asked or 1)))
     count = max(1, min(fitting if most is None else jobs_at_a_time(most), cells))
@@ -87,11 +89,17 @@ def share_out(
     return CellShare(count, threads if count > 1 else asked, tuple(gpus))
 
 
-def list_gpus(logger: dict[str, Any]) -> list[str]:
-    """The GPUs that a cell would see, asked in a process of the server's, which has torch."""
+def list_gpus(logger: dict[str, Any], env: dict[str, str]) -> list[str]:
+    """The GPUs that a cell would see, asked in a process of the server's, which has torch.
+
+    Args:
+        env: variables that every cell is given, such as one that names some of the GPUs.
+    """
     counts, _ = ask(_gpu_count, logger=logger)
     count = counts[0] if counts else 0  # torch crashed: the cells will say why
-    visible = [name for name in os.environ.get(GPUS, "").split(",") if name]
+    visible = [name for name in env.get(GPUS, os.environ.get(GPUS, "")).split(",") if name]
+    if GPUS in env and not visible:
+        return []
     return visible[:count] or [str(number) for number in range(count)]
 
 

@@ -111,15 +111,19 @@ class MachineLauncher(Launcher):
     def _start(self, job: JobReturn, config: DictConfig, variables: dict[str, str]) -> None:
         """The job's value is now the cell that was started; of a finished cell, its result."""
         from fmnist.sweeps.process import start_cell
+        from fmnist.sweeps.share import GPUS
         from fmnist.train import train
 
         self.context.callbacks.on_job_start(config=config, task_function=self.task)
         if job.status == JobStatus.FAILED:
             return
         plain, cell = job.return_value
+        # Of the GPUs that a variable of all cells names, each is given one.
+        own = {name: value for name, value in variables.items() if name == GPUS}
+        env = variables | cell.env | own
         try:
             with env_override(cell.env):
-                job.return_value = start_cell(train, plain, replace(cell, env=variables | cell.env))
+                job.return_value = start_cell(train, plain, replace(cell, env=env))
         except Exception as error:
             job.return_value, job.status = error, JobStatus.FAILED
 

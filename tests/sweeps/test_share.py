@@ -1,15 +1,20 @@
 """How a machine is shared out among cells, and which cells there are."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 
 from fmnist.config.arguments import ask_for_sweep
 from fmnist.errors import ConfigError
 from fmnist.process import machine
-from fmnist.sweeps import share
+from fmnist.runs.job import Job
+from fmnist.sweeps import process, share
 from fmnist.sweeps.combine import combinations
 from fmnist.sweeps.share import CellShare, share_out
+from hydra_plugins.fmnist_launchers.machine import MachineLauncher
 
 
 def config(**trainer):
@@ -19,7 +24,7 @@ def config(**trainer):
 def shared(monkeypatch, cells, cores=8, gpus=(), most=None, per_gpu=1, env=None, **trainer):
     monkeypatch.setattr(share, "usable_cores", lambda: cores)
     monkeypatch.setattr(machine, "usable_cores", lambda: cores)
-    monkeypatch.setattr(share, "list_gpus", lambda logger: list(gpus))
+    monkeypatch.setattr(share, "list_gpus", lambda logger, env: list(gpus))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return share_out(cells, config(**trainer), most, per_gpu, env or {})
 
@@ -42,6 +47,24 @@ def test_cells_are_dealt_to_the_gpus(monkeypatch):
     assert found == CellShare(4, 2, ("0", "1"))
     running = [SimpleNamespace(job=SimpleNamespace(env={"CUDA_VISIBLE_DEVICES": "0"}))]
     assert found.variables(running)["CUDA_VISIBLE_DEVICES"] == "1"
+    # By its number a cell finds a GPU among all of them only.
+    assert shared(monkeypatch, 100, gpus="01", per_gpu=2, devices=[1]) == CellShare(2, 4)
+
+
+def test_the_gpus_that_a_variable_of_all_cells_names_are_those_that_are_dealt(monkeypatch):
+    monkeypatch.setattr(share, "ask", lambda *_, **settings: ([4], 0))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert share.list_gpus({}, {}) == ["0", "1", "2", "3"]
+    assert share.list_gpus({}, {"CUDA_VISIBLE_DEVICES": "2,3"}) == ["2", "3"]
+    assert share.list_gpus({}, {"CUDA_VISIBLE_DEVICES": ""}) == []
+    begun = []
+    monkeypatch.setattr(process, "start_cell", lambda train, plain, job: begun.append(job.env))
+    launcher = MachineLauncher()
+    launcher.context, launcher.task = Mock(), None
+    cell = Job(Path("x"), env={"CUDA_VISIBLE_DEVICES": "2,3", "OMP_NUM_THREADS": "4,1"})
+    job = JobReturn(_return_value=({}, cell), status=JobStatus.COMPLETED)
+    launcher._start(job, {}, {"CUDA_VISIBLE_DEVICES": "3", "OMP_NUM_THREADS": "4"})
+    assert begun == [{"CUDA_VISIBLE_DEVICES": "3", "OMP_NUM_THREADS": "4,1"}]
 
 
 def test_no_more_cells_than_the_memory_takes(monkeypatch):
