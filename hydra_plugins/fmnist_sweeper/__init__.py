@@ -3,7 +3,6 @@
 What it does stands in `fmnist.sweeps`; Hydra finds sweepers below `hydra_plugins` only.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from fmnist.process.machine import usable_cores
 from fmnist.runs.manifest import Cell, listed_cells
 from hydra_plugins.fmnist_launchers.machine import MachineLauncher
 
@@ -153,10 +153,12 @@ class ResumeSweeper(CellSweeper):
             refuse_other_data(folder, planned, done, self.load)
             require_data([cell for cell in planned if cell.dir not in done], self.load)
         try_nets(self.composed)
-        size = self.max_batch_size
-        if hydra.launcher._target_.endswith(".LocalLauncher"):  # submitit's, which starts all
-            size = size or os.cpu_count()
-        elif hydra.launcher._target_.endswith(".SlurmLauncher"):
-            size = size or ARRAY
-        if code := launch(self.launcher, folder, planned, size, self.stop_on_failure):
+        if code := launch(self.launcher, folder, planned, self.at_once(), self.stop_on_failure):
             raise SystemExit(code)
+
+    def at_once(self) -> int | None:
+        """How many cells the launcher is given at once; None: all."""
+        target = self.config.hydra.launcher._target_
+        if target.endswith(".LocalLauncher"):  # submitit's, which starts all
+            return self.max_batch_size or usable_cores()
+        return self.max_batch_size or (ARRAY if target.endswith(".SlurmLauncher") else None)

@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.utils import get_class
 from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+from omegaconf import OmegaConf
 
 from fmnist.config.schema import CONF_DIR
 from fmnist.errors import CellFailed
@@ -22,6 +23,7 @@ from fmnist.runs.find import find_runs
 from fmnist.runs.job import Job
 from fmnist.sweeps import watch
 from fmnist.sweeps.process import CellProcess
+from hydra_plugins import fmnist_sweeper
 from hydra_plugins.fmnist_launchers.machine import MachineLauncher
 from tests.conftest import CHECKOUT, TINY, command, here, once
 from tests.stopping import stopping
@@ -199,6 +201,16 @@ def test_after_a_failure_no_other_cell_begins_where_that_is_asked(tmp_path):
     assert "0 of 3 cells finished" in done.stdout
     assert "missing   optim.lr=0.01" in done.stdout + done.stderr
     assert len(list(tmp_path.glob("sweep/*/result.json"))) == 1
+
+
+def test_submitit_here_is_given_a_cell_for_each_core_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)  # of which a container has three
+    monkeypatch.setattr(fmnist_sweeper, "usable_cores", lambda: 3, raising=False)
+    sweeper = fmnist_sweeper.ResumeSweeper()
+    for name, size in (("Local", 3), ("Slurm", 1000), ("Ray", None)):
+        target = f"hydra_plugins.fmnist_launchers.{name}Launcher"
+        sweeper.config = OmegaConf.create({"hydra": {"launcher": {"_target_": target}}})
+        assert sweeper.at_once() == size
 
 
 def test_a_launcher_that_is_not_installed(tmp_path, monkeypatch):
