@@ -44,7 +44,8 @@ def figures(run: Run, test: Images) -> dict[str, Any]:
 
     Args:
         run: predictions.npz is there, and the record says what the classes are called.
-        test: the images that the predictions are of, in their order.
+        test: the images that the predictions are of, in their order; those of a run with
+            trainer.limit_test_batches are of the first.
 
     Raises:
         RunError: the predictions cannot be read.
@@ -136,7 +137,7 @@ def _errors(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> wandb.Table:
 def _samples(result: Evaluation, pixels: "np.ndarray[Any, Any]") -> list[wandb.Image]:
     """The first test images with what was predicted, and what they are where that was wrong."""
     images = []
-    for index in range(min(SAMPLES, len(pixels))):
+    for index in range(min(SAMPLES, len(result.labels))):
         predicted, label = result.predicted[index], result.labels[index]
         caption = f"{result.classes[predicted]} {result.probabilities[index].max():.2f}"
         truth = "" if predicted == label else f", is {result.classes[label]}"

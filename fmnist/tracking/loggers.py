@@ -163,22 +163,29 @@ def tags(job: "Job") -> list[str]:
     named = [job.choices.get(group) for group in ("experiment", "ablation")]
     options = [name for name in named if name]
     sources = [name[:2].upper() for name in options if re.match(r"s\d_", name)]
-    claims = [f"claim:{name}" for name in claims_tested_by(job.choices.get("ablation"))]
+    claims = [f"claim:{name}" for name in claims_tested_by(job.choices)]
     return list(dict.fromkeys([*job.overrides, *options, *sources, *claims]))
 
 
-def claims_tested_by(ablation: str | None) -> list[str]:
-    """Names of the claims that an ablation is the test of, without parsing the YAML files."""
+def claims_tested_by(choices: Mapping[str, str]) -> list[str]:
+    """Names of the claims that a study is the test of, without parsing the YAML files.
+
+    The same ablation of another experiment may be the test of another claim: of those whose command
+    has these options, the ones that name most of them.
+    """
     from fmnist.evidence.claim_file import CLAIMS_DIR
 
-    found, name = [], ""
-    for path in sorted(CLAIMS_DIR.glob("*.yaml")) if ablation else []:
+    found, name = dict[int, list[str]](), ""
+    options = {f"{group}={option}" for group, option in choices.items()}
+    for path in sorted(CLAIMS_DIR.glob("*.yaml")) if "ablation" in choices else []:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.endswith(":") and line[0] not in " #":
                 name = line[:-1]
-            elif line == f"  sweep: ablation={ablation}":
-                found.append(name)
-    return found
+            elif line.startswith("  sweep: ablation="):
+                words = line.split()[1:]
+                if options.issuperset(words):
+                    found.setdefault(len(words), []).append(name)
+    return found[max(found)] if found else []
 
 
 def prepare(nodes: dict[str, Any]) -> list[str]:
@@ -202,7 +209,7 @@ def prepare(nodes: dict[str, Any]) -> list[str]:
         return ["lightning.pytorch.loggers"]
     _project_folder()
     try:
-        _resolve(node["mode"])
+        _resolve(node.get("mode", "auto"))
     except UserError:
         raise
     except Exception as error:  # each cell notes it in its record
@@ -255,7 +262,7 @@ def publish(
     if isinstance(logger, TensorBoardLogger):
         from fmnist.tracking.figures import confusion_figure
 
-        logger.experiment.add_figure("test/confusion_matrix", confusion_figure(run))
+        logger.experiment.add_figure("test/confusion_matrix", confusion_figure(run), step)
 
 
 def _open(mode: str, arguments: dict[str, Any]) -> "wandb.Run":

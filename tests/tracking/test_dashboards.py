@@ -306,6 +306,9 @@ def test_a_key_without_a_network_is_found_out_once(tmp_path, monkeypatch, caplog
     assert caplog.text.count("unreachable") == 1
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
     assert prepare({}) == ["lightning.pytorch.loggers"]
+    caplog.clear()
+    prepare({"own": {"_target_": config["logger"]["wandb"]["_target_"]}})  # and its defaults
+    assert not caplog.text
 
 
 def test_any_answer_of_a_server_is_an_answer(monkeypatch):
@@ -384,7 +387,9 @@ def test_the_second_run_of_a_process_opens_quickly(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("media", "checkpoint"), [(True, False), (False, True)])
 def test_media_and_checkpoint_can_be_left_out(run_tiny, monkeypatch, tmp_path, media, checkpoint):
     monkeypatch.chdir(tmp_path)
-    run_tiny("logger=wandb", f"logger.wandb.media={media}", f"logger.wandb.checkpoint={checkpoint}")
+    few = ["data.eval_batch_size=8", "trainer.limit_test_batches=1"]  # fewer than are shown
+    given = [f"logger.wandb.media={media}", f"logger.wandb.checkpoint={checkpoint}"]
+    assert run_tiny("logger=wandb", *given, *few).record.dashboard_error is None
     (path,) = offline_runs(tmp_path)
     kinds = {item["type"] for item in of_type(path, "artifact")}
     assert ("model" in kinds) == checkpoint
@@ -458,6 +463,9 @@ def test_source_and_claims_of_a_study_are_tags():
     assert found[:4] == ["seed=1", "s2_base", "s2_pooling", "S2"]
     assert "claim:s2_pooling" in found
     assert not any("s4" in tag for tag in found)
+    for experiment, claim in (("s1_main", "s1_leak"), ("s2_base", "s1_leak_lenet5")):
+        job = Job(Path("x"), {"ablation": "leak", "experiment": experiment})
+        assert [tag for tag in tags(job) if tag.startswith("claim")] == [f"claim:{claim}"]
     assert tags(Job(Path("x"), {"model": "lenet5"}, ("model=lenet5",))) == ["model=lenet5"]
 
 
@@ -547,4 +555,6 @@ def test_tensorboard_reads_what_was_logged_once_also_of_a_run_that_went_on(tmp_p
     events = EventAccumulator(str(run.dir / "tensorboard")).Reload()
     points = [(event.step, event.value) for event in events.Scalars("val/acc")]
     assert points == [(row.step, pytest.approx(row.val_acc, abs=1e-6)) for row in run.record.epochs]
-    assert events.Images("test/confusion_matrix")[0].width > 300
+    (figure,) = events.Images("test/confusion_matrix")
+    assert figure.width > 300
+    assert figure.step == events.Scalars("test/acc")[0].step == run.record.epochs[-1].step
