@@ -163,12 +163,14 @@ def _cancel_after_failure(jobs: list[Any], ray: Any) -> None:
 
 
 def _result(job: Any, ray: Any) -> JobReturn:
-    """A job's return; of a worker that died (or a node that was lost), the error."""
+    """A job's return; of a worker that died (or a node that was lost), the error; of a job that was
+    cancelled, which has not failed, one without a status."""
     try:
         result: JobReturn = ray.get(job)
+    except ray.exceptions.TaskCancelledError:
+        result = JobReturn()
     except ray.exceptions.RayError as error:
-        if not isinstance(error, ray.exceptions.TaskCancelledError):
-            logging.getLogger(__name__).error("ray: %s", str(error).partition("\n")[0])
+        logging.getLogger(__name__).error("ray: %s", str(error).partition("\n")[0])
         result = JobReturn(status=JobStatus.FAILED)
         result.return_value = error
     return result

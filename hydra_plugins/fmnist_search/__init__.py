@@ -246,8 +246,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
     ) -> bool:
         """Ask for trials, run their cells and tell what came of them; whether one has failed.
 
-        A trial whose cells did not all begin, as after another's failure, is told nothing: it is
-        taken up again.
+        A trial whose cells did not all come to an end, as after another's failure, is told nothing:
+        it is taken up again.
 
         Raises:
             ConfigError: see `_ask`.
@@ -263,6 +263,7 @@ class SearchSweeper(SearchOptions, CellSweeper):
         jobs, given_up = self._run(asked, planned, ended * self.seeds)
         for trial, cells in asked:
             begun = [jobs[tuple(cell)] for cell in cells if tuple(cell) in jobs]
+            begun = [job for job in begun if getattr(job, "status", None) != JobStatus.UNKNOWN]
             values = [value for job in begun if (value := value_of(job)) is not None]
             if len(values) == self.seeds:
                 study.tell(trial, fmean(values))

@@ -36,7 +36,7 @@ def brief(overrides: Sequence[str]) -> str:
         with suppress(ValueError):
             long = len(value) > DIGITS and not value.isdigit()
             value = f"{float(value):.4g}" if long else value
-        words.append(f"{key.rpartition('.')[2]}={value}")
+        words.append(f"{key.lstrip('+').rpartition('.')[2]}={value}")
     return " ".join(words)
 
 

@@ -9,14 +9,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
 from fmnist.errors import CellFailed, ConfigError
 from fmnist.runs.find import find_runs
 from fmnist.runs.lock import locked
 from fmnist.runs.manifest import Cell
+from fmnist.sweeps.launch import error_of
+from hydra_plugins.fmnist_launchers import _result
 from hydra_plugins.fmnist_search import LOCK, SearchSweeper
 from tests.conftest import CHECKOUT, TINY, here, once
 from tests.records import A_SEARCH
@@ -223,7 +227,13 @@ def search(tmp_path, monkeypatch):
         sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
         monkeypatch.setattr(sweeper, "load", lambda cell: OmegaConf.create({"a_setting": cell}))
         monkeypatch.setattr(sweeper, "plan", plan)
-        monkeypatch.setattr(sweeper, "_launch", lambda cells, *rest: map(Job, launch(cells)))
+        monkeypatch.setattr(
+            sweeper,
+            "_launch",
+            lambda cells, *_: [
+                value if isinstance(value, JobReturn) else Job(value) for value in launch(cells)
+            ],
+        )
         sweeper._search("", *searched(*texts))
         return sweeper._study().trials
 
@@ -278,6 +288,30 @@ def test_trials_that_a_failure_kept_from_beginning_are_asked_for_again(search):
     failed, left, again = search(space, n_trials=2)
     assert [trial.state.name for trial in (failed, left, again)] == ["FAIL", "FAIL", "COMPLETE"]
     assert again.params == left.params
+
+
+def test_trials_that_a_launcher_cancelled_are_asked_for_again(search):
+    class Failed(Exception):
+        pass
+
+    class Cancelled(Failed):
+        pass
+
+    def get(error):
+        raise error
+
+    errors = SimpleNamespace(RayError=Failed, TaskCancelledError=Cancelled)
+    ray = SimpleNamespace(get=get, exceptions=errors)
+    jobs = [_result(error, ray) for error in (Failed("a node is lost"), Cancelled())]
+    with pytest.raises(SystemExit):
+        search(
+            "a=interval(0.0,1.0)", n_trials=2, n_jobs=2, stop_on_failure=True,
+            launch=lambda cells: jobs,
+        )  # fmt: skip
+    _, left, again = search("a=interval(0.0,1.0)", n_trials=2)
+    assert again.params == left.params
+    assert again.state.name == "COMPLETE"
+    assert [error_of(job) for job in jobs] == ["a node is lost", None]
 
 
 def test_a_trial_whose_configuration_is_refused_fails_and_the_search_goes_on(search, caplog):
