@@ -99,6 +99,9 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
     classes = sorted(found["train"])
     if folders["train"] == root and (called := _parts_among(classes)):
         raise _called_otherwise(root, called)
+    if unnamed := next((name for name in classes if not _is_text(name)), None):
+        shown = unnamed.encode(errors="backslashreplace").decode()
+        raise DataError(f"class {shown}: its folder's name is no Unicode: rename it")
     if len(classes) < 2:
         some = "one" if classes else "no"
         raise DataError(
@@ -115,6 +118,11 @@ def find_labelled(root: Path) -> tuple[dict[str, list[File]], list[str], list[st
         for part, of_part in found.items()
     }
     return parts, classes, remarks
+
+
+def _is_text(name: str) -> bool:
+    """Whether a record can keep it: of other encodings Python has halves of surrogate pairs."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _parts_among(classes: Sequence[str]) -> list[str]:

@@ -211,6 +211,10 @@ def test_what_is_odd_is_said_in_a_line_and_what_is_broken_refused(tmp_path):
     put(root / "test/weed/0.png", 20, 20)
     with pytest.raises(DataError, match=r"test/weed: no such class in .*train"):
         Folder().read(Wanted("flowers", root))
+    if sys.platform == "linux":  # where a folder can have such a name
+        put(root / "train" / os.fsdecode(b"iris f\xe9tide") / "0.png", 20, 20)
+        with pytest.raises(DataError, match=r"class iris f\\udce9tide: .* is no Unicode: rename"):
+            Folder().read(Wanted("flowers", root))
 
 
 def test_transparent_pictures_are_trained_on_as_they_are_shown_to_a_net(tmp_path, monkeypatch):
