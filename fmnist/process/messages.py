@@ -33,7 +33,8 @@ def send_library_messages_to_log() -> None:
 def run_log(path: Path) -> Iterator[None]:
     """A run's log where Hydra has not made one: what conf/hydra/job_logging says, for a while."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file, console = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stdout)
+    file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    console = logging.StreamHandler(sys.stdout)
     file.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
     ours, *theirs = (logging.getLogger(name) for name in ("fmnist", "lightning", "py.warnings"))
     before = [(logger, logger.propagate, logger.level) for logger in (ours, *theirs)]
