@@ -85,7 +85,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         """Before anything is launched.
 
         Raises:
-            ConfigError: Optuna is not installed, or too few seeds are to confirm.
+            ConfigError: Optuna is not installed, too few seeds are to confirm, or a setting is a
+                grid's.
         """
 
         try:
@@ -96,6 +97,11 @@ class SearchSweeper(SearchOptions, CellSweeper):
         if self.confirm in (1, 2):
             message = "should be 0, or 3 or more seeds: fewer show nothing"
             raise ConfigError(f"hydra.sweeper.confirm={self.confirm}: {message}")
+        for name, given in (("zip", self.zip), ("exclude", self.exclude),
+                            ("readings", self.readings)):  # fmt: skip
+            if given:
+                message = "of a grid's combinations, which a search does not have: leave it out"
+                raise ConfigError(f"hydra.sweeper.{name}: {message}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # TPE's `multivariate` has been experimental since 2020.
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

@@ -138,6 +138,7 @@ def test_a_space_from_which_nothing_can_be_drawn_is_refused_in_one_line(texts, w
         ("hydra.sweeper.n_jobs=two", "hydra.sweeper.n_jobs=two: should be a whole number"),
         ("hydra.sweeper.direction=up", "direction"),
         ("data.select_on=test", "a search chooses by validation, which the test set would then be"),
+        ("hydra.sweeper.exclude=[{optim: sgd}]", "hydra.sweeper.exclude: of a grid's combinations"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused_before_a_trial(setting, words, tmp_path):
