@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fmnist.data.facts import same_sums
-from fmnist.errors import RunError
+from fmnist.errors import RunError, UserError
 from fmnist.runs.lock import is_locked
 from fmnist.runs.own_code import changed_code
 from fmnist.runs.plain import open_regular, reading
@@ -192,13 +192,22 @@ class Run:
         """The run's data module, loaded.
 
         Raises:
-            RunError: the files found now are not those that it was made with.
+            RunError: the files found now are not those that it was made with, or a reader of
+                somebody's own fails.
             DataError, DataUnavailable: there are none.
             Untrusted: see `data`.
         """
+        from fmnist.config.explain import describe
+
         data = self.data()
         facts = self.record.dataset
-        if facts is None or not same_sums(data.load().checksums, facts.checksums):
+        try:
+            found = data.load()
+        except UserError:
+            raise
+        except Exception as error:  # a reader of somebody's own may raise anything
+            raise RunError(f"{self.dir}: its data cannot be read: {describe(error)}") from error
+        if facts is None or not same_sums(found.checksums, facts.checksums):
             raise RunError(f"{self.dir}: was made with other data files than those found now")
         return data
 

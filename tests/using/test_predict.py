@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from torch import nn
 
 import fmnist
+from fmnist.data.datamodule import ImageData
 from fmnist.data.facts import Look
 from fmnist.data.look import measure_look
 from fmnist.data.pictures import find_pictures, prepare, read_picture
@@ -288,6 +289,17 @@ def test_without_its_data_set_a_net_answers_and_nothing_is_said_to_be_near(
     assert (row["far"], row["distance"]) == ("", "")
     (found,) = json.loads(files[1].read_text())["pictures"]
     assert (found["far"], found["distance"]) == (None, None)
+
+
+def test_a_reader_of_ones_own_that_fails_costs_no_answer(tiny_run, tmp_path, capsys, monkeypatch):
+    def broken(data):
+        raise KeyError("labels")
+
+    monkeypatch.setattr(ImageData, "read", broken)
+    ellipse(40, 80).save(tmp_path / "a.png")
+    assert main([str(tiny_run.dir), str(tmp_path / "a.png")]) == 0
+    said = f"cannot be told: {tiny_run.dir}: its data cannot be read: KeyError: 'labels', at "
+    assert said in capsys.readouterr().err
 
 
 def test_from_python_one_path_is_enough(tiny_run, tmp_path):
