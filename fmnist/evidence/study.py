@@ -9,12 +9,13 @@ of a single epoch, on other data, or of a time when the study was defined otherw
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fmnist.config.folders import cached_by_folders, option_file, options_of
-from fmnist.config.readings import OURS
+from fmnist.config.readings import OURS, key_of
 from fmnist.errors import ConfigError
 from fmnist.evidence.claim import Claim
 from fmnist.evidence.matching import settings_of
@@ -63,7 +64,7 @@ def definitions(study: str, claims: Iterable[Claim]) -> list[tuple[str, ...]]:
 
 @cached_by_folders
 def axes(ablation: str) -> dict[str, list[str]]:
-    """The levels of every factor of an ablation, without the seed."""
+    """The levels of every factor of an ablation, as its file writes them, without the seed."""
     params = OmegaConf.select(_file(ablation), "hydra.sweeper.params") or {}
     words = {"True": "true", "False": "false"}  # as settings are written
     return {
@@ -81,6 +82,14 @@ def _swept(key: Any, levels: Any) -> list[str]:
     return [*override.sweep_string_iterator()] if override.is_sweep_override() else [str(levels)]
 
 
+@cache
+def as_in_rows(level: str) -> str:
+    """A level as a row has the setting: without the quotes of Hydra's grammar, a list as JSON."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return canonical(OverridesParser.create().parse_override(f"key={level}").value())
+
+
 @cached_by_folders
 def sweep_of_readings(experiment: str) -> str:
     """The ablation that runs the experiment under its readings; "" where there is none."""
@@ -96,7 +105,7 @@ def ablations() -> list[str]:
 def experiments_of(ablation: str) -> list[str]:
     """That an ablation sweeps, or the one that it is about."""
     if levels := axes(ablation).get("experiment"):
-        return levels
+        return [as_in_rows(level) for level in levels]
     file = OmegaConf.to_container(_file(ablation))
     assert isinstance(file, dict)
     chosen = [item for item in file.get("defaults", []) if isinstance(item, dict)]
@@ -149,9 +158,9 @@ def _misfit(
     """What of a run is otherwise than in one definition of a study."""
     group, _, name = overrides[0].partition("=")
     factors = axes(name) if group == "ablation" else {}
-    has = {key: own.get(key) if is_value(key) else choices.get(key) for key in factors}
+    has = {key: own.get(key_of(key)) if is_value(key) else choices.get(key) for key in factors}
     levels = {
-        key: next((text for text in texts if canonical(text) == canonical(has[key])), None)
+        key: next((text for text in texts if as_in_rows(text) == canonical(has[key])), None)
         for key, texts in factors.items()
     }
     if strange := [key for key, level in levels.items() if level is None]:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fmnist.config.readings import key_of
 from fmnist.evidence.factorial import HasValues
 from fmnist.evidence.failed import counted_values
 from fmnist.evidence.matching import MACHINE, Units, over_seeds, which_count
-from fmnist.evidence.study import axes, is_ablation
+from fmnist.evidence.study import as_in_rows, axes, is_ablation
 from fmnist.runs.rows import CHOSEN, Row, is_value, newest
 
 Key = tuple[str, ...]  # a level of each of some factors
@@ -57,7 +58,10 @@ def _level(row: Row, name: str) -> str:
 def _declared(rows: Sequence[Row]) -> dict[str, list[str]]:
     """The levels that the study's file sets, of factors that a row knows."""
     study = rows[0].facts["study"] if rows else ""
-    known = axes(study) if is_ablation(study) else {}
+    known = {
+        key_of(key): [as_in_rows(level) for level in levels]
+        for key, levels in (axes(study) if is_ablation(study) else {}).items()
+    }
     return {k: v for k, v in known.items() if k == "experiment" or k in rows[0].settings}
 
 

@@ -31,8 +31,15 @@ from fmnist.evidence.readings import (
     under_readings,
 )
 from fmnist.evidence.statistics import FEWEST
-from fmnist.evidence.study import ablations, axes, first_seed, first_seed_of, sweep_of_readings
-from fmnist.runs.rows import Row, canonical, newest
+from fmnist.evidence.study import (
+    ablations,
+    as_in_rows,
+    axes,
+    first_seed,
+    first_seed_of,
+    sweep_of_readings,
+)
+from fmnist.runs.rows import Row, newest
 from fmnist.sweeps.estimate import Estimate, alike, estimate
 from fmnist.sweeps.names import counts
 
@@ -282,8 +289,8 @@ def _levels(claim: Claim, study: str) -> dict[str, list[str]]:
     terms = [term for s in claim.selections for term in side(s, claim.metric).terms]
     asked = {}
     for key, levels in axes(study).items():
-        named = {term.get(key) for term in terms}
-        some = [level for level in levels if canonical(level) in named]
+        named = {term.get(key_of(key)) for term in terms}
+        some = [level for level in levels if as_in_rows(level) in named]
         asked[key] = levels if None in named or not some else some
     return asked
 

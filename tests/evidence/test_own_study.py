@@ -113,6 +113,30 @@ def test_it_is_collected_judged_and_tabled_with_its_folder(tmp_path, monkeypatch
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:4]] == ["avg", "max"]
 
 
+def test_levels_count_however_the_file_writes_them(tmp_path, monkeypatch, capsys):
+    """Quoted, as a list, and of a setting that is added by a plus."""
+    claim = CLAIM.replace("model.pooling: max", "aug: flip")
+    claim = claim.replace("model.pooling: avg", 'aug: "off"')
+    monkeypatch.chdir(own_study(tmp_path, "own_quoted", claim=claim))
+    file = tmp_path / "conf/ablation/own_quoted.yaml"
+    levels = "aug: small,flip,\"off\"\n      +optim.betas: '[0.9,0.99],[0.8,0.99]'"
+    file.write_text(file.read_text().replace("model.pooling: avg,max", levels))
+    typed: list[list[str]] = []
+    monkeypatch.setattr(look_by_look, "train_as_typed", lambda words: typed.append(words) or 1)
+    settle(["own_quoted", *FLAGS])
+    assert 'aug=flip,"off"' in typed[0]  # what the claim asks, and nothing else
+    with own_folder(tmp_path / "conf"):
+        for aug in ("off", "flip", "small"):
+            betas = "+optim.betas=[0.8,0.99]"
+            run_dir(tmp_path / f"multirun/{aug}", "ablation=own_quoted", f"aug={aug}", betas)
+    capsys.readouterr()
+    assert results(["collect", "multirun", "--config-dir", "conf"]) == 0
+    assert capsys.readouterr().out == "results/own_quoted.csv: 3 runs, 3 new\n"
+    assert results(["table", "own_quoted", "--config-dir", "conf"]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:5]
+    assert [line.split()[1] for line in lines] == ["small", "flip", "off"]
+
+
 def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(own_study(tmp_path, "own_unknown"))
     with_runs(tmp_path, "own_unknown")
