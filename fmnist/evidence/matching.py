@@ -77,7 +77,7 @@ def settings_of(overrides: tuple[str, ...]) -> dict[str, str]:
     try:
         config = copy.deepcopy(composed(tuple(text for text in overrides if text not in values)))
         for override in OverridesParser.create().parse_overrides(values):
-            add = override.is_add()  # +KEY=VALUE: a setting that the file does not have
+            add = override.is_add() or override.is_force_add()  # what no file has: +KEY, ++KEY
             OmegaConf.update(config, override.key_or_group, override.value(), force_add=add)
         return flatten(resolve(config))
     except Exception as error:

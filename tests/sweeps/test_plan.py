@@ -69,8 +69,9 @@ def test_a_folder_of_ones_own_is_found_and_has_to_be_there(tmp_path, capsys):
 
 
 def test_a_cell_may_have_a_setting_that_a_plus_adds():
-    (settings,) = settings_in("+trainer.benchmark=true")
-    assert settings["trainer.benchmark"] == "true"
+    for plus in ("+", "++"):
+        (settings,) = settings_in(f"{plus}trainer.benchmark=true")
+        assert settings["trainer.benchmark"] == "true"
 
 
 def test_a_single_run_is_a_plan_of_one_cell():
