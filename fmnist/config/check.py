@@ -62,6 +62,7 @@ RANGES = {
 LIMITS = (
     "trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches",
 )  # fmt: skip
+MONITOR = "scheduler.monitor"
 CHOICES: dict[str, tuple[Any, ...]] = {
     "trainer.precision": PRECISIONS,
     "trainer.accelerator": ACCELERATORS,
@@ -69,7 +70,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "trainer.deterministic": (True, False, "warn"),
     "trainer.profiler": ("simple", "advanced", "pytorch", "xla"),
     "tta": ("none", "flip", "flip_shift"),  # fmnist.training.tta
-    "scheduler.monitor": tuple(BETTER),
+    MONITOR: tuple(BETTER),
 }
 # Read by their names wherever a record is: no default of a constructor can stand in for them.
 NEEDED = ("trainer.max_epochs", "data.batch_size", "data.name")
@@ -121,6 +122,7 @@ def check(config: DictConfig) -> dict[str, Any]:
     plain = resolve(config)
     _check_keys(plain)
     chosen = _typed_targets(config)
+    _check_monitor(plain)
     for key, value in plain.items():
         if isinstance(value, dict):
             _check_node(key, value, chosen)
@@ -132,13 +134,27 @@ def check(config: DictConfig) -> dict[str, Any]:
     if isinstance(every, int | float):  # else a time, which the Trainer checks
         _check_limit("trainer.val_check_interval", every)
     for key, options in CHOICES.items():
-        # A callback of one's own may log what a policy follows.
-        if not (key == "scheduler.monitor" and plain["callbacks"]):
+        if key != MONITOR:
             _check_choice(key, look_up(plain, key), options)
     _check_duration(look_up(plain, "trainer.max_time"))
     check_across(plain)
     check_environment(plain)
     return plain
+
+
+def _check_monitor(plain: dict[str, Any]) -> None:
+    """What a policy follows; of what a callback of one's own logs only its user knows which end
+    is good.
+    """
+    monitor = look_up(plain, MONITOR)
+    if not plain["callbacks"]:
+        _check_choice(MONITOR, monitor, CHOICES[MONITOR])
+    policy = plain["scheduler"].get("policy")
+    if isinstance(policy, dict) and policy.get("mode", "") is None:
+        raise ConfigError(
+            f"scheduler.policy.mode=null: should be max where a higher {monitor} is better, min "
+            "where a lower one is"
+        )
 
 
 def _check_keys(plain: dict[str, Any]) -> None:

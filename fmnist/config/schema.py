@@ -67,9 +67,10 @@ SEVERAL = ("logger", "callbacks")
 # Every metric that a policy may follow, and in which direction it is better.
 BETTER = {"val/acc": "max", "val/loss": "min", "train/loss": "min"}
 
-# conf/scheduler/plateau.yaml: the mode follows the metric, also where only that is overridden.
+# conf/scheduler/plateau.yaml: the mode follows the metric, also where only that is overridden. Of
+# what a callback logs it has to be said: null is refused.
 OmegaConf.register_new_resolver(
-    "fmnist.mode", lambda monitor: BETTER.get(monitor, "min"), replace=True
+    "fmnist.mode", lambda monitor: BETTER.get(monitor, None if monitor else "min"), replace=True
 )
 
 # conf/data/folder.yaml, npz.yaml: data of one's own are called as the folder or file is.

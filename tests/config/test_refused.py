@@ -53,6 +53,10 @@ REFUSED = {
     "scheduler=plateau scheduler.monitor=null": (
         f"scheduler.monitor=null: ReduceLROnPlateau follows a metric: {METRICS}"
     ),
+    "scheduler=plateau scheduler.monitor=val/top2 callbacks=lr_monitor": (
+        "scheduler.policy.mode=null: should be max where a higher val/top2 is better, min where a "
+        "lower one is"
+    ),
     "scheduler=step scheduler.monitor=val/acc": (
         "scheduler.monitor=val/acc: StepLR follows no metric: should be null"
     ),
@@ -260,6 +264,7 @@ def test_what_cannot_be_trained_is_refused_with_its_key_and_what_would_be_right(
     "overrides",
     [
         "scheduler=plateau scheduler.monitor=val/loss",
+        "scheduler=plateau scheduler.monitor=a scheduler.policy.mode=max callbacks=lr_monitor",
         "optim._target_=torch.optim.LBFGS ~optim.fused ~optim.weight_decay scheduler=cosine",
         "scheduler=plateau scheduler.monitor=val/loss +scheduler.policy.threshold_mode=abs",
         "scheduler=onecycle scheduler.horizon=null +scheduler.policy.epochs=3 "
