@@ -53,7 +53,7 @@ class ImageData(LightningDataModule):
         batch_size: training images of all processes together.
         eval_batch_size: validation and test images.
         train_size: the first so many of the training images; of a source, which may have them by
-            class, so many of every class; None: all, or 60,000 drawn ones.
+            class, so many in all, of every class its share; None: all, or 60,000 drawn ones.
         test_size: likewise of the test images, or 10,000. A set without test images of its own
             gives so many of all its images for them, always the same ones; None: a fifth.
         val_size: how many of the training images validate. None: the set's own validation images,
