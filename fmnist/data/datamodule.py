@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from fmnist.config.trial import try_augmentation
-from fmnist.data.augment import Augmentation
+from fmnist.data.augment import Augmentation, RandomAffine
 from fmnist.data.batches import EvalBatches, Normalize, TrainBatches, mean_and_std
 from fmnist.data.facts import DatasetFacts
 from fmnist.data.files import read_published
@@ -287,9 +287,11 @@ class ImageData(LightningDataModule):
         Raises:
             DataError, ConfigError: naming the augmentation.
         """
-        shift, size = getattr(self.augment, "shift", 0), self.train_images.shape[-1]
-        if shift >= size:
-            raise DataError(f"aug.shift={shift:g}: should be less than {size}, the images' size")
+        size = self.train_images.shape[-1]
+        moves = getattr(self.augment, "affine", self.augment)  # within aug=flip_shift_erase
+        if isinstance(moves, RandomAffine) and moves.shift >= size:  # in pixels; one's own may not
+            key = "aug.shift" if moves is self.augment else "aug.affine.shift"
+            raise DataError(f"{key}={moves.shift:g}: should be less than {size}, the images' size")
         if self.augment and self.facts is not None:
             mean = Normalize(self.facts.mean, self.facts.std).mean
             pixels = self.train_images.pixels[:2].view(-1, *self.train_images.shape)

@@ -479,6 +479,37 @@ def test_impossible_sizes_are_refused(tmp_path, setting, count):
         data.load()
 
 
+class Brighter:
+    """An augmentation of one's own, whose shift is one of brightness."""
+
+    def __init__(self, shift):
+        self.shift = shift
+
+    def draw(self, count, size, generator, epoch=0):
+        return torch.rand(count, 1, 1, 1, generator=generator)
+
+    def __call__(self, images, drawn, mean):
+        return images + drawn
+
+
+@pytest.mark.parametrize(
+    ("augment", "key"),
+    [
+        (RandomAffine(shift=28), "aug.shift"),
+        (AffineThenErasing(RandomAffine(shift=28), RandomErasing(0.5)), "aug.affine.shift"),
+        (Brighter(40.0), None),
+        (Brighter((2, 3)), None),
+    ],
+)
+def test_a_shift_that_leaves_nothing_of_an_image_is_refused_if_it_is_one_of_pixels(augment, key):
+    data = ImageData("synthetic", train_size=60, test_size=20, val_size=20, augment=augment)
+    if key is None:
+        data.load()
+    else:
+        with pytest.raises(DataError, match=rf"^{key}=28: should be less than 28, the images' "):
+            data.load()
+
+
 def test_loads_once(monkeypatch):
     data = synthetic()
     monkeypatch.setattr(data, "read", lambda: pytest.fail("read again"))
