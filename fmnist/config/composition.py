@@ -39,25 +39,31 @@ def explain_composition(error: Exception, overrides: Iterable[str]) -> str | Non
         return f"--config-dir {found[1]}: no such folder"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        return _explain_missing(group, option, error.options) + _lacking(group, typed)
+        return _explain_missing(group, option, error.options, _own_folder(typed))
     if isinstance(error, HydraException):
         return _explain_file(text, error.__cause__ or error.__context__)
     return None
 
 
-def _explain_missing(group: str, option: str, found: Sequence[str] | None) -> str:
-    """Of a group that takes several options, Hydra has found none: there are those of conf/."""
+def _explain_missing(group: str, option: str, found: Sequence[str] | None, own: str | None) -> str:
+    """Of a group that takes several options, Hydra has found none: there are those of the folders.
+
+    Args:
+        own: a folder of one's own that was given.
+    """
     if not group:
         return f"{option}.yaml: in no folder of configurations"
-    options = [name.removesuffix(".yaml") for name in found] if found else options_of(group)
-    return f"{group}={option}: no such option{near_or_all(option, options)}"
+    there = [file.stem for file in (Path(own) / group).glob("*.yaml")] if own else []
+    options = [name.removesuffix(".yaml") for name in found or ()]
+    options = options or [*options_of(group), *there]
+    lacks = own and not (Path(own) / group).is_dir()
+    lacking = f"; {own} has no folder {group}/" if lacks else ""
+    return f"{group}={option}: no such option{near_or_all(option, options)}{lacking}"
 
 
-def _lacking(group: str, typed: list[str]) -> str:
-    """Where a folder of one's own that was given has none for the group."""
-    own = re.search(r"(?:--config-dir|-cd)[= ](\S+)", " ".join(typed))
-    lacks = own and group and not (Path(own[1]) / group).is_dir()
-    return f"; {own[1]} has no folder {group}/" if own and lacks else ""
+def _own_folder(typed: list[str]) -> str | None:
+    found = re.search(r"(?:--config-dir|-cd)[= ](\S+)", " ".join(typed))
+    return found[1] if found else None
 
 
 def _explain_no_option(typed: list[str]) -> str:

@@ -14,6 +14,7 @@ from fmnist.config.words import near, near_or_all
 from fmnist.errors import RunError
 from fmnist.evidence.effects import Comparison, compare_sides, one_training, resolution_of
 from fmnist.evidence.failed import counted_values, excuse, failed_words
+from fmnist.evidence.matching import covered
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, is_value, rows_of
 from fmnist.runs.rows_file import read_rows, read_tables
@@ -181,7 +182,7 @@ def differing(settings: Sequence[Setting]) -> dict[str, list[str]]:
 def _named(settings: list[Setting]) -> list[Setting]:
     """By what differs, where that is short: an option of a group says more than its values."""
     found = differing(settings)
-    short = [key for key in found if key.rpartition(".")[0] not in found]
+    short = [key for key in found if not covered(key.rpartition(".")[0], found)]
     experiments = [next(iter(item.ended.values())).facts["experiment"] for item in settings]
     if 0 < len(short) <= 2:
         names = [

@@ -98,6 +98,15 @@ def test_the_command_itself_answers_a_mistake_in_the_same_way(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_options_of_ones_own_folder_are_among_those_that_there_are(tmp_path: Path) -> None:
+    """Also where Hydra names none: of a group that takes several."""
+    (tmp_path / "conf/callbacks").mkdir(parents=True)
+    (tmp_path / "conf/callbacks/mine.yaml").write_text("mine: {_target_: mine.Mine}\n")
+    done = here("fmnist.train", "--config-dir=conf", "callbacks=[flat]", cwd=tmp_path)
+    line = "callbacks=flat: no such option; there are device_stats, lr_monitor, mine, none"
+    assert done.stderr == f"error: {line}\n"
+
+
 def test_a_folder_that_hydra_cannot_name_is_said_to_be_one(tmp_path: Path) -> None:
     folder = tmp_path / "a${b}"
     folder.mkdir()

@@ -560,6 +560,17 @@ def test_sides_are_called_by_what_differs(sweep: Path) -> None:
     assert differing(sides) == {"model.pooling": ["avg", "max"]}
 
 
+def test_sides_are_called_by_an_option_whatever_differs_below_it(tmp_path: Path) -> None:
+    for name, policy in {"step": {"size": 5, "gamma": 0.1}, "cosine": {"eta_min": 0.0}}.items():
+        config = CONFIG | {"scheduler": {"policy": policy}}
+        put_record(
+            tmp_path / name,
+            a_record(config=config, config_hash=name, choices={"scheduler": name}),
+        )
+    names = {side.name for side in read_settings([tmp_path])}
+    assert names == {"scheduler=step", "scheduler=cosine"}
+
+
 def test_the_interval_of_two_runs_covers_other_images_and_never_leaves_what_is_possible() -> None:
     """1,000 draws of 500 images from a known pair of nets, of which 95 % should cover."""
     generator = np.random.default_rng(0)
