@@ -6,7 +6,7 @@ committed ones are. Which are compared by their seeds, and how sure a difference
 counts as: `fmnist.evidence.failed`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -179,10 +179,15 @@ def differing(settings: Sequence[Setting]) -> dict[str, list[str]]:
     return {key: row for key, row in values.items() if len(set(row)) > 1}
 
 
+def outermost(names: Collection[str]) -> list[str]:
+    """Of settings, those inside no other: an option stands for all that is in it."""
+    return [name for name in names if not covered(name.rpartition(".")[0], names)]
+
+
 def _named(settings: list[Setting]) -> list[Setting]:
     """By what differs, where that is short: an option of a group says more than its values."""
     found = differing(settings)
-    short = [key for key in found if not covered(key.rpartition(".")[0], found)]
+    short = outermost(found)
     experiments = [next(iter(item.ended.values())).facts["experiment"] for item in settings]
     if 0 < len(short) <= 2:
         names = [

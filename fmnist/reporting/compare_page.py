@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from numpy.typing import NDArray
 
 from fmnist.errors import UserError
+from fmnist.evidence.settings import outermost
 from fmnist.reporting.charts import (
     HALF,
     MUTED,
@@ -69,8 +70,7 @@ def _title(found: SideBySide) -> str:
     """As a report's; where there are rows alone, the names of the sides."""
     if not common_runs(found.sides):
         return " against ".join(side.name for side in found.sides)
-    varied = [line.what for line in found.settings]
-    short = [key for key in varied if key.rpartition(".")[0] not in varied]
+    short = outermost([line.what for line in found.settings])
     return title_of([run.record for side in found.sides for run in side.runs.values()], short)
 
 

@@ -7,6 +7,7 @@ failure the dashboard is told nothing more, and the run goes on.
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
+import inspect
 import logging
 import os
 import secrets
@@ -19,7 +20,7 @@ from lightning.pytorch.loggers import Logger
 
 from fmnist.config.build import maker
 from fmnist.data.datamodule import ImageData
-from fmnist.errors import UserError
+from fmnist.errors import ConfigError, UserError
 from fmnist.runs.job import Job
 from fmnist.runs.run import Run
 from fmnist.tracking.loggers import publish
@@ -116,10 +117,19 @@ def open_loggers(config: dict[str, Any], job: Job, run: Run) -> Iterator[list[Lo
 
 @contextmanager
 def opened(node: dict[str, Any], job: Job, config: dict[str, Any]) -> Iterator[Logger | None]:
-    """The logger of a node, around one run: one of `fmnist.tracking.loggers`, or Lightning's."""
+    """The logger of a node, around one run: one of `fmnist.tracking.loggers`, or Lightning's.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     make = maker(node)
     target = getattr(make, "func", make)
     if not (isinstance(target, type) and issubclass(target, Logger)):
+        try:
+            inspect.signature(make).bind(job, config)
+        except TypeError as error:
+            right = "a Logger of Lightning's, or a context manager of job and config that gives one"
+            raise ConfigError(f"logger: {node['_target_']}: should be {right}") from error
         with make(job, config) as logger:
             yield logger
         return

@@ -6,7 +6,8 @@ import pytest
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
-from fmnist.errors import UserError
+from fmnist.errors import ConfigError, UserError
+from fmnist.runs.job import Job
 from fmnist.runs.run import load_run
 from fmnist.tracking import dashboard, figures
 from fmnist.tracking.loggers import HINTED, SERVER
@@ -88,3 +89,19 @@ def test_an_empty_mode_is_none(run_tiny, monkeypatch, tmp_path):
     assert run.record.dashboard_error is None
     assert list(tmp_path.glob("wandb/offline-run-*"))
     assert "WANDB_MODE" not in os.environ
+
+
+class Plain:
+    """What somebody may take for a logger."""
+
+    def __init__(self, file: str = "log.txt") -> None:
+        self.file = file
+
+
+def test_what_is_no_logger_is_refused_in_one_line(tmp_path):
+    node = {"_target_": f"{__name__}.Plain", "file": "a.txt"}
+    with (
+        pytest.raises(ConfigError, match=r"^logger: .*Plain: should be a Logger of Lightning's, "),
+        dashboard.opened(node, Job(tmp_path), {}),
+    ):
+        pass
