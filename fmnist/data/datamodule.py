@@ -290,7 +290,7 @@ class ImageData(LightningDataModule):
         size = self.train_images.shape[-1]
         moves = getattr(self.augment, "affine", self.augment)  # within aug=flip_shift_erase
         if isinstance(moves, RandomAffine) and moves.shift >= size:  # in pixels; one's own may not
-            key = "aug.shift" if moves is self.augment else "aug.affine.shift"
+            key = "aug.shift" if isinstance(self.augment, RandomAffine) else "aug.affine.shift"
             raise DataError(f"{key}={moves.shift:g}: should be less than {size}, the images' size")
         if self.augment and self.facts is not None:
             mean = Normalize(self.facts.mean, self.facts.std).mean
