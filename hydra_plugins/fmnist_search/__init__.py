@@ -184,6 +184,10 @@ class SearchSweeper(SearchOptions, CellSweeper):
         log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
         planned = self.plan(wanted)
         sides_of = {tuple(cell): name for name, own in cells.items() for cell in own}
+        apart = {sides_of[tuple(cell.overrides)] for cell in planned}  # equal settings are one cell
+        if same := [name for name in sides if name not in apart]:
+            log.info("no verdict: %s has the settings of %s", *map(" and ".join, (same, apart)))
+            return
         names = {
             cell.dir: f"{sides_of[tuple(cell.overrides)]} {cell.overrides[-1]}" for cell in planned
         }

@@ -71,6 +71,21 @@ def test_seeds_are_counted_from_the_searchs_own():
     assert with_seeds(["seed=7", "a=1"], 2, 1) == [["a=1", "seed=9"]]
 
 
+def test_a_winner_that_is_the_default_is_said_before_anything_is_trained(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    sweeper = SearchSweeper(**A_SEARCH | {"confirm": 3})
+
+    def plan(cells):
+        """Cells of equal settings are one: here, of equal seeds."""
+        kept = {cell[-1]: cell for cell in reversed(cells)}
+        return [SimpleNamespace(dir=name, overrides=cell) for name, cell in kept.items()]
+
+    monkeypatch.setattr(sweeper, "plan", plan)
+    monkeypatch.setattr(sweeper, "_launch", None)
+    sweeper._confirm({"the winner": ["a=1"], "the default": []})
+    assert caplog.messages[-1] == "no verdict: the default has the settings of the winner"
+
+
 def test_a_trial_is_called_by_short_words():
     cell = [
         "optim.lr=0.0015440217262524959",
