@@ -47,7 +47,7 @@ dashboard: setup ## the runs of this folder in the terminal, without an account
 	@test -d wandb || { echo "no runs yet: make train" >&2; exit 1; }
 	$(BIN)/wandb leet
 
-# Hundreds of processes start, here too each would compile anew all that it imports.
+# Hundreds of processes start: without bytecode, as above, each would compile all that it imports.
 test: setup ## what every change must pass; ARGS="-m long" passes pytest's options
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(if $(filter command environment,$(origin ARGS)),$(ARGS),-m "not long and not timing")
 

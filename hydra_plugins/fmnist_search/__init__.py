@@ -97,9 +97,8 @@ class SearchSweeper(SearchOptions, CellSweeper):
         if self.confirm in (1, 2):
             message = "should be 0, or 3 or more seeds: fewer show nothing"
             raise ConfigError(f"hydra.sweeper.confirm={self.confirm}: {message}")
-        for name, given in (("zip", self.zip), ("exclude", self.exclude),
-                            ("readings", self.readings)):  # fmt: skip
-            if given:
+        for name in ("zip", "exclude", "readings"):
+            if getattr(self, name):
                 message = "of a grid's combinations, which a search does not have: leave it out"
                 raise ConfigError(f"hydra.sweeper.{name}: {message}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -181,13 +180,13 @@ class SearchSweeper(SearchOptions, CellSweeper):
 
         cells = {name: with_seeds(cell, self.seeds, self.confirm) for name, cell in sides.items()}
         wanted = [cell for together in zip(*cells.values(), strict=True) for cell in together]
-        log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
         planned = self.plan(wanted)
         sides_of = {tuple(cell): name for name, own in cells.items() for cell in own}
         apart = {sides_of[tuple(cell.overrides)] for cell in planned}  # equal settings are one cell
         if same := [name for name in sides if name not in apart]:
-            log.info("no verdict: %s has the settings of %s", *map(" and ".join, (same, apart)))
+            log.info("\nno verdict: %s has the settings of %s", *map(" and ".join, (same, apart)))
             return
+        log.info("\nfresh seeds  %d, of %s", self.confirm, " and ".join(sides))
         names = {
             cell.dir: f"{sides_of[tuple(cell.overrides)]} {cell.overrides[-1]}" for cell in planned
         }

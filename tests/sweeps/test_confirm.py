@@ -83,7 +83,7 @@ def test_a_winner_that_is_the_default_is_said_before_anything_is_trained(monkeyp
     monkeypatch.setattr(sweeper, "plan", plan)
     monkeypatch.setattr(sweeper, "_launch", None)
     sweeper._confirm({"the winner": ["a=1"], "the default": []})
-    assert caplog.messages[-1] == "no verdict: the default has the settings of the winner"
+    assert caplog.messages == ["\nno verdict: the default has the settings of the winner"]
 
 
 def test_a_trial_is_called_by_short_words():
