@@ -328,4 +328,10 @@ def project_claims() -> list[Claim]:
     Raises:
         ClaimError: one of them is wrong.
     """
-    return load_claims(CLAIMS_DIR) if any(CLAIMS_DIR.glob("*.yaml")) else []
+    return [*_project_claims(CLAIMS_DIR)]
+
+
+@cached_by_folders
+def _project_claims(folder: Path) -> list[Claim]:
+    """They count in every family: a command asks for them many times."""
+    return load_claims(folder) if any(folder.glob("*.yaml")) else []
