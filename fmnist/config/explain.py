@@ -87,7 +87,7 @@ def explain(error: Exception, overrides: list[str]) -> str | None:
         return f"trainer: {in_one_line(error)}"
     if type(error).__module__.startswith("yaml."):
         return " ".join(str(error).split())
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) and own_line(error) is None:
         return f"a file of configurations {not_utf8(error)}"
     if isinstance(error, ValueError) and str(error).startswith("Unable to configure"):
         words = describe(cause) if isinstance(cause, OSError) else in_one_line(cause or error)

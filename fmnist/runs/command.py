@@ -22,6 +22,7 @@ class Parser(argparse.ArgumentParser):
         kind, _, word = message.partition(": ")
         if kind == "unrecognized arguments":
             flags = re.findall(r"(?<!\w)--[a-z][a-z-]*", self.format_usage())
+            word = word or "''"  # "$X", in a shell that has no X
             message = f"{word}: no such argument{near(word.split()[0], flags)}"
         self.exit(2, f"error: {escaped(message, keep='')}; {self.prog} --help\n")
 
@@ -63,14 +64,19 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
 
 
 def _found_by_others(error: Exception) -> str | None:
-    """What Hydra, YAML or the system say of a mistake, as training says it; None: it is a bug."""
+    """What Hydra, YAML, the system or somebody's own code, such as a reader, say of a mistake, as
+    training says it; None: it is a bug.
+    """
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         return None
     if isinstance(error, OSError) and error.filename is None:  # the output's: `forgiving_terminal`
         return None
-    from fmnist.config.explain import explain
+    from fmnist.config.explain import describe, explain, own_line
 
-    return explain(error, sys.argv[1:])
+    found = explain(error, sys.argv[1:])
+    if found is None and own_line(error) is not None:
+        return f"{describe(error)} (HYDRA_FULL_ERROR=1 shows more)"
+    return found
 
 
 def for_each(items: Iterable[str], do: Callable[[str], int]) -> int:

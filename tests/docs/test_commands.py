@@ -74,6 +74,7 @@ def test_which_fmnist_it_is_can_be_asked(capsys):
         ("predict", ["--pretraind", "x", "y"], "--pretraind: no such argument; did you mean "
          "--pretrained?; fmnist predict --help"),
         ("status", [], "the following arguments are required: DIR; fmnist status --help"),
+        ("export", ["run", ""], "'': no such argument; fmnist export --help"),
         ("export", [], "should be given RUN, or --pretrained NAME; fmnist export --help"),
         ("results", [], "the following arguments are required: collect|render|findings|table; "
          "fmnist results --help"),
