@@ -253,6 +253,8 @@ def _adapted(images: Images, wanted: Wanted) -> Images:
 def resized(pixels: Tensor, size: int) -> Tensor:
     """uint8 [..., H, W] -> uint8 [..., size, size]: the middle square, bilinearly, antialiased."""
     *_, height, width = pixels.shape
+    if not len(pixels):  # a part without images: which may be none, others say
+        return pixels.new_empty(*pixels.shape[:-2], size, size)
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = pixels[..., top : top + side, left : left + side]

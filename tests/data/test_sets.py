@@ -320,6 +320,8 @@ def test_validation_images_of_its_own_that_are_none_are_one_line(tmp_path):
         with pytest.raises(DataError, match=r"0 validation images of its own; data.val_size=N"):
             ImageData("a", str(path), val_size=None, **settings).load()
         assert ImageData("a", str(path), val_size=2, **settings).load().val_size == 2
+    with pytest.raises(DataError, match=r"0 validation images"):  # which have a size, too
+        ImageData("a", str(path), val_size=None, size=6, **settings).load()
 
 
 def test_a_channel_may_be_constant_and_not_all_of_them(tmp_path):
@@ -487,6 +489,20 @@ def test_what_a_reader_of_ones_own_gives_is_refused_in_one_line(line, given):
     with pytest.raises(DataError) as caught:
         ImageData("own", source=Given(given), val_size=4).load()
     assert str(caught.value) == f"own: {line}"
+
+
+@pytest.mark.parametrize("line", ["raise KeyError('x')", "b'\\xe9'.decode()"])
+def test_a_reader_of_ones_own_that_fails_is_a_line_with_its_place(
+    line, tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "failing.py"
+    path.write_text(f"class Reader:\n    def read(self, wanted):\n        {line}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "failing", raising=False)
+    assert describe(["data.name=mine", "+data.source._target_=failing.Reader"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(("error: KeyError: 'x'", "error: UnicodeDecodeError: "))
+    assert said.endswith(f", at {path}:3 (HYDRA_FULL_ERROR=1 shows more)")
 
 
 def test_a_source_that_is_no_reader_is_refused_in_one_line():
