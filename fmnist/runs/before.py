@@ -99,9 +99,10 @@ def check_folder(run_dir: Path, log: str, config_hash: str) -> None:
 def remove_untouched(run_dir: Path, log: str) -> None:
     """Take away the directory of a run that ended before it had a record: what Hydra made.
 
-    Anything else in it stays, and with it the directory.
+    Anything else in it stays, and with it the directory; and all of it where another process has
+    begun to train there and has no record yet.
     """
-    if (run_dir / RESULT).exists():
+    if (run_dir / RESULT).exists() or is_locked(run_dir):
         return
     with suppress(OSError):  # not empty, not ours
         for path in (*(run_dir / HYDRA / name for name in HYDRAS), run_dir / log, run_dir / LOCK):

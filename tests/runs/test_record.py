@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.errors import RunBusy, RunError
+from fmnist.runs.before import remove_untouched
 from fmnist.runs.find import find_runs
 from fmnist.runs.lock import is_locked, locked
 from fmnist.runs.manifest import Cell, Manifest, manifest_json, read_manifest
@@ -286,3 +287,14 @@ def test_a_record_is_strict_json_for_every_reader():
         raise AssertionError(name)
 
     json.loads(record_json(full()), parse_constant=no_constant)
+
+
+def test_a_command_that_came_too_late_leaves_the_folder_to_who_trains_there(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    with locked(run_dir):  # it reads its data, and has no record yet
+        (run_dir / "train.log").touch()
+        remove_untouched(run_dir, "train.log")
+        assert (run_dir / "train.log").exists()
+        assert is_locked(run_dir)
+    remove_untouched(run_dir, "train.log")
+    assert not run_dir.exists()
