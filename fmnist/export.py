@@ -45,6 +45,9 @@ def export(run: Run, kind: str, path: Path) -> str:
     run.require_finished()
     if path.is_dir():
         raise RunError(f"--out {path}: a folder; should be a file")
+    if path.suffix in (".pt2", ".onnx") and path.suffix != f".{kind}":
+        cure = "leave --onnx out" if kind == "onnx" else "--onnx makes an .onnx file"
+        raise RunError(f"--out {path}: the file would be .{kind}: {cure}")
     from fmnist.using import export as exporting
 
     return exporting.export(run, path, kind).in_words(run.record.precision)

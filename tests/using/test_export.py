@@ -13,6 +13,7 @@ from fmnist.errors import RunError
 from fmnist.export import main
 from fmnist.runs.run import load_run
 from fmnist.using.export import WRITERS, export, in_words
+from tests.records import a_record, put_record
 
 NETS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 LARGE = ("alexnet", "alternativecnn", "cnnmodel5", "googlenet")  # of whose kind are smaller ones
@@ -103,3 +104,11 @@ def test_a_net_that_asks_for_the_length_of_a_batch_is_told_what_to_ask_for() -> 
         WRITERS["pt2"](OfOneSize(), torch.zeros(2, 1, 2, 2, dtype=torch.uint8), {})
     assert in_words(failed.value).endswith("len(x) gives that, x.shape[0] any")
     assert in_words(ValueError("other\nthings")) == "ValueError: other things"
+
+
+def test_a_file_is_of_the_kind_that_its_name_says(tmp_path, capsys):
+    put_record(tmp_path, a_record())
+    assert main([str(tmp_path), "--out", "net.onnx"]) == 2
+    assert "net.onnx: the file would be .pt2: --onnx makes" in capsys.readouterr().err
+    assert main([str(tmp_path), "--onnx", "--out", "net.pt2"]) == 2
+    assert "net.pt2: the file would be .onnx: leave --onnx out" in capsys.readouterr().err
