@@ -7,15 +7,18 @@ import pytest
 
 from fmnist.config.schema import config_hash
 from fmnist.dataset import main as dataset
+from fmnist.errors import ConfigError
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.outcome import family_sizes
 from fmnist.evidence.power import detectable
 from fmnist.plan import main
 from fmnist.process.machine import processor_name
+from fmnist.runs.manifest import Cell
 from fmnist.runs.rows import Row
 from fmnist.sweeps.cells import sweep_of
 from fmnist.sweeps.estimate import alike, estimate, rows_at_hand, seconds_of, time_in_words
 from fmnist.sweeps.forecast import power, power_of_two
+from fmnist.sweeps.plan import plan
 from tests.conftest import TINY, composed
 from tests.evidence.test_claims import CLAIMS
 from tests.evidence.test_claims import row as claim_row
@@ -185,3 +188,14 @@ def test_a_mistake_is_one_line(capsys, monkeypatch, tmp_path, overrides, message
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_a_cell_of_a_typed_target_is_composed_again_as_its_code_may_be_another():
+    known = [Cell("there", [text], "hash", "sources") for text in ("seed=1", "model._target_=a.B")]
+
+    def compose(cell):
+        raise ConfigError("composed")
+
+    assert plan([known[0].overrides], compose, [], known, "sources") == known[:1]
+    with pytest.raises(ConfigError, match="composed"):
+        plan([known[1].overrides], compose, [], known, "sources")
