@@ -171,9 +171,10 @@ def claims_tested_by(choices: Mapping[str, str]) -> list[str]:
     """Names of the claims that a study is the test of, without parsing the YAML files.
 
     The same ablation of another experiment may be the test of another claim: of those whose command
-    has these options, the ones that name most of them.
+    has these options, the ones that name most of them; of an experiment that none names, of none.
     """
     from fmnist.evidence.claim_file import CLAIMS_DIR
+    from fmnist.evidence.study import experiments_of
 
     found, name = dict[int, list[str]](), ""
     options = {f"{group}={option}" for group, option in choices.items()}
@@ -185,7 +186,11 @@ def claims_tested_by(choices: Mapping[str, str]) -> list[str]:
                 words = line.split()[1:]
                 if options.issuperset(words):
                     found.setdefault(len(words), []).append(name)
-    return found[max(found)] if found else []
+    if not found:
+        return []
+    most = max(found)
+    asked = experiments_of(choices["ablation"]) or [None]
+    return found[most] if most > 1 or choices.get("experiment") in asked else []
 
 
 def prepare(nodes: dict[str, Any]) -> list[str]:
