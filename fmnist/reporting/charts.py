@@ -154,6 +154,17 @@ def new_figure(size: tuple[float, float] = HALF) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+ROOM = 24  # letters of a name beside an axis: longer ones would leave no room for the axes
+
+
+def short(name: str, most: int = ROOM) -> str:
+    """A name without its middle, where a figure has no room for all of it."""
+    if len(name) <= most:
+        return name
+    tail = most // 3
+    return f"{name[: most - tail - 1].rstrip()}…{name[-tail:].lstrip()}"
+
+
 def is_percent(unit: str) -> bool:
     """Of an axis's label: "accuracy (%)"."""
     return unit.endswith("(%)")

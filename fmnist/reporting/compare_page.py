@@ -21,6 +21,7 @@ from fmnist.reporting.charts import (
     legend_above,
     name_on_hover,
     new_figure,
+    short,
 )  # fmt: skip
 from fmnist.reporting.detail import Gallery, for_pictures, test_images
 from fmnist.reporting.gallery import samples
@@ -111,7 +112,7 @@ def _curves(found: SideBySide, key: str, title: str, unit: str, factor: int) -> 
     whole_epochs(axes, range(1, longest + 1))
     legend_above(axes)
     several = any(len(each) > 1 for each in lines)
-    thin = "Thick: mean over seeds; thin: each seed. " if several else ""
+    thin = "Thick: mean over seeds, as far as all were trained; thin: each seed. " * several
     return Chart(key, title, f"{thin}{ends}.", figure)
 
 
@@ -135,7 +136,7 @@ def _class_dots(found: SideBySide) -> Chart:
     axes.hlines(places, np.nanmin(means, 0), np.nanmax(means, 0), color=MUTED, linewidth=1)
     for letter, row, color, marker in zip(found.letters, means, SERIES, MARKERS, strict=False):
         axes.plot(row, places, marker, color=color, label=letter)
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [short(name) for name in names])
     axes.set(xlabel="recall (%)")
     axes.grid(visible=False, axis="y")
     legend_above(axes)

@@ -9,11 +9,13 @@ from fmnist.evidence.statistics import Summary, summarize
 from fmnist.reporting.charts import (
     HALF,
     MUTED,
+    ROOM,
     SERIES,
     Chart,
     legend_above,
     name_on_hover,
     new_figure,
+    short,
 )
 from fmnist.reporting.run_figures import whole_epochs
 from fmnist.reporting.table import Entry, SweepSetting
@@ -91,7 +93,7 @@ def convergence_curves(found: Sequence[SettingConvergence], target: float) -> Ch
             range(1, len(heights) + 1), heights, marker="" if muted else "o", markersize=3.5,
             color=MUTED if muted else SERIES[min(place, 1) if many else place],
             alpha=min(0.5, 20 / len(ranked)) if muted else 1, linewidth=0.8 if muted else 1.6,
-            zorder=2 if muted else 3, label=None if muted else setting.label,
+            zorder=2 if muted else 3, label=None if muted else short(setting.label, 2 * ROOM),
         )  # fmt: skip
         name_on_hover(line, setting.label)
     axes.axhline(100 * target, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
@@ -115,7 +117,7 @@ def _after_one_epoch(ranked: Sequence[SweepSetting]) -> Chart:
     ]
     figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.3 * len(ranked))))
     axes.plot(means, range(len(ranked)), "o", color=SERIES[0])
-    axes.set_yticks(range(len(ranked)), [setting.label for setting in ranked])
+    axes.set_yticks(range(len(ranked)), [short(setting.label) for setting in ranked])
     axes.set(xlabel="validation accuracy (%)", ylim=(len(ranked) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     caption = (

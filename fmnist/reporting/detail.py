@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmnist.data.facts import same_sums
 from fmnist.errors import DataError, UserError
 from fmnist.evidence.statistics import wilson_interval
 from fmnist.reporting.charts import Chart
@@ -140,12 +139,10 @@ def test_images(run: Run, evaluation: Evaluation) -> "Tensor":
 
     Raises:
         DataUnavailable: the files are not on this machine.
-        DataError: they are not those that the run was tested on.
+        RunError, DataError: they are not those that the run was tested on, or cannot be read.
     """
-    data, tested = run.data(), len(evaluation.labels)  # of trainer.limit_test_batches the first
-    if not same_sums(data.load().checksums, known(run.record.dataset).checksums) or (
-        data.test_images.labels[:tested].tolist() != evaluation.labels.tolist()
-    ):
+    data, tested = run.same_data(), len(evaluation.labels)  # of limit_test_batches the first
+    if data.test_images.labels[:tested].tolist() != evaluation.labels.tolist():
         raise DataError("the images found now are not those that the run was tested on")
     return data.test_images.pixels[:tested]
 

@@ -7,10 +7,12 @@ from fmnist.evidence.factorial import FactorEffect, Factorial, LevelEffect
 from fmnist.evidence.text import p_words
 from fmnist.reporting.charts import (
     MUTED,
+    ROOM,
     SERIES,
     Chart,
     name_on_hover,
     new_figure,
+    short,
 )  # fmt: skip
 
 COLUMNS = ("effect", "what its levels add, points [95 %]", "F (df)", "p")
@@ -87,7 +89,7 @@ def factorial_figure(found: Factorial, name: str, title: str) -> Chart:
         axes.plot([level.mean - half, level.mean + half], [place, place], color=color, linewidth=2)
         (dot,) = axes.plot([level.mean], [place], "o", color=color, markersize=5)
         name_on_hover(dot, f"{label}: {_words(level)}")
-    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    axes.set_yticks(range(len(rows)), [short(label, 3 * ROOM) for label, _, _ in rows])
     _color_ticks(axes.get_yticklabels(), [color for _, _, color in rows])
     # Of orange ones zero is another thing than of blue ones.
     axes.set(xlabel="points that are added to test accuracy", ylim=(len(rows) - 0.4, -0.6))

@@ -25,6 +25,7 @@ from fmnist.reporting.charts import (
     name_on_hover,
     new_figure,
     plain_numbers,
+    short,
 )  # fmt: skip
 from fmnist.runs.evaluation import BINS, MANY, Curve, Evaluation
 from fmnist.runs.record import Epoch, Record, known
@@ -219,7 +220,7 @@ def _matrix(values: Any, texts: Sequence[Sequence[str]], names: Sequence[str]) -
         for j, text in enumerate(row):
             color = MUTED if not shade[i, j] else PAPER if shade[i, j] > 0.6 else INK
             axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=7, color=color)
-    places = np.arange(len(names)) + 0.5
+    places, names = np.arange(len(names)) + 0.5, [short(name) for name in names]
     if len(names) > 12:  # slanted, they would lie across each other
         axes.set_xticks(places, names, rotation=90)
     else:
@@ -250,7 +251,7 @@ def class_scores(evaluation: Evaluation) -> Chart:
         scores, ("F1", "precision", "recall"), "osD", (SERIES[0], SERIES[1], SERIES[3]), strict=True
     ):
         axes.plot(values, places, marker, color=color, label=label)
-    axes.set_yticks(places, [evaluation.classes[k] for k in order])
+    axes.set_yticks(places, [short(evaluation.classes[k]) for k in order])
     low = float(scores.min())
     axes.set(xlabel="score (%); the axis begins where the lowest is", xlim=(low - 2, 101))
     axes.grid(visible=False, axis="y")
@@ -280,15 +281,17 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
     ):  # fmt: skip
         figure, axes = new_figure((4.6, 3.7))
         defined = [k for k, curve in enumerate(curves) if not math.isnan(curve.area)]
-        hardest = sorted(defined, key=lambda k: curves[k].area)[:4]
-        for k in sorted(defined, key=lambda k: curves[k].area)[: 3 * MANY]:
-            if k not in hardest:
-                axes.plot(*_percent(curves[k]), color=MUTED, linewidth=0.8, alpha=0.55)
+        drawn = sorted(defined, key=lambda k: curves[k].area)[: 3 * MANY]
+        hardest, others = drawn[:4], drawn[4:]
+        for k in others:
+            axes.plot(*_percent(curves[k]), color=MUTED, linewidth=0.8, alpha=0.55)
         for k, color in zip(hardest, SERIES, strict=False):
-            label = f"{evaluation.classes[k]}, {unit} {curves[k].area:.4f}"
+            label = f"{short(evaluation.classes[k])}, {unit} {curves[k].area:.4f}"
             axes.plot(*_percent(curves[k]), color=color, label=label)
-        if len(defined) > len(hardest):
-            axes.plot([], [], color=MUTED, linewidth=0.8, label="the other classes")
+        some = len(drawn) < len(defined)
+        if others:
+            words = f"the next {len(others)}" if some else "the other classes"
+            axes.plot([], [], color=MUTED, linewidth=0.8, label=words)
         if name == "roc":
             axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(-1.5, 101.5), ylim=(-1.5, 101.5))
@@ -297,6 +300,8 @@ def roc_and_pr(evaluation: Evaluation) -> list[Chart]:
             f"The four hardest classes in colour. A perfect class touches the {what} corner. "
             "The table of classes has all areas."
         )
+        if some:
+            caption += f" Of the {len(defined)} classes the {len(drawn)} hardest are drawn."
         charts.append(Chart(name, title, caption, figure))
     return charts
 

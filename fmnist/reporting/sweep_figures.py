@@ -22,6 +22,7 @@ from fmnist.reporting.charts import (
     name_on_hover,
     new_figure,
     plain_numbers,
+    short,
 )  # fmt: skip
 from fmnist.reporting.effects import LevelMeans, level_means, listed, pareto_front
 from fmnist.reporting.table import Entry, SweepSetting, numbers
@@ -47,7 +48,7 @@ def main_effect(name: str, found: LevelMeans) -> Chart:
     figure, axes = new_figure((HALF[0], max(1.5, 0.75 + 0.36 * len(levels))))
     for place, interval in enumerate(means.values()):
         _point_with_interval(axes, interval, place)
-    axes.set_yticks(range(len(levels)), levels)
+    axes.set_yticks(range(len(levels)), map(short, levels))
     axes.set(xlabel="test accuracy (%)", ylabel=name, ylim=(len(levels) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     seeds = max(interval.n for interval in means.values())
@@ -122,8 +123,8 @@ def _heatmap(
         text = "none" if math.isnan(value) else f"{value:.2f}"
         axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", color=color,
                   fontsize=7 if narrow else 8, rotation=90 if narrow else 0)  # fmt: skip
-    axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
-    axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, map(short, columns))
+    axes.set_yticks(np.arange(len(rows)) + 0.5, map(short, rows))
     if sum(map(len, columns)) > 40:
         axes.tick_params(axis="x", rotation=35)
     axes.set(xlabel=across, ylabel=down)
@@ -159,11 +160,11 @@ def _lines(
         marker = "osD^vPX"[index % 7]
         axes.errorbar(
             xs, [_mean(i) for i in line], yerr=errors if errors.any() else None, color=color,
-            marker=marker, capsize=2, elinewidth=0.8, label=level,
+            marker=marker, capsize=2, elinewidth=0.8, label=short(level),
         )  # fmt: skip
     if places and min(places) > 0 and max(places) / min(places) >= 4:
         axes.set_xscale("log")
-    axes.set_xticks(xs, columns)
+    axes.set_xticks(xs, map(short, columns))
     axes.xaxis.set_minor_locator(NullLocator())
     if places is None:
         axes.set_xlim(-0.3, len(xs) - 0.7)
@@ -205,7 +206,7 @@ def model_bars(name: str, found: LevelMeans) -> Chart:
         start = 0.03 * width if inside else width + float(errors[1].max()) + 0.02 * most
         axes.text(start, place, f"{interval.mean:.2f} % correct", va="center", fontsize=8,
                   color="#ffffff" if inside else INK, fontweight="bold")  # fmt: skip
-    axes.set_yticks(range(len(order)), [key[0] for key in order])
+    axes.set_yticks(range(len(order)), [short(key[0]) for key in order])
     axes.set(xlabel="test error (%)", ylabel=name, ylim=(len(order) - 0.4, -0.6), xlim=(0, None))
     axes.grid(visible=False, axis="y")
     least = order[0]
@@ -273,7 +274,7 @@ def _ticks(
     accuracy: "np.ndarray[tuple[int], np.dtype[np.float64]]",
 ) -> list[tuple[str, float]]:
     if name in factors:
-        return [(level, _height(level, factors[name])) for level in factors[name]]
+        return [(short(level), _height(level, factors[name])) for level in factors[name]]
     values, form = (seconds, "{:.1f}") if name == "seconds" else (accuracy, "{:.2f}")
     return [(form.format(values.min()), 0.0), (form.format(values.max()), 1.0)]
 

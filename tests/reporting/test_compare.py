@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from fmnist.runs.record import known
 from fmnist.runs.rows import FACTS as FACTS_OF_ROWS
 from fmnist.runs.rows import Row, class_metrics, rows_of
 from fmnist.runs.rows_file import write_rows
-from fmnist.runs.run import load_run
+from fmnist.runs.run import Run, load_run
 from tests.records import CONFIG, FACTS, a_record, an_epoch, put_record
 
 ACCURACIES = {"avg": (0.70, 0.71, 0.72), "max": (0.80, 0.81, 0.82)}
@@ -481,6 +482,17 @@ def test_the_page_shows_curves_classes_and_what_one_side_alone_gets_right(
         assert words in html
     assert html.count("<svg") == 4
     assert "http:" not in html.replace("http://www.w3.org", "")
+
+
+def test_a_reader_of_ones_own_that_fails_costs_the_page_its_pictures_alone(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(Run, "data", lambda _: SimpleNamespace(load=fail))
+    assert main([str(sweep), "--html", str(tmp_path / "page.html")]) == 0
+    assert "its data cannot be read: KeyError" in (tmp_path / "page.html").read_text()
 
 
 def test_the_page_shows_colour_images(

@@ -26,6 +26,7 @@ from fmnist.reporting.sweep_figures import (
     _heatmap,
     bounded_errors,
     cost_and_accuracy,
+    main_effect,
     model_bars,
     parallel_coordinates,
     two_factors,
@@ -159,6 +160,26 @@ def test_names_of_many_classes_do_not_lie_across_each_other() -> None:
     assert len(boxes) == 20
     assert not [k for k, (a, b) in enumerate(pairwise(boxes)) if a.overlaps(b)]
     assert chart.dense  # on a phone it keeps its size
+
+
+def test_long_names_leave_room_for_the_figure() -> None:
+    random, names = np.random.default_rng(0), [f"class {k}, {'a shark, ' * 12}" for k in range(70)]
+    labels = random.integers(0, 70, 700)
+    logits = random.normal(size=(700, 70)).astype(np.float32) + 2 * np.eye(70)[labels]
+    found = evaluate_predictions(logits, labels, names)
+    means = {(f"{k}{list(range(40))}",): summarize([90.0, 91.0]) for k in range(2)}
+    with rc_context(STYLE):
+        charts = [confusion_matrices(found)[0], class_scores(found), *roc_and_pr(found),
+                  main_effect("model.widths", LevelMeans(means, True, [], []))]  # fmt: skip
+        for chart in charts:
+            chart.figure.draw_without_rendering()  # warns where there is none
+    for chart in charts:
+        (axes,) = chart.figure.axes
+        legends = [text for legend in chart.figure.legends for text in legend.get_texts()]
+        boxes = [t.get_window_extent() for t in (*axes.get_yticklabels(), *legends) if t.get_text()]
+        assert min(box.x0 for box in boxes) >= 0
+        assert max(box.x1 for box in boxes) <= chart.figure.bbox.x1
+    assert "Of the 70 classes the 60 hardest are drawn." in charts[2].caption
 
 
 def test_no_legend_lies_over_what_it_names() -> None:
