@@ -6,7 +6,9 @@ committed ones are. Which are compared by their seeds, and how sure a difference
 counts as: `fmnist.evidence.failed`.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -148,9 +150,9 @@ def _selected(
         RunError: no run has such a setting or such a value.
     """
     for text in where:
-        key, _, values = text.partition("=")
+        key, values = _asked(text)
         has = [_value(row, key) for row, _ in found]
-        wanted = {canonical(value) for value in values.split(",")}
+        wanted = {*values}
         if not any(has):
             known = {"seed", "experiment"}.union(*(row.settings for row, _ in found))
             raise RunError(f"--where {text}: no run has a setting {key}{near_or_all(key, known)}")
@@ -162,9 +164,33 @@ def _selected(
 
 def _order(row: Row, where: Sequence[str]) -> tuple[list[int], str]:
     """As they were asked for, then as they were run."""
-    asked = [text.partition("=")[::2] for text in where]
-    places = [[*map(canonical, values.split(","))].index(_value(row, key)) for key, values in asked]
+    places = [values.index(_value(row, key)) for key, values in map(_asked, where)]
     return places, row.facts["started"]
+
+
+def _asked(text: str) -> tuple[str, list[str]]:
+    """A setting and its values, as rows have them: a list is one, however it was typed.
+
+    Raises:
+        RunError: it is no KEY=VALUE,...
+    """
+    key, equals, typed = text.partition("=")
+    if not (key and equals):
+        raise RunError(f"--where {text}: should be KEY=VALUE,...")
+    values, depth = [""], 0
+    for letter in typed:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and not depth:
+            values.append("")
+        else:
+            values[-1] += letter
+    return key, list(map(_as_in_rows, values))
+
+
+def _as_in_rows(value: str) -> str:
+    with suppress(ValueError):
+        return canonical(json.loads(value) if value[:1] in ("[", "{") else value)
+    return value
 
 
 def _value(row: Row, key: str) -> str:

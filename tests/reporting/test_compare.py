@@ -566,6 +566,21 @@ def test_what_cannot_be_compared_is_said_in_a_line(
     assert "no run here has finished" in capsys.readouterr().err
 
 
+def test_runs_are_chosen_by_a_list_as_it_is_shown_and_as_it_is_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, widths in enumerate(([1, 2], [3, 4], [5, 6])):
+        config = CONFIG | {"model": {"widths": widths}}
+        put_record(tmp_path / str(number), a_record(config=config))
+    found = read_settings([tmp_path], ["model.widths=[5,6],[1, 2]"])
+    assert [side.name for side in found] == ["model.widths=[5, 6]", "model.widths=[1, 2]"]
+    assert main([str(tmp_path), "--where", "model.widths=[7,8]"]) == 2
+    said = "no run has model.widths=[7, 8]; did you mean [5, 6]?"
+    assert said in capsys.readouterr().err
+    assert main([str(tmp_path), "--where", "seed"]) == 2
+    assert "--where seed: should be KEY=VALUE,..." in capsys.readouterr().err
+
+
 def test_sides_are_called_by_what_differs(sweep: Path) -> None:
     sides = read_settings([sweep])
     assert [side.name for side in sides] == ["model.pooling=avg", "model.pooling=max"]
