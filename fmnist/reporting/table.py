@@ -117,9 +117,10 @@ class SweepSetting:
 
     def resolution(self, metric: str) -> float:
         """In points: one of the images that were tested, or validated."""
-        facts = [known(row.record.dataset) for row in self.rows.values()]
-        sizes = [one.test_size if metric.startswith("test/") else one.val_size for one in facts]
-        return 100 / min(sizes)
+        facts = [(known(row.record.dataset), row.leaks) for row in self.rows.values()]
+        tests = metric.startswith("test/")
+        sizes = [data.test_size if tests or leaks else data.val_size for data, leaks in facts]
+        return 100 / max(1, min(sizes))  # a record may say that it has none
 
 
 @dataclass(frozen=True)

@@ -325,6 +325,13 @@ def test_one_image_of_those_that_were_tested_is_what_equal_seeds_may_differ_by()
     assert made[0].resolution("test/acc") == 5
     (net,) = compare_levels(made, FACTORS)["net"]
     assert net.difference.error > 0.5
+    row = made[0].rows[0]
+    for data, resolution in (
+        (replace(FACTS, val_size=50), 2), (replace(FACTS, val_size=0), 100),
+        (replace(FACTS, val_size=50, select_on="test"), 5),  # whose validation is the test set
+    ):  # fmt: skip
+        row.run.record = replace(row.record, dataset=data)
+        assert replace(made[0], rows={0: row}).resolution("val/acc") == resolution
 
 
 def test_captions_compare_no_means_over_different_other_settings() -> None:
