@@ -189,8 +189,9 @@ def claims_tested_by(choices: Mapping[str, str]) -> list[str]:
     if not found:
         return []
     most = max(found)
-    asked = experiments_of(choices["ablation"]) or [None]
-    return found[most] if most > 1 or choices.get("experiment") in asked else []
+    asked, chosen = experiments_of(choices["ablation"]), choices.get("experiment")
+    own = chosen in asked if asked else chosen is None
+    return found[most] if most > 1 or own else []
 
 
 def prepare(nodes: dict[str, Any]) -> list[str]:
