@@ -37,7 +37,7 @@ from fmnist.process.terminal import (
     signal_exit_code,
     sigterm_exits,
 )
-from fmnist.runs.before import remove_all_untouched, remove_untouched
+from fmnist.runs.before import check_folder, remove_all_untouched, remove_untouched
 from fmnist.runs.job import Job, hydra_job
 from fmnist.runs.lock import locked
 from fmnist.runs.record import RESULT, Record, known
@@ -124,6 +124,7 @@ def train_here(overrides: Sequence[str], folder: str | Path | None) -> Run:
     config, choices = compose_run(overrides)
     made = folder or f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}"
     job = Job(Path(made).absolute(), choices, tuple(overrides))
+    check_folder(job.dir, job.log, config_hash(config))
     with run_log(job.dir / job.log):
         train(config, job)
     return load_run(job.dir)
