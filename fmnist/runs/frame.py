@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def frame(paths: Iterable[str | Path]) -> "DataFrame":
-    """A row a run that has ended; a column is of numbers where all it has are numbers.
+    """A row a run that has ended; a setting's column is of numbers where all it has are numbers.
 
     The status of one that measures no setting is CUT.
 
@@ -34,7 +34,8 @@ def frame(paths: Iterable[str | Path]) -> "DataFrame":
     ]
     table = DataFrame([row.facts | row.settings | row.metrics for row in rows])
     metrics = {name for row in rows for name in row.metrics}
-    for name in table.columns.difference([*metrics]):
+    names = {*FACTS} - {"seed", "threads"}  # a hash of digits alone is no number
+    for name in table.columns.difference([*metrics, *names]):
         try:
             table[name] = to_numeric(table[name])
         except (ValueError, TypeError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmnist.using.classify import Answer
 
 SHOWN = 3  # classes a picture
+STEM = 200  # bytes of a picture's name in that of what the net saw: a file's may have 255
 SHORT = 14  # letters of a class's name, so that three of them fit into a line
 
 
@@ -124,4 +125,5 @@ def save_inputs(folder: Path, inputs: dict[str, Pixels]) -> None:
         image = Image.fromarray(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
-        write_atomically(folder / f"{number:04d}_{Path(name).stem}.png", buffer.getvalue())
+        stem = Path(name).stem.encode()[:STEM].decode(errors="ignore")
+        write_atomically(folder / f"{number:04d}_{stem}.png", buffer.getvalue())

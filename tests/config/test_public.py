@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 import fmnist
-from tests.conftest import CHECKOUT
+import fmnist.errors
+from tests.conftest import CHECKOUT, TINY
+from tests.records import a_record, put_record
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
@@ -59,3 +61,20 @@ def test_the_examples_of_the_page_run(
 def test_a_sweep_from_python_is_refused_with_the_command_that_runs_it() -> None:
     with pytest.raises(fmnist.errors.ConfigError, match="fmnist train ablation=s2_pooling"):
         fmnist.train_run(["ablation=s2_pooling"])
+
+
+def test_a_run_goes_to_no_folder_that_holds_other_things(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(fmnist.errors.RunError, match=r"holds other things \(thesis.tex\)"):
+        fmnist.train_run([*TINY], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_names_a_run_is_text_in_a_table_also_where_it_has_digits_alone(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    record = a_record(config_hash="012345678901", git_commit="1" * 40)
+    put_record(tmp_path / "run", record)
+    table = fmnist.rows(tmp_path)
+    assert table["config_hash"].tolist() == ["012345678901"]
+    assert table["git_commit"].tolist() == ["1" * 40]
+    assert pandas.api.types.is_integer_dtype(table["seed"])

@@ -21,7 +21,7 @@ from fmnist.errors import DataError
 from fmnist.predict import main
 from fmnist.runs.run import Run
 from fmnist.using import classify
-from fmnist.using.answers import answers_of, answers_table
+from fmnist.using.answers import answers_of, answers_table, save_inputs
 from fmnist.using.classify import (
     Answer,
     Familiar,
@@ -318,3 +318,10 @@ def test_classes_with_one_beginning_are_told_apart_in_the_table():
     assert all(name in line for name in names)
     short = Answer("a.png", {"long common prefix of one": 0.9, "short": 0.1}, -1.0)
     assert "long common pr  90.0%  short " in answers_table([short])
+
+
+def test_a_picture_may_have_as_long_a_name_as_a_file_can(tmp_path):
+    name = 125 * "é" + ".png"
+    save_inputs(tmp_path, {name: np.zeros((28, 28), np.uint8)})
+    (saved,) = tmp_path.iterdir()
+    assert saved.name.startswith("0001_ééé")
