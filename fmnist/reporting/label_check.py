@@ -23,7 +23,7 @@ SHOWN, PAIRS = 24, 10
 
 @dataclass(frozen=True)
 class Suspect:
-    """An image and its label; `index` counts from 0 in the file of its part."""
+    """An image and its label; `index` counts from 0 in its part as `ImageData.read` gives it."""
 
     part: str
     index: int
