@@ -57,9 +57,8 @@ def columns(title: str, letters: str, lines: Sequence[Line]) -> list[str]:
     """A table of texts; what would make it wider than a terminal is cut."""
     rows = [[title, *letters], *([line.what, *line.values] for line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    while (over := sum(widths) + 2 * (len(widths) - 1) - WIDTH) > 0 and max(widths[1:]) > LEAST:
-        widest = max(range(1, len(widths)), key=widths.__getitem__)
-        widths[widest] = max(LEAST, widths[widest] - over)
+    while sum(widths) + 2 * (len(widths) - 1) > WIDTH and max(widths[1:]) > LEAST:
+        widths[max(range(1, len(widths)), key=widths.__getitem__)] -= 1
     return aligned(rows, widths)
 
 
@@ -94,4 +93,6 @@ def aligned(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[s
 
 
 def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    """Without its middle: what two long values differ in stands at either end, if anywhere."""
+    tail = (most - 3) // 2
+    return text if len(text) <= most else f"{text[: most - 3 - tail]}...{text[-tail:]}"

@@ -19,8 +19,10 @@ from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.settings import compare, difference, differing, read_settings
 from fmnist.evidence.text import remarks
 from fmnist.report import main as report
+from fmnist.reporting.compare_text import columns
 from fmnist.reporting.effects import compare_settings
 from fmnist.reporting.same_images import read_labels
+from fmnist.reporting.side_by_side import Line
 from fmnist.reporting.table import read_table
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
@@ -579,6 +581,15 @@ def test_runs_are_chosen_by_a_list_as_it_is_shown_and_as_it_is_typed(
     assert said in capsys.readouterr().err
     assert main([str(tmp_path), "--where", "seed"]) == 2
     assert "--where seed: should be KEY=VALUE,..." in capsys.readouterr().err
+
+
+def test_long_values_are_cut_alike_and_stay_apart() -> None:
+    values = [f"[{'16, ' * 30}{last}]" for last in (32, 64, 128)]
+    head, line = columns("settings that differ", "ABC", [Line("model.widths", values)])
+    assert len(head) == len(line) == 80
+    cut = re.split(r"  +", line)[1:]
+    assert len({*cut}) == 3
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1
 
 
 def test_sides_are_called_by_what_differs(sweep: Path) -> None:
