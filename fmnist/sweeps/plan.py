@@ -74,7 +74,7 @@ def plan(
         if cell.sources == sources
         and not own_names
         # Of what it refers to, a variable or the code of a target, the sources know nothing.
-        and not any("${" in text or "_target_=" in text for text in cell.overrides)
+        and not any("${" in text or "_target_" in text for text in cell.overrides)
     }
     cells: dict[str, Cell] = {}
     for overrides in wanted:

@@ -191,7 +191,8 @@ def test_a_mistake_is_one_line(capsys, monkeypatch, tmp_path, overrides, message
 
 
 def test_a_cell_of_a_typed_target_is_composed_again_as_its_code_may_be_another():
-    known = [Cell("there", [text], "hash", "sources") for text in ("seed=1", "model._target_=a.B")]
+    cells = ["seed=1"], ["model={_target_: a.B}"]
+    known = [Cell("there", cell, "hash", "sources") for cell in cells]
 
     def compose(cell):
         raise ConfigError("composed")
