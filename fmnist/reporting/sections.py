@@ -154,6 +154,8 @@ def many_runs(page: Page, compare: Sequence[Path], latency: bool) -> dict[str, A
         "leak": leak_warning(sum(row.leaks for row in table.rows), len(table.rows)),
     }  # fmt: skip
     if not (settings := table.settings):
+        if compare:
+            two_runs(table, compare, [])  # neither has finished, which it says
         return values
     used = [row for setting in settings for row in setting.rows.values()]
     values["codes"] = versions_in_words(row.record.code for row in used)

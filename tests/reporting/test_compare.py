@@ -583,6 +583,14 @@ def test_runs_are_chosen_by_a_list_as_it_is_shown_and_as_it_is_typed(
     assert "--where seed: should be KEY=VALUE,..." in capsys.readouterr().err
 
 
+def test_a_report_without_a_finished_run_says_that_it_cannot_compare_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = [str(put_record(tmp_path / name, a_record("failed", error="x"))) for name in "ab"]
+    assert report([str(tmp_path), "--compare", *pair]) == 2
+    assert f"--compare {pair[0]}: not one of the finished runs" in capsys.readouterr().err
+
+
 def test_long_values_are_cut_alike_and_stay_apart() -> None:
     values = [f"[{'16, ' * 30}{last}]" for last in (32, 64, 128)]
     head, line = columns("settings that differ", "ABC", [Line("model.widths", values)])
