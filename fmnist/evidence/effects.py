@@ -29,10 +29,10 @@ def resolution_of(metric: str, rows: Iterable[Row]) -> float:
 
 def _images(metric: str, row: Row) -> float | None:
     """On how many of a run's images a share of them was measured; of a class the mean."""
-    if metric.startswith("val/"):
+    if metric.startswith("val/") and not row.leaks:
         size = row.settings.get("data.val_size", "")
         return int(size) if size.isdigit() and int(size) else None
-    if not metric.startswith("test/") or not row.images:
+    if not metric.startswith(("test/", "val/")) or not row.images:
         return None
     of_class = metric.startswith(("test/recall/", "test/f1/"))
     classes = sum(name.startswith("test/f1/") for name in row.metrics) if of_class else 1

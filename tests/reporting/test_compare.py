@@ -203,6 +203,8 @@ def test_an_image_of_the_validation_set_or_of_a_class_is_what_equal_seeds_may_di
     metrics = ("test/acc", "val/acc", "test/recall/a", "test/f1/a", "train/acc", "test/loss")
     found = [resolution_of(metric, [one]) for metric in metrics]
     assert found == [0.5, 2.0, 2.0, 2.0, 0.01, 0.0]
+    (leaking,) = [replace(one, settings=settings | {"data.select_on": "test"})]
+    assert resolution_of("val/acc", [leaking]) == 0.5  # its validation is on the test images
 
 
 def test_seconds_of_two_machines_are_shown_with_a_warning_and_not_subtracted(
