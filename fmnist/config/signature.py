@@ -84,8 +84,9 @@ def read_signature(target: str) -> dict[str, Parameter] | None:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return _arguments(tree, item, skip=1)
     match node.bases:
-        case [ast.Name(id=base), *_]:  # whose constructor it has, or whose fields besides its own
-            inherited = read_signature(f"{module}.{base}")  # imported there, maybe
+        case [ast.Name(id=base), *_] if base != node.name:
+            # Imported there, maybe; whose constructor it has, or whose fields besides its own.
+            inherited = read_signature(f"{module}.{base}")
         case _:
             inherited = None
     if not any("dataclass" in ast.unparse(item) for item in node.decorator_list):
@@ -103,6 +104,17 @@ def source_file(target: str) -> Path | None:
     """The file that defines a class or function; None where that cannot be told."""
     found = definition(target)
     return module_file(found[2]) if found else None
+
+
+def source_files(target: str) -> set[Path]:
+    """The files that define a class or function, and the bases whose constructor it may have."""
+    found, file = definition(target), source_file(target)
+    match found:
+        case (_, ast.ClassDef(name=name, bases=[ast.Name(id=base), *_]), module) if base != name:
+            inherited = source_files(f"{module}.{base}")
+        case _:
+            inherited = set()
+    return inherited | ({file} if file is not None else set())
 
 
 def imported_modules(name: str) -> set[str]:

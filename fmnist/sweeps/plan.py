@@ -14,7 +14,7 @@ from fmnist.config.folders import read_yaml, yaml_files
 from fmnist.config.readings import key_of
 from fmnist.config.schema import __file__ as config_module
 from fmnist.config.schema import config_hash
-from fmnist.config.signature import source_file
+from fmnist.config.signature import source_files
 from fmnist.config.trial import check_all
 from fmnist.errors import ConfigError, RunError
 from fmnist.runs.lock import locked
@@ -37,7 +37,7 @@ def fingerprint(folders: Iterable[Path]) -> str:
                 f"{name}={os.environ.get(name)}" for name in re.findall(r"oc\.env:(\w+)", text)
             ]
             targets |= {*re.findall(r"_target_: *([\w.]+)", text)}
-    files = {file for target in targets if (file := source_file(target)) is not None}
+    files = set().union(*map(source_files, targets))
     texts += [file.read_text(encoding="utf-8", errors="replace") for file in sorted(files)]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 

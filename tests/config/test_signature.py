@@ -107,6 +107,11 @@ def test_inherited_constructors_are_not_checked(module: Callable[[str], str]) ->
     )
 
 
+def test_a_class_may_be_called_as_its_base_is(module: Callable[[str], str]) -> None:
+    name = module("from torch.optim import Adam\nclass Adam(Adam): ...")
+    assert read_signature(f"{name}.Adam") is None
+
+
 def test_a_namespace_lies_in_several_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

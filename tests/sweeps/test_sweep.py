@@ -171,6 +171,19 @@ def test_known_cells_are_not_composed_again_until_a_source_changes(tmp_path):
     assert fingerprint([tmp_path]) != before
 
 
+def test_the_sources_of_a_sweep_hold_the_base_of_a_class_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "x.yaml").write_text("_target_: derived_net.Net")
+    (tmp_path / "derived_net.py").write_text("from base_net import Base\nclass Net(Base): pass\n")
+    prints = set()
+    for width in (8, 16):  # a default, which a configuration leaves out
+        (tmp_path / "base_net.py").write_text(
+            f"class Base:\n    def __init__(self, width={width}): ...\n"
+        )
+        prints.add(fingerprint([tmp_path]))
+    assert len(prints) == 2
+
+
 def test_a_known_cell_that_refers_to_something_is_composed_again(monkeypatch):
     wanted = [["optim.lr='${oc.decode:${oc.env:A_RATE}}'"]]
     monkeypatch.setenv("A_RATE", "0.1")
