@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fmnist.config.folders import cached_by_folders, option_file, options_of
 from fmnist.config.readings import OURS, key_of
+from fmnist.config.schema import look_up
 from fmnist.errors import ConfigError
 from fmnist.evidence.claim import Claim
 from fmnist.evidence.matching import settings_of
@@ -85,9 +86,15 @@ def _swept(key: Any, levels: Any) -> list[str]:
 @cache
 def as_in_rows(level: str) -> str:
     """A level as a row has the setting: without the quotes of Hydra's grammar, a list as JSON."""
+    return canonical(_value(level))
+
+
+@cache
+def _value(level: str) -> Any:
+    """What Hydra's grammar reads in the text of a level."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    return canonical(OverridesParser.create().parse_override(f"key={level}").value())
+    return OverridesParser.create().parse_override(f"key={level}").value()
 
 
 @cached_by_folders
@@ -144,8 +151,7 @@ def misfit(
     if not is_study(study):
         unknown = "no ablation or experiment of that name is defined here"
         return f"{unknown}; --config-dir names a folder of one's own" if study else "no study"
-    own = {key: value for key, value in flatten(config).items() if is_value(key)}
-    found = [_misfit(overrides, own, choices) for overrides in definitions(study, claims)]
+    found = [_misfit(overrides, config, choices) for overrides in definitions(study, claims)]
     wrong = min(found, key=len)
     rest = len(wrong) - SHOWN
     more = f" and {rest} more setting{'s' * (rest != 1)}" if rest > 0 else ""
@@ -153,20 +159,20 @@ def misfit(
 
 
 def _misfit(
-    overrides: tuple[str, ...], own: Mapping[str, str], choices: Mapping[str, Any]
+    overrides: tuple[str, ...], config: Mapping[str, Any], choices: Mapping[str, Any]
 ) -> list[str]:
     """What of a run is otherwise than in one definition of a study."""
     group, _, name = overrides[0].partition("=")
     factors = axes(name) if group == "ablation" else {}
-    has = {key: own.get(key_of(key)) if is_value(key) else choices.get(key) for key in factors}
-    levels = {
-        key: next((text for text in texts if as_in_rows(text) == canonical(has[key])), None)
-        for key, texts in factors.items()
-    }
+    # Not of its row, which leaves out what has Lightning's default.
+    has = {key: look_up(dict(config), key_of(key)) for key in factors}
+    levels = {key: _level_of(key, has[key], choices, texts) for key, texts in factors.items()}
     if strange := [key for key, level in levels.items() if level is None]:
-        return [f"{key}={has[key]} (there: {', '.join(factors[key])})" for key in strange]
+        said = {key: canonical(has[key]) if is_value(key) else choices.get(key) for key in strange}
+        return [f"{key}={said[key]} (there: {', '.join(factors[key])})" for key in strange]
     cell = (*overrides, *(f"{key}={level}" for key, level in levels.items()))
     under = readings_of(str(choices.get("experiment"))) if runs_readings(name) else (OURS,)
+    own = {key: value for key, value in flatten(config).items() if is_value(key)}
     found = [
         [
             f"{key}={value} (there: {wanted.get(key, 'none')})"
@@ -179,3 +185,25 @@ def _misfit(
         for wanted in (settings_of((*cell, *reading)) for reading in under)
     ]
     return min(found, key=len)
+
+
+def _level_of(
+    factor: str, value: Any, choices: Mapping[str, Any], texts: Iterable[str]
+) -> str | None:  # fmt: skip
+    """Which of a factor's levels a run has, as the file writes it; None: another one.
+
+    Args:
+        value: that the run's configuration has under its key; of an option the choice counts.
+    """
+    has = canonical(value if is_value(factor) else choices.get(key_of(factor)))
+
+    def fits(text: str) -> int:
+        """How much of the run the level says: a dictionary is put into what was there before."""
+        level = _value(text)
+        if not isinstance(level, dict):
+            return int(canonical(level) == has)
+        within = flatten(value, (factor,)) if isinstance(value, dict) else {}
+        said = flatten(level, (factor,))
+        return 1 + len(said) if said.items() <= within.items() else 0
+
+    return max((text for text in texts if fits(text)), key=fits, default=None)

@@ -137,6 +137,37 @@ def test_levels_count_however_the_file_writes_them(tmp_path, monkeypatch, capsys
     assert [line.split()[1] for line in lines] == ["small", "flip", "off"]
 
 
+STEPS = "_target_: torch.optim.lr_scheduler.StepLR, _partial_: true"
+POLICIES = (f"{{{STEPS}, step_size: 2}}", f"{{{STEPS}, step_size: 2, gamma: 0.5}}")
+
+
+@pytest.mark.parametrize(
+    ("factor", "levels", "other"),
+    [
+        ("scheduler.policy", POLICIES, f"{{{STEPS}, step_size: 3}}"),
+        ("trainer.accumulate_grad_batches", "12", "3"),  # 1 is Lightning's default, and in no row
+        ("+part", "ab", "c"),  # a group of one's own
+    ],
+)
+def test_runs_of_each_level_are_collected(tmp_path, monkeypatch, capsys, factor, levels, other):
+    monkeypatch.chdir(own_study(tmp_path, "own_levels"))
+    file = tmp_path / "conf/ablation/own_levels.yaml"
+    swept = f"{factor}: '{','.join(levels)}'"
+    file.write_text(file.read_text().replace("model.pooling: avg,max", swept))
+    (tmp_path / "conf/part").mkdir()
+    for name, rate in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        part = f"# @package _global_\nlabel_smoothing: {rate}\n"
+        (tmp_path / f"conf/part/{name}.yaml").write_text(part)
+    with own_folder(tmp_path / "conf"):
+        for number, level in enumerate((*levels, other)):
+            words = ("ablation=own_levels", f"{factor}={level}")
+            run_dir(tmp_path / f"multirun/{number}", *words)
+    assert results(["collect", "multirun", "--config-dir", "conf"]) == 0
+    table, left_out = capsys.readouterr().out.splitlines()
+    assert table == "results/own_levels.csv: 2 runs, 2 new"
+    assert left_out.startswith(f"left out: 1 run of own_levels: {factor}=")
+
+
 def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(own_study(tmp_path, "own_unknown"))
     with_runs(tmp_path, "own_unknown")
