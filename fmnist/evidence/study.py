@@ -39,7 +39,7 @@ def is_ablation(name: str) -> bool:
 
 
 def _is_option(group: str, name: str) -> bool:
-    return bool(re.fullmatch(r"\w+", name) and option_file(group, name))
+    return bool(re.fullmatch(r"\w[\w-]*", name) and option_file(group, name))
 
 
 def _file(ablation: str) -> DictConfig | ListConfig:

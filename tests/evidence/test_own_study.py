@@ -168,6 +168,13 @@ def test_runs_of_each_level_are_collected(tmp_path, monkeypatch, capsys, factor,
     assert left_out.startswith(f"left out: 1 run of own_levels: {factor}=")
 
 
+def test_a_study_may_have_a_hyphen_in_its_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(own_study(tmp_path, "own-hyphen"))
+    with_runs(tmp_path, "own-hyphen")
+    assert results(["collect", "multirun", "--config-dir", "conf"]) == 0
+    assert capsys.readouterr().out == "results/own-hyphen.csv: 6 runs, 6 new\n"
+
+
 def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(own_study(tmp_path, "own_unknown"))
     with_runs(tmp_path, "own_unknown")
