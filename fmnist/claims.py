@@ -14,6 +14,7 @@ from fmnist.errors import UserError
 from fmnist.evidence.claim_file import RESULTS_DIR, asked_claims
 from fmnist.evidence.outcome import evaluate
 from fmnist.evidence.sources import judge_foreign, read_sources, states_in_words
+from fmnist.evidence.study import refuse_unknown
 from fmnist.evidence.text import scope
 from fmnist.reporting.claims_table import claims_table, to_csv
 from fmnist.runs.command import add_config_dir, command, command_parser, start
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         claims = asked_claims(options.claims)
         rows, found = read_sources(options.sources or [str(RESULTS_DIR)])
         with own_folder(options.config_dir):
+            refuse_unknown(claims)
             outcomes = evaluate(claims, rows, options.only)
         states = states_in_words(rows, found)
         about = scope(row.tested for row in rows)

@@ -17,8 +17,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from fmnist.config.folders import cached_by_folders, option_file, options_of
 from fmnist.config.readings import OURS, key_of
 from fmnist.config.schema import look_up
+from fmnist.config.words import near
 from fmnist.errors import ConfigError
-from fmnist.evidence.claim import Claim
+from fmnist.evidence.claim import Claim, ClaimError
 from fmnist.evidence.matching import settings_of
 from fmnist.evidence.readings import readings_of, runs_readings
 from fmnist.runs.rows import canonical, flatten, is_value
@@ -107,6 +108,19 @@ def sweep_of_readings(experiment: str) -> str:
 def ablations() -> list[str]:
     """The files of conf/ablation."""
     return options_of("ablation")
+
+
+def refuse_unknown(claims: Iterable[Claim]) -> None:
+    """Refuse claims of an ablation that is not here: at which looks they are judged it says.
+
+    Raises:
+        ClaimError: naming the claim, and the ablation that is near.
+    """
+    for claim in claims:
+        group, study = claim.sweep.partition("=")[0], claim.study
+        if group == "ablation" and not claim.looks and not is_ablation(study):
+            hint = near(study, ablations()) or "; --config-dir names a folder of one's own"
+            raise ClaimError(f"{claim.name}: sweep: ablation={study}: no such option{hint}")
 
 
 def experiments_of(ablation: str) -> list[str]:

@@ -10,7 +10,7 @@ from fmnist.evidence.collect import study_rows
 from fmnist.evidence.mended import touched_words
 from fmnist.evidence.outcome import Outcome, evaluate
 from fmnist.evidence.statistics import Summary
-from fmnist.evidence.study import axes, is_ablation
+from fmnist.evidence.study import axes, is_ablation, refuse_unknown
 from fmnist.evidence.text import (
     ROUNDED,
     both_intervals,
@@ -53,6 +53,7 @@ def write_results(folder: Path, claims: Sequence[Claim]) -> list[str]:
         RunError: a file cannot be read or written.
     """
     path = folder / "README.md"
+    refuse_unknown(claims)
     write_text(path, render(study_rows(folder), claims))
     return [f"{path}: written"]
 

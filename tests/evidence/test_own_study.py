@@ -175,6 +175,21 @@ def test_a_study_may_have_a_hyphen_in_its_name(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "results/own-hyphen.csv: 6 runs, 6 new\n"
 
 
+def test_a_claim_of_a_study_that_is_not_here_is_not_judged_without_its_looks(
+    tmp_path, monkeypatch, capsys
+):
+    claim = CLAIM.replace("experiment: NAME_base", "model: lenet5")
+    monkeypatch.chdir(own_study(tmp_path, "own_absent", claim=claim))
+    with_runs(tmp_path, "own_absent")
+    for words, hint in ((FLAGS[:2], "; --config-dir names a folder of one's own"), (FLAGS, "")):
+        said = f"error: own_absent: sweep: ablation=own_absent: no such option{hint}\n"
+        code = 2 if hint else 0
+        for main, *more in ((claims, "multirun"), (results, "render")):
+            (tmp_path / "results").mkdir(exist_ok=True)
+            assert main([*more, *words]) == code
+            assert capsys.readouterr().err == (said if hint else "")
+
+
 def test_without_its_folder_it_is_not_known(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(own_study(tmp_path, "own_unknown"))
     with_runs(tmp_path, "own_unknown")
