@@ -61,7 +61,9 @@ def read_sources(paths: Iterable[str]) -> tuple[list[Row], Found]:
 
 def states_in_words(rows: Iterable[Row], found: Found) -> str:
     """ "12 runs finished, 1 failed, 1 damaged"."""
-    states = Counter("finished" if row.finished else "failed" for row in rows)
+    # A run may be read from its folder and from a table, too.
+    once = {(row.key, row.seed, row.did, row.facts["started"]): row.finished for row in rows}
+    states = Counter("finished" if finished else "failed" for finished in once.values())
     states += Counter(run.status for run in found.runs if run.record.status == "running")
     states += Counter(stopped=sum(run.record.stopped for run in found.runs))
     states[CUT] = sum(bool(run.record.cut_short) for run in found.runs)

@@ -277,6 +277,8 @@ def test_ones_own_claims_need_none_of_the_projects(tmp_path, monkeypatch, capsys
     ):
         assert main(words) == 0
         assert told in capsys.readouterr().out
+    assert claims(["multirun", "results", *FLAGS]) == 0  # each run twice
+    assert capsys.readouterr().out.startswith("6 runs finished\n")
     assert evaluate_claims(find_runs(["multirun"]).runs) == []
     for main, *words in ((claims, "multirun"), (settle, "own_alone", *conf)):
         assert main(words) == 2
