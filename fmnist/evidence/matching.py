@@ -18,7 +18,7 @@ from typing import Any
 
 from fmnist.config.folders import cached_by_folders
 from fmnist.evidence.claim import ClaimError, Selection, of_machine
-from fmnist.runs.rows import CHOSEN, FORMATS, Row, flatten, is_value
+from fmnist.runs.rows import CHOSEN, FORMATS, Row, flatten, is_value, value_of
 
 # Runs on less or other data than a claim's settings compose to, or chosen on the test set, count
 # only when the claim says so. The values: of a row, or of a data set of one's own, that has none.
@@ -103,15 +103,18 @@ def misses(row: Row, term: Mapping[str, str]) -> list[str]:
 
 
 def wanted_of(term: Mapping[str, str]) -> dict[str, str]:
-    """What a term composes to: with all that it names where that is an experiment, or its data."""
+    """What a term composes to: with all that it names where that is an experiment, or its data.
+
+    A study may add a setting that the experiment does not have; that runs have it was asked before.
+    """
     named = term if "experiment" in term else {k: v for k, v in term.items() if k == "data"}
-    return settings_of(tuple(f"{key}={value}" for key, value in named.items()))
+    return settings_of(tuple(f"{'++' * ('.' in key)}{key}={v}" for key, v in named.items()))
 
 
 def _differences(row: Row, term: Mapping[str, str]) -> Iterator[str]:
     """Of the settings that the term names."""
     for key, value in term.items():
-        if key != "experiment" and row.settings.get(key) != value:
+        if key != "experiment" and value_of(row.settings, key) != value:
             yield key
 
 
@@ -296,5 +299,7 @@ def unknown_settings(rows: Sequence[Row], sides: Iterable[Side]) -> list[str]:
     """Settings that a side names and no row has."""
     named = dict.fromkeys(key for item in sides for term in item.terms for key in term)
     return [
-        key for key in named if key != "experiment" and not any(key in r.settings for r in rows)
+        key
+        for key in named
+        if key != "experiment" and all(value_of(row.settings, key) is None for row in rows)
     ]

@@ -18,7 +18,7 @@ from fmnist.evidence.effects import Comparison, compare_sides, one_training, res
 from fmnist.evidence.failed import counted_values, excuse, failed_words
 from fmnist.evidence.matching import covered
 from fmnist.runs.find import find_runs
-from fmnist.runs.rows import Row, canonical, is_value, rows_of
+from fmnist.runs.rows import Row, canonical, is_value, rows_of, value_of
 from fmnist.runs.rows_file import read_rows, read_tables
 from fmnist.runs.run import Run
 from fmnist.runs.text import shown
@@ -195,13 +195,13 @@ def _as_in_rows(value: str) -> str:
 
 def _value(row: Row, key: str) -> str:
     """Of a setting, as text; "" where there is none."""
-    return row.facts[key] if key in ("seed", "experiment") else row.settings.get(key, "")
+    return row.facts[key] if key in ("seed", "experiment") else value_of(row.settings, key) or ""
 
 
 def differing(settings: Sequence[Setting]) -> dict[str, list[str]]:
     """By dotted name, the values of what is not the same in all of them; "" where there is none."""
     keys = dict.fromkeys(key for item in settings for key in item.settings)
-    values = {key: [item.settings.get(key, "") for item in settings] for key in sorted(keys)}
+    values = {key: [value_of(one.settings, key) or "" for one in settings] for key in sorted(keys)}
     return {key: row for key, row in values.items() if len(set(row)) > 1}
 
 

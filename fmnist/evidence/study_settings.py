@@ -8,7 +8,7 @@ from fmnist.evidence.factorial import HasValues
 from fmnist.evidence.failed import counted_values
 from fmnist.evidence.matching import MACHINE, Units, over_seeds, which_count
 from fmnist.evidence.study import as_in_rows, axes, is_ablation
-from fmnist.runs.rows import CHOSEN, Row, is_value, newest
+from fmnist.runs.rows import CHOSEN, Row, is_value, newest, value_of
 
 Key = tuple[str, ...]  # a level of each of some factors
 
@@ -52,7 +52,10 @@ def study_settings(rows: Iterable[Row]) -> tuple[dict[str, list[str]], list[Stud
 
 
 def _level(row: Row, name: str) -> str:
-    return row.facts["experiment"] if name == "experiment" else row.settings.get(name, "none")
+    if name == "experiment":
+        return row.facts["experiment"]
+    text = value_of(row.settings, name)
+    return "none" if text is None else text
 
 
 def _declared(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -62,7 +65,11 @@ def _declared(rows: Sequence[Row]) -> dict[str, list[str]]:
         key_of(key): [as_in_rows(level) for level in levels]
         for key, levels in (axes(study) if is_ablation(study) else {}).items()
     }
-    return {k: v for k, v in known.items() if k == "experiment" or k in rows[0].settings}
+    return {
+        key: levels
+        for key, levels in known.items()
+        if key == "experiment" or value_of(rows[0].settings, key) is not None
+    }
 
 
 def _factors(rows: Sequence[Row]) -> list[str]:

@@ -183,6 +183,20 @@ def share_or_count(value: Any) -> str:
 _arguments = cache(read_signature)  # of Lightning's Trainer: asked once a row
 
 
+def value_of(settings: Mapping[str, str], key: str) -> str | None:
+    """The text of a row's setting, also where `flatten` leaves it out: then it is the default.
+
+    None: it has no such setting.
+    """
+    text, (group, _, name) = settings.get(key), key.partition(".")
+    signature = _arguments(settings.get("trainer._target_", "")) if group == "trainer" else None
+    if text is not None or not signature or name not in signature:
+        return text
+    default = signature[name].default
+    written = share_or_count if (group, name) in BATCHES else canonical
+    return None if default is UNKNOWN else written(default)
+
+
 def row_of(run: Run) -> Row:
     """A run's row. Without readable predictions it has no metrics of single classes."""
     record = run.record

@@ -904,6 +904,19 @@ def test_looks_are_those_of_the_sweeps_file_or_the_claims_own(tmp_path):
             lenet(tmp_path, f"{AUG}\n{text}")
 
 
+def test_a_side_may_ask_what_rows_leave_out_and_what_its_study_adds(tmp_path):
+    """Lightning's own defaults, and a setting that no file has."""
+    key = "trainer.accumulate_grad_batches"
+    text = "where: {experiment: s2_base, trainer.benchmark: true}\n"
+    claim = lenet(tmp_path, f"{text}higher: {{{key}: 1}}\nlower: {{{key}: 2}}")
+    base = ("experiment=s2_base", "+trainer.benchmark=true")
+    rows = [row(*base, *more, seed=seed, test_acc=accuracy + seed / 10) for seed in range(3)
+            for more, accuracy in (((), 91), ((f"{key}=2",), 90))]  # fmt: skip
+    assert key not in rows[0].settings
+    (outcome,) = evaluate([claim], rows)
+    assert outcome.judgement.verdict == "holds"
+
+
 def test_a_run_knows_its_looks_and_does_not_depend_on_them():
     config, _, _ = configuration("ablation=s2_best_worst")
     assert config["looks"] == [10, 20]
