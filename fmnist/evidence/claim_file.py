@@ -48,6 +48,8 @@ def load_claims(folder: Path) -> list[Claim]:
         ClaimError: there are none, one of them is wrong, or two have the same name.
     """
     paths = sorted(folder.glob("*.yaml"))
+    for path in sorted(folder.glob("*.yml")):  # of which nothing would be said
+        raise ClaimError(f"{path}: is not read: call it {path.with_suffix('.yaml').name}")
     if not paths:
         raise ClaimError(f"{folder}: holds no claim (*.yaml)")
     where: dict[str, Path] = {}
@@ -133,7 +135,7 @@ def _claim(name: str, content: dict[str, Any]) -> Claim:
         name=name,
         claim=" ".join(content["claim"].split()),
         source=" ".join(content["source"].split()),
-        sweep=content["sweep"].strip(),
+        sweep=_study_first(content["sweep"]),
         where=_selection("where", content.get("where", {})),
         metric=metric,
         margin=_margin(content, list(values.get("about", {metric: 0.0}))),
@@ -156,6 +158,12 @@ def _check_sweep(sweep: str) -> None:
         if not SETTING.fullmatch(word) or key.partition(".")[0] not in (*GROUPS, "ablation"):
             raise ClaimError(f"sweep: {word}: should be an ablation, an experiment, or a setting: "
                              "ablation=NAME optim.lr=0.1")  # fmt: skip
+
+
+def _study_first(sweep: str) -> str:
+    """However its words stand: the first says which study it is."""
+    words = sweep.split()
+    return " ".join(sorted(words, key=lambda word: not word.startswith("ablation=")))
 
 
 def looks_of(claim: Claim) -> tuple[int, ...]:

@@ -904,6 +904,17 @@ def test_looks_are_those_of_the_sweeps_file_or_the_claims_own(tmp_path):
             lenet(tmp_path, f"{AUG}\n{text}")
 
 
+def test_a_sweep_is_its_ablations_however_its_words_stand(tmp_path):
+    text = f"claim: A.\nsource: me\nsweep: experiment=s2_base ablation=leak\n{AUG}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    (claim,) = load_claims(tmp_path)
+    assert (claim.sweep, claim.study) == ("ablation=leak experiment=s2_base", "leak")
+    assert looks_of(claim) == (5, 10, 20)
+    (tmp_path / "more.yml").write_text(text)
+    with pytest.raises(ClaimError, match=r"more\.yml: is not read: call it more\.yaml"):
+        load_claims(tmp_path)
+
+
 def test_a_side_may_ask_what_rows_leave_out_and_what_its_study_adds(tmp_path):
     """Lightning's own defaults, and a setting that no file has."""
     key = "trainer.accumulate_grad_batches"
