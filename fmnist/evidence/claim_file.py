@@ -278,6 +278,9 @@ def read_sides(
             raise ClaimError(f"{key}: should be {right}, or a list of such")
         if key == "same" and len(sides[key]) != 2:
             raise ClaimError("same: should be a list of two selections")
+    one, other = sides["same"][:1] or sides["higher"], sides["same"][1:] or sides["lower"]
+    if any(selection in other for selection in one):
+        raise ClaimError("both sides are the same selection: nothing is compared")
     return sides
 
 

@@ -160,6 +160,8 @@ def test_every_source_and_kind_of_comparison_is_there():
         ("where: {model: lenet5}", "should have one comparison of higher, same, about"),
         ("same: [{aug: 'on'}, {aug: 'off'}]\nabout: {test/acc: 90}", "not same and about"),
         ("same: [{aug: 'on'}]", "same: should be a list of two selections"),
+        ("same: [{tta: flip}, {tta: flip}]", "both sides are the same selection: nothing is"),
+        ("higher: [{tta: flip}, {aug: small}]\nlower: {tta: flip}", "both sides are the same sel"),
         ("higher: {aug: on}\nlower: {aug: off}", 'aug: true: should be an option\'s name; quote'),
         ("about: {test/acc: 0.91}", "test/acc: 0.91: should be in percent"),
         ("about: {test/ac: 91}", "test/ac: should be a metric; did you mean test/acc?"),
