@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
-from fmnist.config.words import near
+from fmnist.config.readings import key_of
+from fmnist.config.words import near, near_or_all
 from fmnist.evidence.claim import EXACT, Claim, asked_by_name
 from fmnist.evidence.claim_file import looks_of, project_claims
 from fmnist.evidence.failed import at_chance, excuse
@@ -30,10 +31,18 @@ from fmnist.evidence.matching import (
 )  # fmt: skip
 from fmnist.evidence.parts import counts_whole, parts_of
 from fmnist.evidence.readings import experiments, name_of, under_readings
-from fmnist.evidence.study import first_seed
+from fmnist.evidence.study import as_in_rows, axes, first_seed, is_ablation
 from fmnist.evidence.verdict import Judgement, Part, Statement, can_be_decided, judge
 from fmnist.runs.own_code import versions_in_words
-from fmnist.runs.rows import INFERENCE, Row, is_duration, measurements, newest
+from fmnist.runs.rows import (
+    INFERENCE,
+    Row,
+    is_duration,
+    is_value,
+    measurements,
+    newest,
+    value_of,
+)  # fmt: skip
 from fmnist.runs.run import Run
 from fmnist.runs.same_data import data_in_words
 
@@ -210,7 +219,7 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
     looks = looks_of(claim)
     statement = Statement(tuple(parts), looks, max(1, family), why, readings) if parts else None
     if finished and not parts and not note:
-        note = _unmatched(claim, finished, sides)
+        note = _unmatched(claim, finished, sides) or _mistyped(claim, rows, sides)
     return Outcome(
         claim,
         Judgement("not judged", seeds=statement.seeds)
@@ -278,13 +287,28 @@ def _why_not(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     # Runs of another level say nothing; those that have the claim's own settings do.
     near_misses = [item for item in wrong if item[2] and not set(item[2]) & set(item[1])]
     if not near_misses:
-        return ""
+        return _mistyped(claim, rows, sides)
     row, term, keys = min(near_misses, key=lambda item: len(item[2]))
     has, wanted = WHOLE | row.settings, WHOLE | wanted_of(term)
     said = [f"{k}={has.get(k, 'null')}, not {wanted.get(k, 'null')}" for k in sorted(keys)]
     # A sweep may be of other data than those that the claim's settings compose to.
     named = ", or name these in its where" if set(keys) <= set(WHOLE) else ""
     return f"the runs of its sweep have {'; '.join(said)}: run {claim.sweep} without changes{named}"
+
+
+def _mistyped(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
+    """A value that a side asks for and neither a run of its study nor its file has; else ""."""
+    study = [row for row in rows if row.facts["study"] == claim.study]
+    factors = axes(claim.study) if is_ablation(claim.study) else {}
+    levels = {key_of(key): list(map(as_in_rows, texts)) for key, texts in factors.items()}
+    asked = dict.fromkeys(pair for item in sides for term in item.terms for pair in term.items())
+    for key, value in asked:
+        has = {text for row in study if (text := value_of(row.settings, key)) is not None}
+        # Half a sweep may lack a level, and what an option that it varies sets besides.
+        later = levels[key] if key in levels else [] if all(map(is_value, factors)) else [value]
+        if key != "experiment" and has and value not in {*has, *later}:
+            return f"no run of its sweep has {key}={value}{near_or_all(value, {*has, *later})}"
+    return ""
 
 
 def _unmatched(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:

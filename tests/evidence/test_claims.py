@@ -1046,6 +1046,21 @@ def test_sides_that_are_never_alike_are_explained(tmp_path):
     assert note(on) == ""  # of a sweep's part nothing needs saying
 
 
+def test_a_value_that_no_run_of_the_sweep_can_have_is_named(tmp_path):
+    text = "where: {model: lenet5}\nhigher: {model.pooling: mx}\nlower: {model.pooling: avg}"
+    asked = replace(lenet(tmp_path, text), sweep="ablation=s2_pooling")
+    avg = row("experiment=s2_base", "model.pooling=avg", test_acc=90)
+    avg.facts["study"] = "s2_pooling"
+    wrong = replace(asked, where={"model": ("lenet",)})
+    right = replace(asked, higher=({"model.pooling": ("max",)},))  # which has not run yet
+    said = [evaluate([claim], [avg])[0].note for claim in (asked, wrong, right)]
+    assert said[:2] == [
+        "no run of its sweep has model.pooling=mx; did you mean max?",
+        "no run of its sweep has model=lenet; did you mean lenet5?",
+    ]
+    assert not said[2]
+
+
 def test_a_damaged_run_is_left_out(sweep, tmp_path, capsys):
     copy = shutil.copytree(sweep, tmp_path / "copy")
     (copy / "b1/result.json").write_text("{")
