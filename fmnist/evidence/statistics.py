@@ -166,6 +166,19 @@ def contrast(
     return welch(made, signs) if len(made) > 1 else made[0]
 
 
+def is_so(rule: str, apart: float, margin: float) -> bool:
+    """Whether a number that no seed changes is as a rule says (`fmnist.evidence.verdict`).
+
+    What is just so much is at least it, and what is apart by just the margin is within it.
+
+    Args:
+        apart: how far it is from a value, or from that of another side.
+    """
+    within = abs(apart) <= margin
+    found = {"higher": apart > margin, "at_least": apart >= 0, "at_most": apart <= 0}
+    return found.get(rule, within)
+
+
 def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     """95 % interval of an accuracy in [0, 1], a share of `total` images: Wilson's."""
     share, part = correct / total, CENTRAL**2 / total

@@ -61,7 +61,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, contrast, permutation
+from fmnist.evidence.statistics import FEWEST, LEVEL, Summary, contrast, is_so, permutation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,10 +135,11 @@ class Part:
         if self.whole and not self.exact:
             return self._exact_test(n)
         summary, margin, value = self.summary(n), self.margin, self.value
+        if summary.exact:  # nothing is left open
+            shown = is_so(self.rule, summary.mean - value, margin)
+            return P(1.0 - shown, float(shown))
         if self.rule == "higher":
             less = summary.p_below(margin)
-            if summary.exact:  # nothing is left open
-                return P(summary.p_above(margin), 1 - summary.p_above(margin))
             return P(summary.p_above(0), less, summary.p_above(margin), less)
         if self.rule == "same":
             above, below = summary.p_above(-margin), summary.p_below(margin)
@@ -146,8 +147,6 @@ class Part:
         if self.rule == "about":
             inside = max(summary.p_above(value - margin), summary.p_below(value + margin))
             off = min(summary.p_above(value + margin), summary.p_below(value - margin))
-            if summary.exact:
-                return P(inside, 1 - inside)
             shown = min(1.0, 2 * min(inside, summary.p_central(value)))
             return P(shown, max(off, summary.p_single(value)))
         shown, refuted = summary.p_above(value), summary.p_below(value)

@@ -87,6 +87,11 @@ def test_fewer_than_three_seeds_decide_only_what_no_seed_changes():
     for threshold, found in ((300_000.0, "does not hold"), (1_701_000.0, "holds")):
         exact = Part("", "about", ((1_701_578.0,),), (0,), 10_000, threshold, exact=True)
         assert verdict(exact, family=50) == found
+    for rule, value in (("about", 6.0), ("at_least", 7.0), ("at_most", 7.0)):  # just so many
+        assert verdict(Part("", rule, ((7.0,),), (0,), 7.0 - value, value, exact=True)) == "holds"
+    assert verdict(Part("", "at_least", ((7.0,),), (0,), value=7.1, exact=True)) == "does not hold"
+    assert verdict(Part("", "same", ((7.0,), (7.0,)), (0,), exact=True)) == "holds"
+    assert verdict(Part("", "higher", ((7.0,), (7.0,)), (0,), exact=True)) == "does not hold"
 
 
 @pytest.mark.parametrize(
