@@ -24,6 +24,7 @@ margins are given so: 91.5, and 0.2 for 0.2 points. Of any other column they are
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -208,7 +209,7 @@ def _picked(claim: Claim, side: Selection, runs: Iterable[ForeignRun]) -> list[P
         for run in runs:
             if any(run.columns[key] != value for key, value in wanted.items()):
                 continue
-            if not run.seed.lstrip("-").isdigit():
+            if not re.fullmatch(r"-?\d+", run.seed):
                 raise ClaimError(f"line {run.line}: seed {shorten(run.seed)}: is no whole number")
             other = term.get(int(run.seed), run)
             if other is not run and other.finished and run.finished:

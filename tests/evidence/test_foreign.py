@@ -111,6 +111,7 @@ CLAIM = "{claim: Words., metric: loss, margin: 0.1, higher: {lr: 0.2}, lower: {l
         (ROWS.replace("seed", "draw"), CLAIM, "no column is called seed; --seed COLUMN names it"),
         (ROWS.replace("seed,lr", "a.seed,b.seed"), CLAIM, "names it: a.seed or b.seed?"),
         (ROWS + "x,0.1,3\n", CLAIM, "line 8: seed 'x': is no whole number"),
+        (ROWS + "--5,0.1,3\n", CLAIM, "line 8: seed '--5': is no whole number"),
         (ROWS + "1,2\n", CLAIM, "line 8: should have 3 fields, as the header has"),
         (HEAD, CLAIM, "holds no run"),
     ],
