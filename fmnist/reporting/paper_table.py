@@ -85,7 +85,7 @@ class PaperTable:
                 f"{plural(others, 'comparison')}); the best one is among the bold with "
                 "95 % confidence"
             )
-        elif others:
+        elif others and not set(self.metrics) <= set(EXACT):  # which no seed changes
             words.append(f"Nothing is bold: fewer than {FEWEST} seeds cannot tell which are worse")
         if any(self.failed.values()):
             words.append(f"Failed runs {self._failed_words()}")

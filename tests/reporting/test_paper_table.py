@@ -34,6 +34,7 @@ def test_bold_is_what_no_other_is_shown_to_beat():
     assert list(table.lines) == [("sigmoid",), ("tanh",), ("relu",)]  # as the study has them
     assert table.best["test/acc"] == {("tanh",), ("relu",)}
     assert not table.best["params"]
+    assert "bold" not in paper_table(rows(CLOSE), ["params"]).caption()
     page = to_markdown(table)
     assert "| relu | 4 | **89.60 ± 0.29** | 61,706 |" in page
     assert "| sigmoid | 4 | 76.10 ± 0.29 | 61,706 |" in page
