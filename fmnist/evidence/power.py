@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from fmnist.evidence.outcome import Outcome
+from fmnist.evidence.outcome import Outcome, is_exact
 from fmnist.evidence.statistics import LEVEL, summarize
 from fmnist.evidence.verdict import Part
 
@@ -81,6 +81,8 @@ def sizes_at(
         family: claims of its source.
         study: outcomes of all claims of the study.
     """
+    if is_exact(outcome.claim):  # which is in no family
+        return {}
     metric = outcome.claim.metrics[0]
     part = outcome.part
     others = [o.part for o in study if o.part and o.claim.metrics[0] == metric]

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
-from fmnist.evidence.power import POWER, detectable, pooled_deviation, refutable
+from fmnist.evidence.claim import Claim
+from fmnist.evidence.outcome import Outcome
+from fmnist.evidence.power import POWER, detectable, pooled_deviation, refutable, sizes_at
 from fmnist.evidence.statistics import summarize
+from fmnist.evidence.verdict import Judgement, Part, Statement
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,13 @@ def test_the_deviation_is_that_within_groups_of_equal_settings():
     groups = [list(center + rng.normal(0, 0.4, 5)) for center in range(400)]
     assert pooled_deviation(groups) == pytest.approx(0.4, rel=0.05)
     assert pooled_deviation([[1.0], [2.0]]) is None
+
+
+def test_what_no_seed_changes_is_in_no_family_and_has_no_sizes():
+    claim = Claim("size", "So many parameters.", "me", "", about={"params": 1.0})
+    part = Part("params", "about", ((1.0, 1.0),), (0, 1), exact=True)
+    measured = Outcome(claim, Judgement("holds"), Statement((part,)))
+    assert sizes_at(Outcome(claim, Judgement("not measured")), [3], 0, [measured]) == {}
 
 
 @pytest.mark.parametrize("seeds", [3, 10])
