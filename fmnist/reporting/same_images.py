@@ -6,7 +6,7 @@ labels likewise, or the data set, where it is on this machine.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from fmnist.data.facts import DatasetFacts, same_test_images
 from fmnist.errors import RunError, UserError
 from fmnist.evidence.images import McNemar, crossed, mcnemar
 from fmnist.evidence.settings import Setting, difference
+from fmnist.evidence.statistics import LEVEL
 from fmnist.evidence.text import p_words
 from fmnist.runs.record import known
 from fmnist.runs.rows import Row
@@ -50,8 +51,11 @@ class SameImages:
     half: float = math.nan
 
 
-def same_images(first: Setting, second: Setting) -> SameImages | None:
+def same_images(first: Setting, second: Setting, together: int = 1) -> SameImages | None:
     """First against second; None where they have no seed in common.
+
+    Args:
+        together: how many comparisons the interval is corrected for.
 
     Raises:
         RunError: what a run was right about is not known, or they were tested on other images.
@@ -65,7 +69,7 @@ def same_images(first: Setting, second: Setting) -> SameImages | None:
     pairs = [_pair(first, second, seed) for seed in seeds]
     (one, other), differences = pairs[0], [a.astype(np.float64) - b for a, b in pairs]
     means = _means(first, second)
-    mean, half = _over_seeds(first, second, differences, means)
+    mean, half = _over_seeds(first, second, differences, means, together)
     note, classes = "", list[tuple[str, McNemar]]()
     try:
         labels, names = _labels(first, second, seeds[0])
@@ -85,7 +89,7 @@ def _means(first: Setting, second: Setting) -> list[float]:
 
 def _over_seeds(
     first: Setting, second: Setting, differences: Sequence[NDArray[np.float64]],
-    means: Sequence[float],
+    means: Sequence[float], together: int,
 ) -> tuple[float, float]:  # fmt: skip
     """Mean and half of the interval.
 
@@ -94,8 +98,9 @@ def _over_seeds(
     """
     if len(differences) < 2:
         return math.nan, math.nan
-    many = crossed(100 * np.stack(differences), means=means)
-    return many.mean, max(many.both, difference(first, second).half_width)
+    many = crossed(100 * np.stack(differences), LEVEL / together, means)
+    alone = replace(difference(first, second), together=together)
+    return many.mean, max(many.both, alone.half_width)
 
 
 def _has_bits(side: Setting, seed: int) -> bool:

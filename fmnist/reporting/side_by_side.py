@@ -10,7 +10,7 @@ import numpy as np
 
 from fmnist.errors import RunError
 from fmnist.evidence.claim import is_share, of_machine
-from fmnist.evidence.effects import Comparison, resolution_of
+from fmnist.evidence.effects import Comparison, corrected, resolution_of
 from fmnist.evidence.settings import (
     Setting,
     cut_short_words,
@@ -61,7 +61,7 @@ class SideBySide:
     """All that is shown. What could not be read is left out, and `notes` say why.
 
     Args:
-        against: every other side minus the first, in test accuracy.
+        against: every other side minus the first, in test accuracy; corrected for their number.
         images: likewise, by image; None where the two were not tested on the same ones.
         evaluations: of one run a side, of the first seed that all have.
     """
@@ -90,7 +90,9 @@ class SideBySide:
 
     @property
     def remarks(self) -> list[str]:
-        """What the failed runs of each side count as, and where their code or machines differ."""
+        """How many comparisons there are, what failed runs of each side count as, and where their
+        code or machines differ.
+        """
         failed = [
             f"{letter}: {remark}; other numbers are of finished runs"
             for letter, side in zip(self.letters, self.sides, strict=True)
@@ -102,7 +104,9 @@ class SideBySide:
             leaking, *versions_in_words(row.code for row in rows),
             *data_in_words((row.settings, row.data) for row in rows), machines_of(self.sides),
         ]  # fmt: skip
-        return failed + [f"WARNING {words}" for words in warnings if words]
+        together = max((item.together for item in self.against), default=1)
+        said = [f"p and intervals are corrected for {together} comparisons"] * (together > 1)
+        return said + failed + [f"WARNING {words}" for words in warnings if words]
 
 
 def side_by_side(sides: Sequence[Setting]) -> SideBySide:
@@ -133,7 +137,11 @@ def side_by_side(sides: Sequence[Setting]) -> SideBySide:
             found.against.append(difference(other, sides[0]))
         except RunError as error:
             found.notes.append(f"{other.name}: {error}")
-        found.images.append(_attempt(found, other.name, partial(same_images, other, sides[0])))
+    found.against = corrected(found.against)
+    together = max((item.together for item in found.against), default=1)
+    for other in sides[1:]:
+        read = partial(same_images, other, sides[0], together)
+        found.images.append(_attempt(found, other.name, read))
     found.evaluations = _attempt(found, "calibration", lambda: _evaluations(sides)) or []
     found.calibration = _calibration(found.evaluations)
     return found

@@ -22,7 +22,7 @@ from fmnist.report import main as report
 from fmnist.reporting.compare_text import columns
 from fmnist.reporting.effects import compare_settings
 from fmnist.reporting.same_images import read_labels
-from fmnist.reporting.side_by_side import Line
+from fmnist.reporting.side_by_side import Line, side_by_side
 from fmnist.reporting.table import read_table
 from fmnist.runs.bits import RIGHT, Right, write_right
 from fmnist.runs.find import find_runs
@@ -96,6 +96,18 @@ def test_no_number_of_six_settings_is_cut(sweep: Path, capsys: pytest.CaptureFix
     heads = [line.split() for line in lines if line.startswith("accuracy ")]
     assert [letter for line in heads for letter in line[1:]] == list("ABCDEF")
     assert sum(line.count("50.00") for line in shown) == 4
+
+
+def test_settings_that_are_compared_with_one_are_corrected_for_their_number(sweep: Path) -> None:
+    """As in a report of them: else one of five equals seems higher in every fifth comparison."""
+    two = side_by_side(read_settings([sweep])).against[0]
+    found = side_by_side(read_settings([put_six(sweep)]))
+    assert [item.together for item in found.against] == [5] * 5
+    assert found.against[0].p == pytest.approx(5 * two.p)
+    assert found.remarks[0] == "p and intervals are corrected for 5 comparisons"
+    for item, images in zip(found.against, found.images, strict=True):
+        assert images is not None
+        assert images.half >= item.half_width
 
 
 def test_the_numbers_of_many_settings_have_the_whole_page(sweep: Path, tmp_path: Path) -> None:
