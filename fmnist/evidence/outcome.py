@@ -12,7 +12,7 @@ from itertools import combinations, product
 from fmnist.config.readings import key_of
 from fmnist.config.words import near, near_or_all
 from fmnist.evidence.claim import EXACT, Claim, asked_by_name
-from fmnist.evidence.claim_file import looks_of, project_claims
+from fmnist.evidence.claim_file import BY_CLASS, looks_of, project_claims
 from fmnist.evidence.failed import at_chance, excuse
 from fmnist.evidence.matching import (
     WHOLE,
@@ -210,7 +210,9 @@ def _under_one(claim: Claim, rows: Sequence[Row], family: int, readings: int = 1
     if finished and len(lacking) == len(finished):
         option = " with --latency" if INFERENCE in claim.metrics else ""
         names = ", ".join(claim.metrics)
-        note = f"its runs lack {names}: collect their directories again{option}"
+        note = _no_class(claim, finished) or (
+            f"its runs lack {names}: collect their directories again{option}"
+        )
     elif finished and len(never) == len(finished):  # nothing is known of any side but a bound
         note = "none of its runs came so far"
     why = excuse(failed, claim.metric, higher=bool(claim.higher)) or _no_verdict(claim)
@@ -266,6 +268,16 @@ def _no_verdict(claim: Claim) -> str:
 def _lacks(row: Row, metric: str) -> bool:
     """A metric of classes is there with any class."""
     return not any(name == metric or name.startswith(f"{metric}/") for name in row.metrics)
+
+
+def _no_class(claim: Claim, rows: Sequence[Row]) -> str:
+    """Which class of a metric of single classes no run has, though it has others; else ""."""
+    for kind, metric in product(BY_CLASS, claim.metrics):
+        names = [name for row in rows for name in row.metrics if name.startswith(f"{kind}/")]
+        if names and metric.startswith(f"{kind}/") and metric not in names:
+            asked, *others = (name.removeprefix(f"{kind}/") for name in (metric, *names))
+            return f"no run has a class {asked}{near_or_all(asked, {*others})}"
+    return ""
 
 
 def _never(row: Row, metric: str) -> bool:

@@ -1054,6 +1054,9 @@ def test_a_value_that_no_run_of_the_sweep_can_have_is_named(tmp_path):
     wrong = replace(asked, where={"model": ("lenet",)})
     right = replace(asked, higher=({"model.pooling": ("max",)},))  # which has not run yet
     said = [evaluate([claim], [avg])[0].note for claim in (asked, wrong, right)]
+    avg.metrics["test/f1/Shirt"] = 0.8
+    (outcome,) = evaluate([replace(right, metric="test/f1/Shirts")], [avg])
+    assert outcome.note == "no run has a class Shirts; did you mean Shirt?"
     assert said[:2] == [
         "no run of its sweep has model.pooling=mx; did you mean max?",
         "no run of its sweep has model=lenet; did you mean lenet5?",
