@@ -80,7 +80,8 @@ def run_collect(options: Namespace) -> Said:
 def run_render(options: Namespace) -> Said:
     from fmnist.reporting.results_page import write_results
 
-    return write_results(options.results, asked_claims(options.claims)), 0
+    place = options.claims or "claims"
+    return write_results(options.results, asked_claims(options.claims), place), 0
 
 
 def run_findings(options: Namespace) -> Said:

@@ -45,8 +45,11 @@ VERDICTS = (
 )
 
 
-def write_results(folder: Path, claims: Sequence[Claim]) -> list[str]:
+def write_results(folder: Path, claims: Sequence[Claim], place: str) -> list[str]:
     """README.md of a folder of tables, from its files of studies; which file was written.
+
+    Args:
+        place: the folder of the claims.
 
     Raises:
         ClaimError: see `render`.
@@ -54,11 +57,11 @@ def write_results(folder: Path, claims: Sequence[Claim]) -> list[str]:
     """
     path = folder / "README.md"
     refuse_unknown(claims)
-    write_text(path, render(study_rows(folder), claims))
+    write_text(path, render(study_rows(folder), claims, place))
     return [f"{path}: written"]
 
 
-def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
+def render(rows: Sequence[Row], claims: Sequence[Claim], place: str = "claims") -> str:
     """results/README.md.
 
     Raises:
@@ -77,7 +80,7 @@ def render(rows: Sequence[Row], claims: Sequence[Claim]) -> str:
         [
             "# Results",
             "Written by `python -m fmnist.results render` from the CSV files in this folder and "
-            "the claims in `claims/`: no number here was typed.",
+            f"the claims in `{place.rstrip('/')}/`: no number here was typed.",
             *([f"**Warning:** {leak}."] if leak else []),
             *touched_words(rows),
             "## Published against ours",

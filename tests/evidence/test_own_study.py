@@ -107,7 +107,9 @@ def test_it_is_collected_judged_and_tabled_with_its_folder(tmp_path, monkeypatch
     assert claims(["results", *FLAGS]) == 0
     assert "holds, by more than 0.2 points" in capsys.readouterr().out
     assert results(["render", *FLAGS]) == 0
-    assert "Max-pooling beats" in (tmp_path / "results/README.md").read_text()
+    page = (tmp_path / "results/README.md").read_text()
+    assert "Max-pooling beats" in page
+    assert "the claims in `mine/`" in page
     capsys.readouterr()
     assert results(["table", "own_pooling", "--config-dir", "conf"]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:4]] == ["avg", "max"]
