@@ -136,8 +136,8 @@ class Part:
             return self._exact_test(n)
         summary, margin, value = self.summary(n), self.margin, self.value
         if summary.exact:  # nothing is left open
-            shown = is_so(self.rule, summary.mean - value, margin)
-            return P(1.0 - shown, float(shown))
+            so = is_so(self.rule, summary.mean - value, margin)
+            return P(1.0 - so, float(so))
         if self.rule == "higher":
             less = summary.p_below(margin)
             return P(summary.p_above(0), less, summary.p_above(margin), less)
