@@ -85,7 +85,7 @@ class SweepSetting:
 
     Args:
         levels: of every varied factor, as shown.
-        rows: the finished ones by seed, the last where a seed was repeated.
+        rows: the finished ones by seed; of a repeated seed the one begun last, as claims take it.
         failed: by seed, where no run of that seed has finished; none that somebody stopped.
     """
 
@@ -154,7 +154,7 @@ class Table:
         """The settings that have a finished run, in the order of the factors' levels."""
         finished: dict[tuple[str, ...], dict[int, Entry]] = {}
         failed: dict[tuple[str, ...], dict[int, Row]] = {}
-        for row in self.finished:
+        for row in sorted(self.finished, key=lambda row: row.record.started):
             finished.setdefault(self._key(row), {})[row.seed or 0] = row
         for row in self.failed:
             assert row.run is not None

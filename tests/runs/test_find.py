@@ -35,6 +35,15 @@ def test_a_setting_that_earlier_records_lack_is_none_that_was_varied(tmp_path: P
     assert list(factors(find_runs([tmp_path]).runs)) == ["seed"]
 
 
+def test_of_a_seed_that_was_run_again_the_later_run_counts(tmp_path: Path) -> None:
+    """As in claims, wherever it lies."""
+    for name, day in (("b", 1), ("a", 2)):
+        started = f"2026-01-0{day}T00:00:00+00:00"
+        put_record(tmp_path / name, a_record(started=started))
+    (setting,) = read_table([tmp_path]).settings
+    assert setting.rows[0].name == "a"
+
+
 def test_groups_and_lists_are_levels_of_their_own(tmp_path: Path) -> None:
     for seed, (at, name) in enumerate([(1, "a"), (2, "b")]):
         values = {"callbacks": {"x": {"_target_": "mine", "at": at}}, "optim": {"betas": [at]}}
