@@ -33,8 +33,8 @@ class AlexNet(nn.Module):
 
     Args:
         width: factor on the paper's 96, 256, 384, 384, 256 channels and 4096 hidden units.
-        dropout: probability on both hidden layers, in front of each as in the paper (S3's better
-            net: 0.5; its baseline: 0).
+        dropout: probability on both hidden layers, on what each gives, as in the paper (S3's
+            better net: 0.5; its baseline: 0).
         num_classes: width of the output layer.
         in_channels: of the images, 1 for grey.
         image_size: height and width of the images, in pixels.
