@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
 from fmnist.config.build import as_plain, build_node, maker
@@ -30,9 +29,10 @@ from fmnist.training.random_state import random_states, restore_random_states
 from fmnist.training.schedule import (
     CONSTANT,
     Schedule,
-    follow_a_found_rate,
+    follow_what_was_found,
     lower_if_stalled,
     scheduled,
+    takes_metric,
 )
 from fmnist.training.tta import mean_logits
 
@@ -187,13 +187,13 @@ class Classifier(LightningModule):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Lightning's hook; a plateau by the epoch is left to `on_train_epoch_end`."""
-        if not (isinstance(scheduler, ReduceLROnPlateau) and self.schedule.interval == "epoch"):
+        if not (takes_metric(scheduler) and self.schedule.interval == "epoch"):
             super().lr_scheduler_step(scheduler, metric)
 
     # Epochs
 
     def on_fit_start(self) -> None:
-        follow_a_found_rate(self)
+        follow_what_was_found(self)
 
     def on_train_start(self) -> None:
         """After a resumption: new log files and dashboards hold the earlier epochs, too."""

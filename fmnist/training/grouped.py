@@ -26,7 +26,6 @@ from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fmnist.config.trusted import is_below
 from fmnist.config.words import show
@@ -34,6 +33,7 @@ from fmnist.data.datamodule import ImageData
 from fmnist.training.buffers import share_buffers
 from fmnist.training.callbacks import Checkpoint, EpochBar, RecordEpochs, StopAfterStep
 from fmnist.training.classifier import Batch, Classifier
+from fmnist.training.schedule import takes_metric
 
 # Lightning's hooks around one step.
 STEP_HOOKS = (
@@ -158,7 +158,7 @@ class GroupedClassifier(Classifier):
     def _advance_schedule(self, when: str) -> None:
         scheduler: Any = self.lr_schedulers()
         if scheduler is not None and self.schedule.interval == when:
-            if not isinstance(scheduler, ReduceLROnPlateau):
+            if not takes_metric(scheduler):
                 scheduler.step()
             elif when == "step":
                 scheduler.step(self.trainer.callback_metrics[str(self.schedule.monitor)])

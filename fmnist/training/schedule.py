@@ -3,13 +3,14 @@
 import fmnist.process.startup  # noqa: F401 (before what it quickens)
 
 # isort: split
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.callbacks import BatchSizeFinder, GradientAccumulationScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -55,15 +56,20 @@ def scheduled(
     length = {}
     if schedule.horizon:
         length = {schedule.horizon: run_length(schedule, trainer, steps_per_epoch())}
-    config: dict[str, Any] = {
-        "scheduler": schedule.policy(optimizer, **length, **peaks(schedule, optimizer, usual)),
-        "interval": schedule.interval,
-    }
+    scheduler = schedule.policy(optimizer, **length, **peaks(schedule, optimizer, usual))
+    config: dict[str, Any] = {"scheduler": scheduler, "interval": schedule.interval}
     if schedule.monitor:
         # The metric is there when there has been a validation.
         every = trainer.check_val_every_n_epoch
         config |= {"monitor": schedule.monitor, "frequency": every or 1, "strict": bool(every)}
+        config["reduce_on_plateau"] = takes_metric(scheduler)  # Lightning knows torch's alone
     return config
+
+
+def takes_metric(scheduler: Any) -> bool:
+    """Whether a policy is told a metric when it advances: torch's plateau, or one of one's own."""
+    first = next(iter(inspect.signature(scheduler.step).parameters), None)
+    return isinstance(scheduler, ReduceLROnPlateau) or first == "metrics"
 
 
 def peaks(
@@ -75,31 +81,42 @@ def peaks(
     """
     peak = getattr(schedule.policy, "keywords", {}).get("max_lr")
     rates = [float(group["lr"]) for group in optimizer.param_groups]
-    usual = usual or float(optimizer.defaults["lr"])
+    usual = usual or float(optimizer.defaults.get("lr", rates[0]))  # some have it in groups alone
     if peak is None or isinstance(peak, list) or set(rates) == {usual}:
         return {}
     return {"max_lr": [peak * rate / usual for rate in rates]}
 
 
-def follow_a_found_rate(module: LightningModule) -> None:
-    """Make optimiser and schedule anew where Lightning's finder, a callback, has found a rate.
+def follow_what_was_found(module: LightningModule) -> None:
+    """Make optimiser and schedule anew where a finder of Lightning's, a callback, has found what.
 
-    It writes the rate to the optimiser, and a schedule that keeps rates of its own overwrites it.
+    It writes a rate to the optimiser, and a schedule that keeps rates of its own overwrites it.
+    Another batch size makes other steps of an epoch, by which a schedule ends with the run.
     """
-    rate, (optimizer,) = module.lr, module.trainer.optimizers
-    if rate is not None and optimizer.defaults["lr"] != rate:
+    usual = getattr(module.optimizer, "keywords", {}).get("lr")
+    callbacks = module.trainer.callbacks  # type: ignore[attr-defined]
+    if module.lr != usual or any(isinstance(one, BatchSizeFinder) for one in callbacks):
         module.trainer.strategy.setup_optimizers(module.trainer)
 
 
 def lower_if_stalled(schedule: Schedule, scheduler: Any, metrics: Mapping[str, Any]) -> None:
-    """A plateau's step by what an epoch has of its metric; without it there is none.
+    """A plateau's step by what an epoch has of its metric; not validated, it may have none.
 
     Lightning takes it after the checkpoints: a run that goes on from one would lack it.
+
+    Raises:
+        ConfigError: the epoch was validated, and nothing logs the metric.
     """
+    if scheduler is None or schedule.interval != "epoch" or not takes_metric(scheduler):
+        return
     metric = metrics.get(str(schedule.monitor))
-    by_epoch = isinstance(scheduler, ReduceLROnPlateau) and schedule.interval == "epoch"
-    if by_epoch and metric is not None:
+    if metric is not None:
         scheduler.step(metric)
+    elif "val/acc" in metrics:
+        logged = ", ".join(name for name in metrics if "/" in name)
+        raise ConfigError(
+            f"scheduler.monitor={schedule.monitor}: nothing logs it: should be one of {logged}"
+        )
 
 
 def run_length(schedule: Schedule, trainer: Trainer, per_epoch: float) -> int:
