@@ -229,6 +229,10 @@ class ImageData(LightningDataModule):
         if self.folds is not None:
             why = f"as {self.set_name} has {count} training images here"
             self._check_part("folds", self.folds, count + 1, why)
+            if not 0 <= self.fold < self.folds:  # none would validate
+                raise DataError(
+                    f"data.fold={self.fold}: should be less than data.folds={self.folds}"
+                )
             chosen = fold_split(official.labels, self.folds, self.fold, self.split_seed)
         else:
             size = self.val_size if self.val_size is not None else max(1, round(OWN_VAL * count))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from fmnist.data.datamodule import ImageData
 from fmnist.data.split import fold_split, long_tail, noisy_labels
-from fmnist.errors import ConfigError
+from fmnist.errors import ConfigError, DataError
 from tests.conftest import composed
 
 LABELS = torch.arange(1003) % 7
@@ -20,6 +21,12 @@ def test_every_image_validates_in_one_of_the_folds():
         counts = torch.bincount(LABELS[val])
         assert counts.max() - counts.min() <= 2
     assert not torch.equal(folds[0][1], fold_split(LABELS, 5, 0, seed=1)[1])
+
+
+def test_a_fold_that_is_none_is_refused_also_without_a_configuration():
+    data = ImageData("synthetic", train_size=30, test_size=10, folds=3, fold=3)
+    with pytest.raises(DataError, match=r"^data.fold=3: should be less than data.folds=3"):
+        data.load()
 
 
 def test_a_share_of_the_labels_becomes_any_other_class():
