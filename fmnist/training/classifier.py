@@ -187,7 +187,7 @@ class Classifier(LightningModule):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Lightning's hook; a plateau by the epoch is left to `on_train_epoch_end`."""
-        if not (takes_metric(scheduler) and self.schedule.interval == "epoch"):
+        if not (self.schedule.interval == "epoch" and takes_metric(scheduler)):
             super().lr_scheduler_step(scheduler, metric)
 
     # Epochs

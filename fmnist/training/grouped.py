@@ -158,7 +158,7 @@ class GroupedClassifier(Classifier):
     def _advance_schedule(self, when: str) -> None:
         scheduler: Any = self.lr_schedulers()
         if scheduler is not None and self.schedule.interval == when:
-            if not takes_metric(scheduler):
+            if not (self.schedule.monitor and takes_metric(scheduler)):  # asked every step
                 scheduler.step()
             elif when == "step":
                 scheduler.step(self.trainer.callback_metrics[str(self.schedule.monitor)])
