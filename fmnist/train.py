@@ -165,7 +165,13 @@ def fit(
     from fmnist.training.cost import parameter_count
     from fmnist.training.ddp import other_processes
     from fmnist.training.limits import cut_short, out_of_time
-    from fmnist.training.trainer import build_trainer, close, in_groups, on_machine
+    from fmnist.training.trainer import (
+        build_trainer,
+        close,
+        in_groups,
+        on_machine,
+        say_what_was_found,
+    )
 
     try:
         operations = known(classifier.flops)
@@ -189,6 +195,7 @@ def fit(
         with other_processes(trainer, run):
             resumed = last if last.exists() else None
             trainer.fit(module, batches, ckpt_path=resumed, weights_only=True)
+            say_what_was_found(config, module, data)
             module.log_rows()  # of a run that was stopped after its last epoch, nothing starts
             close(trainer, module, batches, checkpoints)
     except MisconfigurationException as error:

@@ -156,6 +156,17 @@ def refuse_late_average(trainer: Trainer, classifier: Classifier) -> None:
         )
 
 
+def say_what_was_found(config: dict[str, Any], classifier: Classifier, data: ImageData) -> None:
+    """A callback may have trained with other settings than the record's: Lightning's finders do."""
+    for group, key, used in (
+        ("data", "batch_size", data.batch_size),
+        ("optim", "lr", classifier.lr),
+    ):
+        if (given := config[group].get(key)) not in (None, used):
+            words = "a callback trained with %s instead, and the record has the setting"
+            log.warning(f"WARNING %s.%s=%s: {words}", group, key, given, used)
+
+
 def close(trainer: Trainer, module: Classifier, data: ImageData, checkpoints: Path) -> None:
     """A validation of what was trained after the last one; both checkpoints, however short the run.
 

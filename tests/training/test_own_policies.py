@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder
 from torch.optim import Optimizer
 
@@ -80,3 +81,19 @@ def test_a_schedule_ends_with_the_run_also_where_the_batch_size_is_found(tmp_pat
     assert data.batch_size == 64
     assert trainer.global_step == 4
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0)
+
+
+class Find(Callback):
+    """As Lightning's finders do, in no time."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.datamodule.batch_size, pl_module.lr = 64, 0.02
+
+
+def test_a_run_says_what_a_callback_trained_with_in_place_of_its_settings(run_tiny, caplog):
+    run = run_tiny(f"+callbacks.find._target_={HERE}.Find", "patience=null")
+    said = [record.getMessage() for record in caplog.records]
+    words = "a callback trained with {} instead, and the record has the setting"
+    assert f"WARNING data.batch_size=32: {words.format(64)}" in said
+    assert f"WARNING optim.lr=0.001: {words.format(0.02)}" in said
+    assert run.record.epochs[0].lr == 0.02
