@@ -24,7 +24,7 @@ from fmnist.training.clipping import clip
 from fmnist.training.clock import seconds_since
 from fmnist.training.compiled import CompiledNet
 from fmnist.training.divergence import refuse_divergence, refuse_steps
-from fmnist.training.groups import parameter_groups
+from fmnist.training.groups import parameter_groups, without_frozen
 from fmnist.training.random_state import random_states, restore_random_states
 from fmnist.training.schedule import (
     CONSTANT,
@@ -135,8 +135,8 @@ class Classifier(LightningModule):
         return self.net if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
-        rate = {} if self.lr is None else {"lr": self.lr}
-        optimizer = self.optimizer(parameter_groups(self.net, **self.grouping), **rate)
+        groups = without_frozen(self, parameter_groups(self.net, **self.grouping))
+        optimizer = self.optimizer(groups, **({} if self.lr is None else {"lr": self.lr}))
         if self.schedule.policy is None:
             return optimizer
         usual = getattr(self.optimizer, "keywords", {}).get("lr")

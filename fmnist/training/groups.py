@@ -6,6 +6,8 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 from collections.abc import Iterable
 from typing import Annotated, Any
 
+from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import BaseFinetuning
 from torch import nn
 
 from fmnist.errors import ConfigError
@@ -44,3 +46,22 @@ def parameter_groups(
         | ({"weight_decay": 0.0} if spared else {})
         for (of_head, spared), tensors in groups.items()
     ]
+
+
+def without_frozen(module: LightningModule, groups: Iterable[Any]) -> Iterable[Any]:
+    """Groups without what a BaseFinetuning of Lightning's has frozen, which adds it when it thaws.
+
+    What the optimiser has already, that callback leaves in its group, whatever rate it was to have.
+    Where there is none such, frozen tensors stay, in case somebody thaws them by hand.
+    """
+    try:
+        callbacks = module.trainer.callbacks  # type: ignore[attr-defined]
+    except RuntimeError:  # in no Trainer
+        return groups
+    if not any(isinstance(one, BaseFinetuning) for one in callbacks):
+        return groups
+    given = [*groups]
+    if not isinstance(given[0], dict):
+        return [tensor for tensor in given if tensor.requires_grad]
+    kept = [{**one, "params": [p for p in one["params"] if p.requires_grad]} for one in given]
+    return [one for one in kept if one["params"]]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BatchSizeFinder
+from lightning.pytorch.callbacks import BaseFinetuning, BatchSizeFinder
 from torch.optim import Optimizer
 
 from fmnist.errors import ConfigError
@@ -97,3 +97,30 @@ def test_a_run_says_what_a_callback_trained_with_in_place_of_its_settings(run_ti
     assert f"WARNING data.batch_size=32: {words.format(64)}" in said
     assert f"WARNING optim.lr=0.001: {words.format(0.02)}" in said
     assert run.record.epochs[0].lr == 0.02
+
+
+class Thaw(BaseFinetuning):
+    """The convolutions train from the second epoch on, at a rate of their own."""
+
+    def freeze_before_training(self, pl_module: LightningModule) -> None:
+        self.freeze(pl_module.net.features)
+
+    def finetune_function(
+        self, pl_module: LightningModule, epoch: int, optimizer: Optimizer
+    ) -> None:
+        if epoch == 1:
+            self.unfreeze_and_add_param_group(pl_module.net.features, optimizer, lr=1e-4)
+
+
+def test_what_is_frozen_is_left_to_the_callback_that_thaws_it(tmp_path):
+    module, data = built("optim.no_decay=true")
+    frozen = module.net.features[0].weight.clone()
+    trainer = plain(tmp_path, callbacks=[Thaw()])
+    trainer.fit(module, data)
+    groups = trainer.optimizers[0].param_groups
+    assert [(len(group["params"]), group["lr"]) for group in groups] == [
+        (3, 1e-3),
+        (3, 1e-3),
+        (4, 1e-4),
+    ]
+    assert not torch.equal(module.net.features[0].weight, frozen)
