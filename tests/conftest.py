@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any
@@ -26,10 +27,14 @@ import fmnist.process.startup  # noqa: F401 (before what it quickens)
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.conf import __file__ as HYDRA_CONF
+from lightning.fabric.utilities import registry
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from fmnist.config.check import check
 from fmnist.config.schema import CONF_DIR
+from fmnist.data import drawn
+from fmnist.runs import recording
 from fmnist.runs.job import Job
 from fmnist.runs.run import Run, load_run
 
@@ -69,7 +74,7 @@ TINY = (
 # Pickled: reading that back takes a fifth of the time of a deep copy.
 parse, parsed = OmegaConf.load, dict[str, bytes]()
 CONF_DIRS = tuple(f"{folder.resolve()}{os.sep}" for folder in (CONF_DIR, Path(HYDRA_CONF).parent))
-configurations: dict[Any, bytes] = {}  # by overrides and environment
+configurations: dict[Any, bytes] = {}  # by overrides, environment and folders
 
 
 def load_once(file: Any) -> Any:
@@ -83,6 +88,20 @@ def load_once(file: Any) -> Any:
 
 
 OmegaConf.load = staticmethod(load_once)
+
+# What every training asks anew, and what stays while tests run: a quarter of a tiny one's time.
+registry.entry_points = cache(registry.entry_points)
+recording.code_version = cache(recording.code_version)
+versions, garments = cache(recording.package_versions), lru_cache(64)(drawn.garments)
+recording.package_versions = lambda: dict(versions())
+
+
+def garments_once(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    images, labels = garments(count, seed)
+    return images.clone(), labels.clone()
+
+
+drawn.garments = garments_once
 
 
 class Later:
@@ -171,8 +190,13 @@ def real_root() -> Path:
 
 
 def composed(*overrides: str) -> dict[str, Any]:
-    """The checked, resolved configuration of these overrides."""
-    key = overrides, tuple(os.environ.items())
+    """The checked, resolved configuration of these overrides.
+
+    Composed once: what else it may depend on is the environment, but for pytest's own variable,
+    which is another one in every test, and where classes of a test's own are looked for.
+    """
+    variables = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    key = overrides, tuple(variables.items()), tuple(sys.path), Path.cwd()
     if key not in configurations:  # what is refused is refused each time
         with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
             checked = check(compose("config", overrides=list(overrides)))
