@@ -82,6 +82,27 @@ def test_an_experiment_builds_and_its_net_learns_from_two_images(name: str) -> N
     assert any(not torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_tells_what_to_expect(name: str) -> None:
+    text = (CONF_DIR / f"experiment/{name}.yaml").read_text()
+    stated = yaml.safe_load(text)
+    stated.pop("defaults", None)
+    assert_holds(stated, composed(f"experiment={name}"))
+    # A source's row gives the source's number; a recipe of ours names the file that has ours.
+    source = re.match(r"s\d_", name)
+    assert ("Published:" if source else "results/") in text
+    assert "Cost:" in text
+
+
+def assert_holds(stated: dict[str, Any], config: dict[str, Any]) -> None:
+    """Every value that a file states is the composed one."""
+    for key, value in stated.items():
+        if isinstance(value, dict):
+            assert_holds(value, config[key])
+        else:
+            assert config[key] == value, key
+
+
 def test_the_five_rows_of_s1_differ_in_what_their_names_say_only() -> None:
     main = composed("experiment=s1_main")
     for name, groups in (
@@ -128,7 +149,7 @@ def head(name: str) -> str:
     return " ".join(line[1:].strip() for line in lines if line.startswith("#"))
 
 
-@pytest.mark.long  # that every option composes is asked of all groups, quicker
+@pytest.mark.long  # that every study composes its example of narrowing shows, quicker
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_every_level_of_every_sweep_composes_and_is_a_run_of_its_own(name: str) -> None:
     levels = {**axes(name), "seed": ["seed=0", axes(name)["seed"][-1]]}

@@ -5,7 +5,6 @@ import shlex
 import shutil
 
 import pytest
-import yaml
 
 from benchmarks import readme
 from fmnist.config.schema import CONF_DIR
@@ -168,24 +167,3 @@ def test_the_docs_build_as_a_site_without_a_dead_link(tmp_path):
     done = command("mkdocs", "build", "--strict", "--site-dir", str(tmp_path), cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr
     assert "load_run" in (tmp_path / "python/index.html").read_text()
-
-
-@pytest.mark.parametrize("path", sorted(CONF_DIR.glob("experiment/*.yaml")), ids=lambda p: p.stem)
-def test_every_experiment_composes_and_tells_what_to_expect(path):
-    config = composed(f"experiment={path.stem}")
-    stated = yaml.safe_load(path.read_text())
-    stated.pop("defaults", None)
-    assert_holds(stated, config)
-    # A source's row gives the source's number; a recipe of ours names the file that has ours.
-    source = re.match(r"s\d_", path.stem)
-    assert ("Published:" if source else "results/") in path.read_text()
-    assert "Cost:" in path.read_text()
-
-
-def assert_holds(stated, config):
-    """Every value that a file states is the composed one."""
-    for key, value in stated.items():
-        if isinstance(value, dict):
-            assert_holds(value, config[key])
-        else:
-            assert config[key] == value, key
