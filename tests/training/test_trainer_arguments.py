@@ -78,6 +78,11 @@ LIMITS = {
     "log_every_n_steps": "1",
 }
 CUT = ("fast_dev_run", "limit_train_batches", "limit_val_batches", "overfit_batches")
+# Of three epochs of four batches.
+STEPS = {
+    "fast_dev_run": 1, "max_steps": 5, "limit_train_batches": 6, "accumulate_grad_batches": 6,
+    "overfit_batches": 6,
+}  # fmt: skip
 
 
 def value_of(text: str):
@@ -95,8 +100,12 @@ def test_an_argument_does_what_it_does_in_a_plain_loop(run_tiny, tmp_path, name)
     run = run_tiny(*SMALL, "scheduler=cosine", f"trainer.{name}={LIMITS[name]}")
     module, steps = plainly(tmp_path, "scheduler=cosine", **{name: value_of(LIMITS[name])})
     assert run.record.status == "finished"
-    assert run.record.epochs[-1].step == steps
+    assert run.record.epochs[-1].step == steps == STEPS.get(name, 12)
     assert torch.equal(weights(run), vector(module.net))
+    if name == "val_check_interval":
+        assert [row["step"] for row in module.history] == [2, 4, 6, 8, 10, 12]
+    if name == "check_val_every_n_epoch":
+        assert [row["epoch"] for row in module.history] == [1]
     rows = [row["val/loss"] for row in module.history]  # a plain loop may end without validation
     assert [row.val_loss for row in run.record.epochs][: len(rows)] == rows
     reason = run.record.cut_short
