@@ -1,6 +1,7 @@
 """Claims: files and their mistakes, which runs they are about, and the command."""
 
 import csv
+import importlib
 import io
 import json
 import shutil
@@ -34,8 +35,9 @@ from fmnist.reporting.effects import compare_levels
 from fmnist.reporting.table import Entry, SweepSetting
 from fmnist.runs.find import find_runs
 from fmnist.runs.rows import Row, canonical, class_metrics, flatten, newest, row_of, rows_of
-from fmnist.runs.rows_file import read_rows, read_tables
+from fmnist.runs.rows_file import read_rows
 from fmnist.runs.run import Run
+from tests.committed import committed_outcomes, committed_rows
 from tests.conftest import CHECKOUT, here
 from tests.records import FACTS, a_record, an_epoch
 
@@ -769,32 +771,40 @@ def test_asking_less_changes_no_verdict(sweep, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def committed():
-    """The rows in results/, and what they say of the claims, by name."""
-    rows, _ = read_tables(RESULTS_DIR)
-    return rows, {outcome.claim.name: outcome for outcome in evaluate(CLAIMS, rows)}
+    """What the rows in results/ say of the claims, by name."""
+    return {outcome.claim.name: outcome for outcome in committed_outcomes()}
 
 
-def test_the_committed_results_give_one_verdict_wherever_they_are_read(committed, capsys):
+def test_the_committed_results_give_one_verdict_wherever_they_are_read(
+    committed, capsys, monkeypatch
+):
     """Without arguments, as tables of a study and its readings, and in the page of results."""
     assert RESULTS_DIR == CHECKOUT / "results"
+    asked = []
+    monkeypatch.setattr(
+        importlib.import_module("fmnist.claims"),
+        "evaluate",
+        lambda claims, rows, only: asked.append((claims, rows)) or committed_outcomes(),
+    )
     assert main([]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    rows, outcomes = committed
-    assert f"{len(rows)} runs finished" in shown.out
+    assert asked == [(CLAIMS, committed_rows())]
+    assert f"{len(committed_rows())} runs finished" in shown.out
     page = (CHECKOUT / "results/README.md").read_text()
     for study, *readings in (("s2_best_worst", "s2_readings"), ("s1_models",)):
+        names = [claim.name for claim in CLAIMS if claim.sweep == f"ablation={study}"]
         tables = [read_rows(CHECKOUT / f"results/{name}.csv") for name in (study, *readings)]
-        for outcome in evaluate(CLAIMS, tables[0]):  # a value under readings needs their table
-            under_readings = outcome.claim.about and outcome.readings[1:]
-            if outcome.claim.sweep == f"ablation={study}" and not under_readings:
-                alone, whole = outcome.judgement, outcomes[outcome.claim.name].judgement
+        for outcome in evaluate(CLAIMS, tables[0], names):
+            # A value under readings needs their table.
+            if not (outcome.claim.about and outcome.readings[1:]):
+                alone, whole = outcome.judgement, committed[outcome.claim.name].judgement
                 assert alone == replace(whole, seeds=alone.seeds)  # others are of no look yet
-        some = evaluate(CLAIMS, [row for table in tables for row in table])
-        measured = [o for o in some if o.statement and o.claim.sweep == f"ablation={study}"]
+        some = evaluate(CLAIMS, [row for table in tables for row in table], names)
+        measured = [outcome for outcome in some if outcome.statement]
         assert len(measured) > 4
         for outcome in measured:
-            assert outcome.judgement == outcomes[outcome.claim.name].judgement
+            assert outcome.judgement == committed[outcome.claim.name].judgement
             if not outcome.claim.costs:
                 (line,) = [x for x in page.splitlines() if f"(`{outcome.claim.name}`," in x]
                 assert f"**{verdict_words(outcome)}**" in line
@@ -965,7 +975,7 @@ def test_seeds_beyond_the_last_look_are_shown_and_do_not_count(tmp_path):
 
 
 def test_sides_of_one_training_are_paired(committed):
-    parts = {name: outcome.part for name, outcome in committed[1].items() if outcome.part}
+    parts = {name: outcome.part for name, outcome in committed.items() if outcome.part}
     paired = {name for name, part in parts.items() if part.paired and len(part.sides) > 1}
     assert paired == {
         "formats_lenet5", "precision_bf16", "precision_bf16_onecycle", "recipe_ema", "recipe_tta",

@@ -11,7 +11,6 @@ from xml.etree import ElementTree
 import pytest
 
 from fmnist.evidence.claim_file import CLAIMS_DIR, load_claims
-from fmnist.evidence.collect import study_rows
 from fmnist.evidence.outcome import evaluate
 from fmnist.reporting.findings import (
     SOURCES,
@@ -23,20 +22,21 @@ from fmnist.reporting.findings import (
     told,
     write_findings,
 )  # fmt: skip
+from tests.committed import committed_outcomes, committed_rows, judged_once
 from tests.conftest import CHECKOUT
 from tests.evidence.test_claims import row
 
 CLAIMS = load_claims(CLAIMS_DIR)
-ROWS = study_rows(CHECKOUT / "results")
 
 
 @cache
 def outcomes_of(measured: bool = True):
-    return evaluate(CLAIMS, ROWS if measured else [])
+    return committed_outcomes() if measured else evaluate(CLAIMS, [])
 
 
-def test_the_committed_findings_are_what_the_command_makes(tmp_path):
-    write_findings(ROWS, CLAIMS, tmp_path)
+def test_the_committed_findings_are_what_the_command_makes(tmp_path, monkeypatch):
+    monkeypatch.setattr("fmnist.reporting.findings.evaluate", judged_once)
+    write_findings(committed_rows(), CLAIMS, tmp_path)
     page = (tmp_path / "findings.md").read_text()
     assert (CHECKOUT / "docs/findings.md").read_text() == page, "run: make results"
     committed = {path.name: path.read_text() for path in (CHECKOUT / "docs/figures").glob("*.svg")}
@@ -100,7 +100,7 @@ def test_the_counts_are_of_all_claims_but_costs():
 
 
 def test_what_stays_open_is_told_from_what_is_not_run_yet():
-    one, other = evaluate(CLAIMS, ROWS, ["s2_pooling", "s2_optimizer"])
+    one, other = evaluate(CLAIMS, committed_rows(), ["s2_pooling", "s2_optimizer"])
     judged = replace(one.judgement, verdict="undecided", look=20, looks=(10, 20))
     last = replace(one, judgement=judged)
     earlier = replace(other, judgement=replace(judged, look=10))
