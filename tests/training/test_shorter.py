@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from fmnist.config.schema import config_hash
 from fmnist.runs.job import Job
@@ -17,6 +16,7 @@ from fmnist.train import train
 from fmnist.training import shorter as module
 from fmnist.training.shorter import shorter_run
 from tests.conftest import TINY, composed
+from tests.sweeps.test_sweep import bitwise
 
 
 def settings(epochs: int, *overrides: str) -> list[str]:
@@ -46,15 +46,6 @@ def found(config: dict, run_dir: Path) -> Run | None:
     return shorter_run(config, run_dir, facts.checksums if facts else {})
 
 
-def state(value: object) -> object:
-    """Tensors as lists, so that checkpoints can be compared."""
-    if isinstance(value, torch.Tensor):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {str(key): state(item) for key, item in value.items()}
-    return [state(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def result(run: Run) -> list[object]:
     """All that a run leaves and that no clock is in."""
     last = read_checkpoint(run.checkpoints / "last.ckpt")
@@ -66,7 +57,7 @@ def result(run: Run) -> list[object]:
     states = [last["state_dict"], last["optimizer_states"], last["lr_schedulers"],
               last["random_states"], best["state_dict"]]  # fmt: skip
     arrays = [array.tolist() for array in run.predictions()]
-    return [run.record.metrics, run.record.config_hash, rows, state(states), arrays]
+    return [run.record.metrics, run.record.config_hash, rows, bitwise(states), arrays]
 
 
 @pytest.fixture(scope="module")
