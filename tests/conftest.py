@@ -221,6 +221,20 @@ def run_tiny(tmp_path: Path) -> Callable[..., Run]:
     return run
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are made without their figures, which other tests look at: drawing costs time."""
+    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+
+
+@contextmanager
+def without_png() -> Iterator[None]:
+    """Figures are drawn as pages show them, in SVG, and not again as PNG."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fmnist.reporting.charts.Chart.png", lambda chart: b"")
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a finished run of TINY alone, one a process."""

@@ -32,7 +32,7 @@ from fmnist.runs.rows import FACTS, Row
 from fmnist.runs.rows_file import read_rows, write_rows
 from fmnist.runs.run import load_run
 from fmnist.status import main as status
-from tests.conftest import CHECKOUT, composed
+from tests.conftest import CHECKOUT, composed, without_png
 
 LENET = {"_target_": "fmnist.models.lenet5.LeNet5"}
 DATA = {"_target_": "fmnist.data.datamodule.ImageData", "name": "synthetic"}
@@ -211,6 +211,7 @@ def shared(trained, tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_evaluate_and_report_make_no_folder_that_a_record_names(shared, capsys):
     def change(record, groups):
         for group in groups:
@@ -458,7 +459,8 @@ def test_a_page_shows_scripts_of_a_record_as_text(shared, tmp_path, runs):
         record["overrides"] = [f"model.dropout=0.{number}{SCRIPT}", f"aug={number}{SCRIPT}"]
         record["choices"]["aug"] = f"{number}{SCRIPT}"
         (folder / "result.json").write_text(json.dumps(record))
-    assert report([str(tmp_path / "all"), "--no-latency", "--out", str(tmp_path / "out")]) == 0
+    with without_png():
+        assert report([str(tmp_path / "all"), "--no-latency", "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out/report.html").read_text()
     assert "&lt;script&gt;1" in page
     assert page.count("<script") == 1  # our own

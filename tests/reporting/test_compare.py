@@ -145,6 +145,7 @@ def test_runs_that_chose_on_the_test_images_are_compared_with_a_warning(
     assert any(line.startswith(warning) for line in capsys.readouterr().out.splitlines())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_settings_of_other_code_are_compared_and_a_line_says_so(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +162,7 @@ def test_settings_of_other_code_are_compared_and_a_line_says_so(
     assert "WARNING" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_of_other_data_under_one_name_are_not_compared_image_by_image(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +221,7 @@ def test_an_image_of_the_validation_set_or_of_a_class_is_what_equal_seeds_may_di
     assert resolution_of("val/acc", [leaking]) == 0.5  # its validation is on the test images
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_seconds_of_two_machines_are_shown_with_a_warning_and_not_subtracted(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -330,6 +333,7 @@ def test_a_setting_whose_runs_all_failed_is_a_side_at_chance(
     assert "B: 3 failed runs: count as chance accuracy; other numbers are of finished" in out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_of_a_sweep_counts_failed_runs_as_compare_does(sweep: Path) -> None:
     put_seeds(sweep, "avg", (*ACCURACIES["avg"], 0.73))
     put_failed(sweep, "max", 3)
@@ -522,6 +526,7 @@ def test_the_page_shows_colour_images(
     assert "data:image/png" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_of_a_sweep_has_compares_table_of_who_is_right_alone(
     sweep: Path, tmp_path: Path
 ) -> None:

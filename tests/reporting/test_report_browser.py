@@ -22,7 +22,7 @@ from PIL import Image
 from fmnist.compare import main as compare
 from fmnist.report import main
 from fmnist.runs.run import Run
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, without_png
 from tests.reporting.test_report import put_sweep, trained
 
 __all__ = ["trained"]  # a fixture
@@ -120,7 +120,8 @@ def browser() -> Iterator[Chromium]:
 @pytest.fixture(scope="module")
 def sweep_page(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = put_sweep(trained, tmp_path_factory.mktemp("browser") / "study")
-    assert main([str(folder), "--no-latency"]) == 0
+    with without_png():
+        assert main([str(folder), "--no-latency"]) == 0
     return folder / "report" / "report.html"
 
 

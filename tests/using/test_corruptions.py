@@ -36,6 +36,7 @@ def test_damage_grows_with_strength_and_is_the_same_for_every_net(kind, channels
     assert torch.equal(damaged[2], corruptions.damage(images, kind, 2, [0.0] * channels))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_measured_stands_beside_the_record_for_rows_claims_and_the_report(
     run_tiny, capsys, tmp_path
 ):

@@ -83,6 +83,7 @@ def test_folds_of_corrected_labels_and_of_other_sets_are_not_taken_for_the_runs_
         of_training_images(runs)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_flipped_test_label_is_on_the_list_of_the_report(run_tiny, tmp_path, capsys):
     runs = [run_tiny("trainer.max_epochs=4", f"seed={seed}") for seed in range(2)]
     for run in runs:
