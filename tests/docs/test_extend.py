@@ -58,7 +58,7 @@ def test_what_the_page_adds_trains_together(options: str, folder: Path) -> None:
 def test_the_study_of_the_page_has_its_cells(folder: Path) -> None:
     done = here("fmnist.plan", "--config-dir=conf", "ablation=my_noise", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "12" in done.stdout
+    assert "cells  12, of which 0 done, 12 to run" in done.stdout
 
 
 def test_every_file_of_the_page_is_tried() -> None:

@@ -149,6 +149,8 @@ def test_every_source_and_kind_of_comparison_is_there():
     sources = {path.stem: {claim.source for claim in load_file(path)}
                for path in CLAIMS_DIR.glob("*.yaml")}  # fmt: skip
     assert sources == {"own": {"fmnist"}} | {f"s{n}": {f"S{n}"} for n in range(5)}
+    kinds = ("higher", "same", "about", "at_least", "costs", "best_classes", "worst_classes")
+    assert all(any(getattr(claim, kind) for claim in CLAIMS) for kind in kinds)
     assert all(path.read_text().startswith("# ") for path in CLAIMS_DIR.glob("*.yaml"))
     lines = [line for path in CLAIMS_DIR.glob("*.yaml") for line in path.read_text().splitlines()]
     assert max(map(len, lines)) <= 100
