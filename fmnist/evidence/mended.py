@@ -32,12 +32,18 @@ def touched_words(rows: Iterable[Row]) -> list[str]:
     """
     rows = [row for row in rows if row.finished]
     counting = newest(rows)
-    studies = Counter(row.facts["study"] for row in counting if is_touched(row))
-    if not studies:
+    # By experiment: a comparison may have one side that was trained again, and one that was not.
+    touched = Counter(
+        (row.facts["study"], row.facts.get("experiment", "")) for row in counting if is_touched(row)
+    )
+    if not touched:
         return []
-    listed = ", ".join(f"`{study}` {count}" for study, count in sorted(studies.items()))
+    listed = ", ".join(
+        f"{count}{f' of {experiment}' if experiment else ''} in `{study}`"
+        for (study, experiment), count in sorted(touched.items())
+    )
     return [
-        f"**A fault of ours:** {studies.total():,} of {len(counting):,} runs ({listed}) computed "
+        f"**A fault of ours:** {touched.total():,} of {len(counting):,} runs ({listed}) computed "
         "rotations and fractional shifts in bf16, so that some pixels came from a neighbour of "
         f"theirs; they are to be trained again.{_changes(rows)}"
     ]

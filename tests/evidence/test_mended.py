@@ -1,6 +1,7 @@
 """Rows that a fault of ours has touched, which was mended since."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -46,5 +47,7 @@ def test_the_rows_that_count_are_told_and_what_another_training_gave():
     new = new[:2]
     another = row(*BF16, "aug=on", seed=7, started=AFTER, test_acc=89.0)
     assert touched_words([*old, another])[0].endswith("they are to be trained again.")
+    named = replace(old[0], facts=old[0].facts | {"study": "s1_models", "experiment": "s1_main"})
+    assert "(1 of s1_main in `s1_models`)" in touched_words([named])[0]
     third = row(*BF16, "aug=on", seed=2, started=AFTER, test_acc=89.7)
     assert touched_words([*old, *new, third]) == []
