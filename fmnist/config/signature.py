@@ -108,13 +108,15 @@ def source_file(target: str) -> Path | None:
 
 def source_files(target: str) -> set[Path]:
     """The files that define a class or function, and the bases whose constructor it may have."""
-    found, file = definition(target), source_file(target)
-    match found:
-        case (_, ast.ClassDef(name=name, bases=[ast.Name(id=base), *_]), module) if base != name:
-            inherited = source_files(f"{module}.{base}")
-        case _:
-            inherited = set()
-    return inherited | ({file} if file is not None else set())
+    found = definition(target)
+    if found is None:
+        return set()
+    _, node, module = found
+    files = {file} if (file := module_file(module)) is not None else set()
+    match node:
+        case ast.ClassDef(name=name, bases=[ast.Name(id=base), *_]) if base != name:
+            files |= source_files(f"{module}.{base}")
+    return files
 
 
 def imported_modules(name: str) -> set[str]:

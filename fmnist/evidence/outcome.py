@@ -317,7 +317,7 @@ def _mistyped(claim: Claim, rows: Sequence[Row], sides: Sequence[Side]) -> str:
     for key, value in asked:
         has = {text for row in study if (text := value_of(row.settings, key)) is not None}
         # Half a sweep may lack a level, and what an option that it varies sets besides.
-        later = levels[key] if key in levels else [] if all(map(is_value, factors)) else [value]
+        later = levels.get(key, [] if all(map(is_value, factors)) else [value])
         if key != "experiment" and has and value not in {*has, *later}:
             return f"no run of its sweep has {key}={value}{near_or_all(value, {*has, *later})}"
     return ""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fmnist.evidence.text import ROUNDED
 from fmnist.reporting.same_images import SameImages, class_rows, images_lines
 from fmnist.reporting.side_by_side import Line, SideBySide, verdict_line
-from fmnist.runs.text import in_eighty
+from fmnist.runs.text import in_eighty, without_middle
 
 WIDTH, LEAST = 80, 8  # of a terminal, and of a column of settings: longer values are cut
 
@@ -85,14 +85,10 @@ def aligned(rows: Sequence[Sequence[str]], widths: Sequence[int] = ()) -> list[s
     widths = widths or [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            _cut(text, width).ljust(width) if place == 0 else _cut(text, width).rjust(width)
+            without_middle(text, width).ljust(width)
+            if place == 0
+            else without_middle(text, width).rjust(width)
             for place, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
-
-
-def _cut(text: str, most: int) -> str:
-    """Without its middle: what two long values differ in stands at either end, if anywhere."""
-    tail = (most - 3) // 2
-    return text if len(text) <= most else f"{text[: most - 3 - tail]}...{text[-tail:]}"

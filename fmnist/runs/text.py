@@ -156,6 +156,12 @@ def metrics_table(metrics: Mapping[str, float], best_epoch: int, epochs: int) ->
     return "\n".join(lines)
 
 
+def without_middle(text: str, most: int) -> str:
+    """Of this length at most: what two long texts differ in stands at either end, if anywhere."""
+    tail = (most - 3) // 2
+    return text if len(text) <= most else f"{text[: most - 3 - tail]}...{text[-tail:]}"
+
+
 def shown(path: Path) -> str:
     """A path relative to the working directory when it lies below it."""
     try:

@@ -16,7 +16,7 @@ from fmnist.process.polling import polling
 from fmnist.runs.manifest import Cell
 from fmnist.runs.record import STOPPED, known
 from fmnist.runs.run import Run, load_run, record_stamp
-from fmnist.runs.text import duration, epoch_label, in_eighty, plural, shown
+from fmnist.runs.text import duration, epoch_label, in_eighty, plural, shown, without_middle
 from fmnist.sweeps.plan import names_of
 
 log = logging.getLogger(__name__)
@@ -141,11 +141,7 @@ def is_terminal() -> bool:
 
 def shorten(name: str, most: int) -> str:
     """A cell's name without its middle, where there is no room for it: seeds stand at the end."""
-    most = max(most, LEAST)
-    if len(name) <= most:
-        return name
-    tail = (most - 3) // 2
-    return f"{name[: most - 3 - tail]}...{name[-tail:]}"
+    return without_middle(name, max(most, LEAST))
 
 
 class Board:
