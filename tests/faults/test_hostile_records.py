@@ -246,11 +246,14 @@ def command_lines(folder: Path, out: Path, claim: Path) -> dict[str, tuple[Any, 
 
 
 @pytest.mark.parametrize("command", ["status", "claims", "results", "report"])
+@pytest.mark.usefixtures("undrawn")
 def test_commands_name_every_odd_record_and_show_the_rest(
-    command: str, shelf: Path, a_claim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    shelf: Path,
+    a_claim: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+) -> None:
     main, arguments = command_lines(shelf, tmp_path, a_claim)[command]
     with no_waiting(100):
         code = main(arguments)
@@ -267,11 +270,13 @@ def test_commands_name_every_odd_record_and_show_the_rest(
 
 
 @pytest.mark.parametrize("command", ["status", "claims", "results", "report", "evaluate"])
+@pytest.mark.usefixtures("undrawn")
 def test_a_command_that_is_given_nothing_but_damage_ends_with_2(
-    command: str, a_claim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    a_claim: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+) -> None:
     damage(tmp_path / "run", "no seed")
     lines = command_lines(tmp_path / "run", tmp_path / "out", a_claim)
     lines["evaluate"] = (evaluate, [str(tmp_path / "run")])
@@ -313,11 +318,13 @@ FINE: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("command", ["status", "claims", "results", "report"])
+@pytest.mark.usefixtures("undrawn")
 def test_records_that_are_only_unusual_are_read_by_every_command(
-    command: str, a_claim: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    a_claim: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+) -> None:
     for number, change in enumerate(FINE.values()):
         record = plain(a_record())
         change(record)

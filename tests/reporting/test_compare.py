@@ -396,10 +396,8 @@ def test_a_run_that_was_cut_short_is_in_no_comparison_and_a_line_says_so(
     assert said in capsys.readouterr().err
 
 
-def test_a_report_lists_what_was_cut_short_and_counts_it_nowhere(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_lists_what_was_cut_short_and_counts_it_nowhere(sweep: Path) -> None:
     cut = cut_short(sweep, "max", 3, 0.1)
     failed = cut_short(sweep, "max", 4, 0.1)
     change = {"status": "failed", "error": "Diverged", "metrics": {}}
@@ -420,10 +418,8 @@ def test_a_report_lists_what_was_cut_short_and_counts_it_nowhere(
     assert " on 20 images" not in alone  # it may have been tested on fewer
 
 
-def test_two_seeds_conclude_nothing_in_a_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+@pytest.mark.usefixtures("undrawn")
+def test_two_seeds_conclude_nothing_in_a_report(tmp_path: Path) -> None:
     for net in ("small", "large"):
         for pooling in ("avg", "max"):
             for seed in (0, 1):

@@ -154,11 +154,11 @@ def test_a_sweep_says_how_fast_its_cells_learn(sweep: Path) -> None:
     assert (sweep / "report" / "figures" / "convergence.svg").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_target_can_be_given_and_runs_that_never_come_there_are_told(
-    sweep: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    sweep: Path, trained: Run, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     options = ["--no-latency", "--out", str(tmp_path), "--target"]
     assert main([str(sweep), *options, "0.99"]) == 0
     text = text_of((tmp_path / "report.html").read_text())
@@ -178,10 +178,10 @@ def test_the_target_can_be_given_and_runs_that_never_come_there_are_told(
     assert capsys.readouterr().err == "error: --target 88: should be in [0, 1], such as 0.88\n"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_chose_on_the_test_set_are_told_wherever_they_rank(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Run, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     for name, accuracy in (("best", 0.9), ("middle", 0.8), ("worst", 0.7)):
         put_run(trained, tmp_path / name, {"model": name}, 0, accuracy)
     page = tmp_path / "report" / "report.html"
@@ -203,10 +203,8 @@ def test_runs_that_chose_on_the_test_set_are_told_wherever_they_rank(
     assert "on 128 images" not in text  # validation was the 200 test images
 
 
-def test_the_list_of_runs_counts_epochs_not_validations(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+@pytest.mark.usefixtures("undrawn")
+def test_the_list_of_runs_counts_epochs_not_validations(trained: Run, tmp_path: Path) -> None:
 
     def validated_twice(record: dict[str, Any]) -> None:
         record["epochs"] = [row for row in record["epochs"] for _ in range(2)]
@@ -266,13 +264,13 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.usefixtures("undrawn")
 def test_a_broken_part_leaves_the_rest(
     trained: Run, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FMNIST_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     # The figures are the other tests' matter, and what costs time.
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     folder = put_run(trained, tmp_path / "run", {}, 0, trained.record.metrics["test/acc"])
     DAMAGE[damage](folder)
     assert main([str(folder), "--no-latency"]) == 0
@@ -316,11 +314,10 @@ def test_a_folder_whose_name_is_no_text_is_reported(trained: Run, tmp_path: Path
     assert r"r\udcffn" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_named_runs_are_compared(
-    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
     arguments = [str(sweep), "--no-latency", "--out", str(tmp_path), "--compare"]
     assert main([*arguments, str(sweep / "c1"), str(sweep / "c4")]) == 0
     text = text_of((tmp_path / "report.html").read_text())
@@ -382,10 +379,8 @@ def test_captions_say_what_only_training_has_to_bear(trained: Run, tmp_path: Pat
     assert "harder" not in accuracy.caption
 
 
-def test_claims_that_the_runs_measure_have_verdicts(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fmnist.reporting.charts.Chart.files", lambda chart: {"svg": b"<svg />"})
+@pytest.mark.usefixtures("undrawn")
+def test_claims_that_the_runs_measure_have_verdicts(trained: Run, tmp_path: Path) -> None:
     whole = composed("data=fashion_mnist")["data"]
     for seed in (0, 1):
         folder = put_run(trained, tmp_path / str(seed), {"model": "fashioncnn"}, seed, 0.9)
